@@ -50,11 +50,12 @@ def is_current(
 ) -> bool:
     """Whether an answer for `asked`, fetched at `fetched_at`, is all that the source will have for `window`.
 
-    For a call session that has ended (`ended_at` known): fetched at or after its report's `generated_at`. For one still
-    live: fetched at least `SETTLING` after the window's end.
+    For a call session that has ended (`ended_at` known): fetched at or after its report's `generated_at` (and not while
+    it still went on, whatever an older report says). For one still live: fetched at least `SETTLING` after the window's
+    end.
     """
     if not asked.covers(window):
         return False
     if ended_at is not None:
-        return fetched_at >= (generated_at or ended_at)
+        return fetched_at >= max(ended_at, generated_at or ended_at)
     return fetched_at >= window.until + SETTLING

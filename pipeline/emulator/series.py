@@ -110,6 +110,9 @@ class Signal:
             states = _draw(key, b"state", low // self.hold_points, (high - 1) // self.hold_points + 1)
             bitrate_noise = _draw(key, b"bitrate", low, high)
             framerate_noise = _draw(key, b"framerate", low, high) if video else b""
+            null_limit = int(self.null_share * 256)
+            bitrate_nulls = _draw(key, b"bitrate-null", low, high) if null_limit else b""
+            framerate_nulls = _draw(key, b"framerate-null", low, high) if null_limit else b""
             table = _state_table(tuple(level.weight for level in self.levels), self.gap_share)
             tick, origin = self.step_seconds * per_second, first * per_second
             for begin, end, state in self._stretches(low, high, states, table):
@@ -117,16 +120,14 @@ class Signal:
                     continue
                 level = self.levels[state]
                 times.extend(range(origin + begin * tick, origin + end * tick, tick))
+                here = slice(begin - low, end - low)
                 scatter = _scatter(level.bitrate, self.spread, 0)
-                bitrates.extend([scatter[byte] for byte in bitrate_noise[begin - low : end - low]])
+                bitrates.extend(_values(scatter, bitrate_noise[here], bitrate_nulls[here], null_limit))
                 if video:
                     scatter = _scatter(level.framerate or 0.0, 0.08, 1)
-                    framerates.extend([scatter[byte] for byte in framerate_noise[begin - low : end - low]])
+                    framerates.extend(_values(scatter, framerate_noise[here], framerate_nulls[here], null_limit))
                     widths.extend([level.width] * (end - begin))
                     heights.extend([level.height] * (end - begin))
-            if self.null_share:
-                bitrates = self._with_nulls(key, b"no-bitrate", times, bitrates)
-                framerates = self._with_nulls(key, b"no-framerate", times, framerates)
         yield "bitrate", times, bitrates
         if video:
             yield "framerate", times, framerates
@@ -138,24 +139,22 @@ class Signal:
     ) -> Iterator[tuple[int, int, int | None]]:
         """(first point, point after the last, state) over [low, high), in order."""
         hold, first_block = self.hold_points, low // self.hold_points
+        edges = {edge for episode in self.episodes for edge in (episode.starts, episode.ends)}
+        cuts = sorted({-((self.offset_seconds - edge) // self.step_seconds) for edge in edges})
         for block in range(first_block, (high - 1) // hold + 1):
             begin, end = max(low, block * hold), min(high, (block + 1) * hold)
             drawn = table[states[block - first_block]]
-            if not self.episodes:
-                yield begin, end, drawn
-                continue
-            for point in range(begin, end):
-                after = self.offset_seconds + point * self.step_seconds
-                scripted = [one for one in self.episodes if one.starts <= after < one.ends]
-                yield point, point + 1, scripted[0].level if scripted else drawn
+            for cut in (*(one for one in cuts if begin < one < end), end):
+                yield begin, cut, self._state_at(begin, drawn)
+                begin = cut
 
-    def _with_nulls(self, key: bytes, label: bytes, times: Sequence[int], values: list[Value]) -> list[Value]:
-        """The values with some taken away; which ones depends on the instant, not on the window asked for."""
-        limit = int(self.null_share * 256)
-        return [
-            None if shake_128(key + label + at.to_bytes(12, "big")).digest(1)[0] < limit else value
-            for at, value in zip(times, values, strict=True)
-        ]
+    def _state_at(self, point: int, drawn: int | None) -> int | None:
+        """The state at a point: an episode's where one covers it, else the one drawn for its stretch."""
+        after = self.offset_seconds + point * self.step_seconds
+        for episode in self.episodes:
+            if episode.starts <= after < episode.ends:
+                return episode.level
+        return drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +212,13 @@ def _draw(key: bytes, label: bytes, low: int, high: int) -> bytes:
     drawn = b"".join(shake_128(key + label + chunk.to_bytes(8, "big")).digest(_CHUNK) for chunk in chunks)
     start = chunks.start * _CHUNK
     return drawn[low - start : high - start]
+
+
+def _values(scatter: tuple[Value, ...], noise: bytes, nulls: bytes, null_limit: int) -> list[Value]:
+    """One value a byte; null where the other byte, if there is one, lies under the limit."""
+    if not nulls:
+        return [scatter[byte] for byte in noise]
+    return [None if null < null_limit else scatter[byte] for byte, null in zip(noise, nulls, strict=True)]
 
 
 @lru_cache(maxsize=1024)
