@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ __all__ = ["Allowance", "Clock", "Limiter"]
 
 LONGEST_BLIND_WAIT = 60.0
 """Seconds to wait at most after a 429 that does not say how long: the quotas are on a one-minute window."""
+
+SCOUT_PATIENCE = 1.0
+"""Seconds after which another request may go ahead where the one that went to find out has not come back."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class Clock:
 @dataclass(frozen=True)
 class Allowance:
     """What one answer says of the quota: `limit` requests a window, `remaining` of them, `reset` in Unix seconds (by
-    our clock)."""
+    our clock).
+    """
 
     limit: int
     remaining: int
@@ -39,11 +44,11 @@ class Allowance:
 
 
 class Limiter:
-    """Lets requests of one endpoint through as its quota allows.
+    """Lets requests of one endpoint through as its quota allows, in the order in which they came.
 
-    While the state of the quota's window is unknown (at the start, and after each reset) one request goes ahead alone
-    and finds out. From then on, those in flight never outnumber what the newest answers left. `share` (0 to 1] of the
-    quota is used, the rest stays for others.
+    While the state of the quota's window is unknown (at the start, and after each reset) one request goes ahead alone,
+    as a scout. From then on, those in flight never outnumber what the newest answers left. `share` (above 0, at most 1)
+    of the quota is used, the rest stays for others. An endpoint whose answers say nothing of a quota is not held back.
     """
 
     def __init__(self, *, share: float = 1.0, clock: Clock | None = None) -> None:
@@ -54,8 +59,10 @@ class Limiter:
         self._closed_until = 0.0
         self._refusals = 0
         self._in_flight = 0
-        self._changed = asyncio.Condition()
+        self._scout_sent_at: float | None = None
         self._window_seconds: float | None = None
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._alarm: tuple[float, asyncio.Task[None]] | None = None
 
     @property
     def rate(self) -> float | None:
@@ -66,23 +73,20 @@ class Limiter:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait for a turn and hold it while the request is in flight; `learn` or `refused` belong inside."""
-        await self._admit()
+        """Wait for a turn and hold it while the request is in flight; call `learn` or `refused` inside."""
+        await self._admission()
         try:
             yield
         finally:
-            self._in_flight -= 1
-            async with self._changed:
-                self._changed.notify_all()
+            self._leave()
 
     def learn(self, allowance: Allowance | None) -> None:
-        """Take in what an answer other than a 429 said; None where it said nothing."""
+        """Take in what an answer other than a 429 said of the quota; None where it said nothing."""
         self._refusals = 0
-        if allowance is None:
-            self._unmetered = self._allowance is None
-            return
-        self._unmetered = False
-        self._take(allowance)
+        if allowance is not None:
+            self._take(allowance)
+        elif self._allowance is None:
+            self._unmetered = True
 
     def refused(self, retry_after: float | None, allowance: Allowance | None) -> float:
         """Take in a 429 and return the seconds to wait: `retry_after` as it stands, else until the reset, else growing.
@@ -93,13 +97,13 @@ class Limiter:
         if allowance is not None:
             self._take(allowance)
         now = self._clock.now()
-        if retry_after is not None:
-            wait = max(0.0, retry_after)
+        if retry_after:
+            wait = retry_after
         elif allowance is not None and allowance.reset > now:
             wait = allowance.reset - now
         else:
             wait = min(LONGEST_BLIND_WAIT, 2.0 ** min(self._refusals - 1, 10))
-        wait += random.uniform(0, min(1.0, 0.05 * wait + 0.01))  # noqa: S311 - jitter, no secret
+        wait += random.uniform(0, min(1.0, 0.05 * wait))  # noqa: S311 - jitter, no secret
         self._closed_until = max(self._closed_until, now + wait)
         self._unmetered = False
         if self._allowance is not None:
@@ -107,50 +111,87 @@ class Limiter:
         return wait
 
     def _take(self, allowance: Allowance) -> None:
+        self._unmetered = False
         known = self._allowance
         if known is not None and allowance.reset < known.reset:
             return  # an answer of the window before, overtaken on its way
         if known is not None and allowance.reset == known.reset:
             allowance = Allowance(allowance.limit, min(known.remaining, allowance.remaining), known.reset)
-        elif known is not None:
-            step = allowance.reset - known.reset
-            self._window_seconds = step if self._window_seconds is None else min(step, self._window_seconds)
-        if self._window_seconds is None:
-            # The first window is seen from somewhere inside; Stream's are a minute long.
-            self._window_seconds = max(60.0, allowance.reset - self._clock.now())
+        else:
+            self._scout_sent_at = None
+            self._measure_window(allowance, known)
         self._allowance = allowance
 
-    async def _admit(self) -> None:
-        async with self._changed:
-            while True:
-                now = self._clock.now()
-                if now < self._closed_until:
-                    wait: float | None = self._closed_until - now
-                elif self._may_go(now):
-                    self._in_flight += 1
-                    return
-                elif self._allowance is not None and self._allowance.reset > now:
-                    wait = self._allowance.reset - now
-                else:
-                    wait = None  # someone else is finding out
-                await self._wait(wait)
+    def _measure_window(self, allowance: Allowance, known: Allowance | None) -> None:
+        if known is not None and known.reset > 0 and allowance.reset - known.reset >= 1:
+            step = allowance.reset - known.reset
+            self._window_seconds = min(step, self._window_seconds or step)
+        elif self._window_seconds is None:
+            # The first window is seen from somewhere inside; Stream's are a minute long.
+            self._window_seconds = max(60.0, allowance.reset - self._clock.now())
 
-    def _may_go(self, now: float) -> bool:
+    def _opens_in(self) -> float:
+        """Seconds until the next request may go at the latest; answers that come before may open sooner."""
+        now = self._clock.now()
+        if now < self._closed_until:
+            return self._closed_until - now
         if self._unmetered:
-            return True
+            return 0.0
         allowance = self._allowance
         if allowance is None or now >= allowance.reset:
-            return self._in_flight == 0
+            if self._scout_sent_at is None:
+                return 0.0
+            return max(0.0, self._scout_sent_at + SCOUT_PATIENCE - now)
         reserve = min(allowance.limit * (1 - self._share), allowance.limit - 1)
-        return self._in_flight < allowance.remaining - reserve
+        return 0.0 if self._in_flight < allowance.remaining - reserve else allowance.reset - now
 
-    async def _wait(self, seconds: float | None) -> None:
-        """Until something changes, or `seconds` have passed."""
-        if seconds is None:
-            await self._changed.wait()
+    def _enter(self) -> None:
+        now = self._clock.now()
+        if not self._unmetered and (self._allowance is None or now >= self._allowance.reset):
+            self._scout_sent_at = now
+        self._in_flight += 1
+
+    def _leave(self) -> None:
+        self._in_flight -= 1
+        if self._in_flight == 0:
+            self._scout_sent_at = None  # it came back without news
+        self._admit_waiting()
+
+    async def _admission(self) -> None:
+        if not self._waiting and self._opens_in() == 0:
+            self._enter()
             return
-        self._changed.release()
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._admit_waiting()
         try:
-            await self._clock.sleep(min(seconds, 1.0) + 0.001)
-        finally:
-            await self._changed.acquire()
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._leave()
+            raise
+
+    def _admit_waiting(self) -> None:
+        while self._waiting:
+            if self._waiting[0].done():
+                self._waiting.popleft()
+                continue
+            wait = self._opens_in()
+            if wait:
+                self._set_alarm(wait)
+                return
+            self._enter()
+            self._waiting.popleft().set_result(None)
+
+    def _set_alarm(self, seconds: float) -> None:
+        at = self._clock.now() + seconds
+        if self._alarm is not None:
+            if self._alarm[0] <= at:
+                return
+            self._alarm[1].cancel()
+        self._alarm = (at, asyncio.get_running_loop().create_task(self._ring(seconds)))
+
+    async def _ring(self, seconds: float) -> None:
+        await self._clock.sleep(seconds + 0.001)
+        self._alarm = None
+        self._admit_waiting()

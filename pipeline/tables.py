@@ -158,8 +158,8 @@ _TABLES = (
                 _column(
                     "value",
                     pa.float64(),
-                    "As received: framerate in frames per second, resolution in pixels; bitrate most likely in bits per "
-                    "second (the source does not document the unit)",
+                    "As received: framerate in frames per second, resolution in pixels; bitrate most likely in bits "
+                    "per second (the source does not document the unit)",
                 ),
             ]
         ),
@@ -187,12 +187,12 @@ _TABLES = (
                 _column("since", INSTANT, "Start of the window, inclusive"),
                 _column("until", INSTANT, "End of the window, exclusive"),
                 _column("state", pa.string(), "; ".join(f"{name}: {text}" for name, text in WINDOW_STATES.items())),
-                _column("http_status", pa.int64(), "HTTP status of the answer that decided the state; NULL without one"),
+                _column("http_status", pa.int64(), "HTTP status of the answer that decided the state"),
                 _column("attempts", pa.int64(), "Requests sent for that answer; waits for the quota are none"),
                 _column("points", pa.int64(), "Distinct data points in this window's answers"),
                 _column("timestamp_unit", pa.string(), "Unit of the source's timestamps: s, ms, us or ns"),
                 _column("fetched_at", INSTANT, "When that answer came, by the source's clock"),
-                _column("error", pa.string(), "What went wrong with the window, or with asking for it again; else NULL"),
+                _column("error", pa.string(), "What went wrong with the window or with asking for it again"),
             ]
         ),
     ),
