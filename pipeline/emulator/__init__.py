@@ -1,14 +1,16 @@
 """Emulator of Stream's Video API: a real HTTP server on loopback, written from the API's documentation.
 
-Here: the door to this package. It stands in for the API in the demo, in tests and in benchmarks, and imports nothing else
-of ``pipeline``, so that a misreading in the client cannot be mirrored here. Not here: anything the client needs to run.
+Here: the door to this package. It stands in for the API in the demo, in tests and in benchmarks, and imports nothing
+else of ``pipeline``, so that a misreading in the client cannot be mirrored here. Not here: anything the client needs
+to run.
 
-The files, in the order a request meets them: ``server`` (socket) → ``routes`` (paths) → ``app`` (steps of a request) →
-``auth``, ``quotas``, ``faults`` (may it pass) → ``queries`` (what it asks) → ``answers`` (documents) from ``worlds`` made of
-``specs`` and ``series``, seen through ``visibility`` → ``mishaps`` (broken connections). ``truth`` holds what a faultless
-ingester would end up with.
+The files, in the order a request meets them: ``server`` (socket) → ``routes`` (paths) → ``app`` (steps of a request)
+→ ``auth``, ``quotas``, ``faults`` (may it pass) → ``queries`` (what it asks) → ``answers`` (documents) from
+``worlds`` made of ``specs`` and ``series``, seen through ``visibility`` → ``mishaps`` (broken connections). ``truth``
+holds what a faultless ingester would end up with.
 """
 
+from .clocks import ManualClock, real_time, skewed
 from .faults import Fault, FaultKind
 from .journal import Asked, Entry
 from .quotas import Quota
@@ -31,6 +33,7 @@ __all__ = [
     "FaultKind",
     "Level",
     "LocationSpec",
+    "ManualClock",
     "Points",
     "Quota",
     "Signal",
@@ -38,4 +41,6 @@ __all__ = [
     "TrackSpec",
     "WarningSpec",
     "World",
+    "real_time",
+    "skewed",
 ]

@@ -11,13 +11,14 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from types import FrameType
 from typing import Final
 
+from .clocks import real_time
 from .quotas import Quota
 from .routes import ENDPOINTS
-from .server import KEY, SECRET, Emulator, real_time
+from .server import KEY, SECRET, Emulator
 from .worlds import World
 
 WORLDS: Final = ("demo", "odd", "uniform")
@@ -29,6 +30,8 @@ def make_world(kind: str, today: date, days: int, seed: int) -> World:
     if kind == "uniform":
         made = [World.uniform(first + timedelta(days=day), seed=seed) for day in range(days)]
         return World(tuple(call for world in made for call in world.calls), seed)
+    if kind == "demo":
+        return World.demo(today, days, seed)
     if kind == "odd":
         return World.odd(first, days, seed)
     raise ValueError(f"no world is called {kind}; there are {', '.join(WORLDS)}")
@@ -56,7 +59,8 @@ def run(
     try:
         made = make_world(world, today or real_time().date(), days, seed)
         with Emulator(made, port=port, quotas=quotas, journal_size=journal_size) as emulator:
-            print(json.dumps({"url": emulator.url, "key": KEY, "secret": SECRET}), flush=True)
+            sys.stdout.write(json.dumps({"url": emulator.url, "key": KEY, "secret": SECRET}) + "\n")
+            sys.stdout.flush()
             stop.wait()
     finally:
         for number, handler in before.items():
@@ -85,12 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(given.port, given.world, given.days, given.seed, dict(given.quota), given.journal, given.today)
     except OSError as error:
-        print(f"cannot listen on port {given.port}: {error.strerror}", file=sys.stderr)
+        sys.stderr.write(f"cannot listen on port {given.port}: {error.strerror}\n")
         return 2
 
 
 def _day(text: str) -> date:
-    return datetime.strptime(text, "%Y-%m-%d").date()
+    return date.fromisoformat(text)
 
 
 def _quota(text: str) -> tuple[str, Quota]:

@@ -1,21 +1,21 @@
 """Answers: the JSON documents the endpoints give, built from a world at an instant.
 
 Here: the shapes of the specification (``QueryCallSessionStatsResponse``, ``QueryCallParticipantSessionsResponse``,
-``GetCallParticipantSessionMetricsResponse``, ``QueryCallSessionParticipantStatsResponse``). Not here: HTTP, and what may be
-seen when (``visibility``).
+``GetCallParticipantSessionMetricsResponse``, ``QueryCallSessionParticipantStatsResponse``). Not here: HTTP, and what
+may be seen when (``visibility``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from . import visibility as vis
 from .counts import counts
+from .dialect import UNITS, Dialect
 from .errors import not_found
-from .instants import SECOND_US, micros, rfc3339
+from .instants import SECOND_US, micros
 from .queries import (
     CALL_FILTERS,
     PARTICIPANT_FILTERS,
@@ -30,38 +30,6 @@ from .specs import CallSpec, ClientSpec, LocationSpec, StaySpec, TrackSpec
 from .worlds import World
 
 Json = dict[str, Any]
-
-UNITS: Final[Mapping[str, int]] = {"s": 1, "float_s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-"""Units a data point's time can have, and how many of them make a second. ``float_s`` is seconds as a float."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How the answers are written, where the documentation leaves it open.
-
-    Attributes:
-        unit: of the times in ``data_points``: ``s``, ``float_s``, ``ms``, ``us`` or ``ns``.
-        datetimes: ``ns`` for Unix nanoseconds as integers, ``rfc3339`` for strings.
-        until_inclusive: whether a point exactly at ``until`` belongs to the window.
-        stray_nanoseconds: nanoseconds (0 to 999) added to every datetime, to tell who reads them as floats.
-    """
-
-    unit: str = "s"
-    datetimes: str = "ns"
-    until_inclusive: bool = True
-    stray_nanoseconds: int = 0
-
-    def __post_init__(self) -> None:
-        if self.unit not in UNITS:
-            raise ValueError(f"unit must be one of {', '.join(UNITS)}, not {self.unit!r}")
-        if self.datetimes not in ("ns", "rfc3339"):
-            raise ValueError(f"datetimes must be ns or rfc3339, not {self.datetimes!r}")
-        if not 0 <= self.stray_nanoseconds < 1000:
-            raise ValueError("stray_nanoseconds must be between 0 and 999")
-
-    def instant(self, value_us: int) -> int | str:
-        """A datetime as the answers write it."""
-        return rfc3339(value_us) if self.datetimes == "rfc3339" else value_us * 1000 + self.stray_nanoseconds
 
 
 class Answers:
@@ -111,7 +79,7 @@ class Answers:
             "duration": 1,
             "total_participant_sessions": totals["sessions"],
             "total_participant_duration": totals["total_participant_duration"],
-            "participants_sessions": [self._stay_row(call, stay, at) for stay in chosen],
+            "participants_sessions": [self._stay_row(stay, at) for stay in chosen],
         }
         return answer | _cursors(following, preceding)
 
@@ -253,9 +221,9 @@ class Answers:
             session["ended_at"] = self._dialect.instant(micros(call.ended_at))
         return session
 
-    def _stay_row(self, call: CallSpec, stay: StaySpec, at: int) -> Json:
+    def _stay_row(self, stay: StaySpec, at: int) -> Json:
         row: Json = {"user_id": stay.user_id, "user_session_id": stay.user_session_id}
-        left, seconds = vis.left(stay, at), _seconds(call, stay, at)
+        left, seconds = vis.left(stay, at), _seconds(stay, at)
         if stay.joined_at is not None:
             row["joined_at"] = self._dialect.instant(micros(stay.joined_at))
         if left is not None:
@@ -269,23 +237,24 @@ class Answers:
     def _track(self, call: CallSpec, stay: StaySpec, track: TrackSpec, start: int, end: int, at: int) -> Json | None:
         """A track within [start, end], both included; None where it was not published then."""
         since, until = vis.span(call, stay, track, at)
-        if until < start or end < since:
+        first, last = max(start, since), min(end, until)
+        if last < first:
             return None
         per_second = UNITS[self._dialect.unit]
         key = self._world.series_key(call, stay, track)
         answer: Json = {"track_id": track.track_id, "track_type": track.track_type, "codec": track.codec}
-        for name, times, values in track.points.columns(key, since, max(start, since), min(end, until), per_second):
+        for name, times, values in track.points.columns(key, since, first, last, per_second):
             ticks: Iterable[float] = map(float, times) if self._dialect.unit == "float_s" else times
             series = {"data_points": list(zip(ticks, values, strict=True))}
             if name.startswith("resolution_"):
                 answer.setdefault("resolution", {})[name.removeprefix("resolution_")] = series
             else:
                 answer[name] = series
-        warnings = [
+        warnings: list[Json] = [
             {"code": warning.code, "warning": warning.warning}
             | ({"time": self._dialect.instant(micros(warning.at))} if warning.at else {})
             for warning in track.warnings
-            if warning.sticky or warning.at is None or start <= micros(warning.at) <= min(end, at)
+            if warning.sticky or warning.at is None or first <= micros(warning.at) <= last
         ]
         if warnings:
             answer["warnings"] = warnings
@@ -331,7 +300,7 @@ class Answers:
         return row | {name: value for name, value in optional.items() if value is not None}
 
 
-def _seconds(call: CallSpec, stay: StaySpec, at: int) -> int | None:
+def _seconds(stay: StaySpec, at: int) -> int | None:
     """Whole seconds from joining to leaving; None while either is unknown."""
     left = vis.left(stay, at)
     return None if left is None or stay.joined_at is None else (left - micros(stay.joined_at)) // SECOND_US

@@ -22,8 +22,9 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from . import errors
-from .answers import UNITS, Answers, Dialect
+from .answers import Answers
 from .auth import Keeper
+from .dialect import UNITS, Dialect
 from .errors import ApiError, bad_input
 from .faults import Fault, FaultBook, FaultKind
 from .journal import Asked, Entry, Journal
@@ -82,7 +83,9 @@ class Reply:
 def build_app(service: Service) -> Starlette:
     """The application."""
     desk = _Desk(service)
-    return Starlette(routes=[*(RawRoute(endpoint, desk.serve) for endpoint in ENDPOINTS), AnyRoute(UNKNOWN, desk.serve)])
+    return Starlette(
+        routes=[*(RawRoute(endpoint, desk.serve) for endpoint in ENDPOINTS), AnyRoute(UNKNOWN, desk.serve)]
+    )
 
 
 class _Desk:
@@ -164,7 +167,8 @@ class _Desk:
             if standing is not None and (wanted is None or endpoint.operation in wanted):
                 figures = {"limit": standing.limit, "remaining": standing.remaining, "reset": standing.reset}
                 limits[endpoint.operation] = figures
-        return {"duration": "0.10ms", "server_side": limits} if query.get("server_side") == "true" else {"duration": "0.10ms"}
+        answer: dict[str, Any] = {"duration": "0.10ms"}
+        return answer | {"server_side": limits} if query.get("server_side") == "true" else answer
 
     def _retry_after(
         self, error: ApiError, standing: Standing | None, fault: Fault | None, now: datetime
@@ -173,9 +177,12 @@ class _Desk:
         way = (fault.retry_after if fault else None) or (self._service.retry_after if error.status == 429 else "absent")
         if way == "absent":
             return {}
-        seconds = fault.retry_after_seconds if fault or standing is None else math.ceil(standing.seconds_left)
+        seconds = math.ceil(standing.seconds_left) if standing is not None else 1
+        if fault is not None:
+            seconds = fault.retry_after_seconds
         if way == "http_date":
-            return {"Retry-After": format_datetime(now + timedelta(seconds=seconds), usegmt=True)}
+            # A date has whole seconds: the next one, so that nobody comes back too early.
+            return {"Retry-After": format_datetime(now + timedelta(seconds=seconds, milliseconds=999), usegmt=True)}
         return {"Retry-After": str(seconds)}
 
     def _packed(
@@ -184,8 +191,8 @@ class _Desk:
         """Headers and body as they go over the wire; Content-Length is added on the way."""
         headers = {"Date": format_datetime(now, usegmt=True), "Content-Type": reply.content_type, **reply.headers}
         if standing is not None:
-            limits = standing.headers()
-            headers |= {name: f", {value}, {value}" for name, value in limits.items()} if self._service.joined_headers else limits
+            form = ", {0}, {0}" if self._service.joined_headers else "{0}"
+            headers |= {name: form.format(value) for name, value in standing.headers().items()}
         body = reply.body
         if accepts_gzip and self._service.gzip and len(body) >= SMALLEST_GZIP:
             packer = zlib.compressobj(1, zlib.DEFLATED, 31)

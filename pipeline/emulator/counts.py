@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import visibility as vis
-from .instants import SECOND_US
+from .instants import SECOND_US, micros
 from .specs import CallSpec
 
 
@@ -21,7 +21,7 @@ def counts(call: CallSpec, now: int) -> dict[str, Any]:
     """
     stays = vis.shown_stays(call, now)
     over = vis.has_ended(call, now)
-    closing = now if not over or call.ended_at is None else vis.micros(call.ended_at)
+    closing = now if not over or call.ended_at is None else micros(call.ended_at)
     presence: list[tuple[str, int, int]] = []
     live = 0
     for stay in stays:
@@ -35,7 +35,7 @@ def counts(call: CallSpec, now: int) -> dict[str, Any]:
         "live_sessions": live,
         "publishers": len(publishers),
         "peak_concurrent_users": _peak((user, begins, ends) for user, begins, ends in presence),
-        "peak_concurrent_sessions": _peak((str(place), *times) for place, (_, *times) in enumerate(presence)),
+        "peak_concurrent_sessions": _peak((str(n), begins, ends) for n, (_, begins, ends) in enumerate(presence)),
         "sfus_used": len({stay.sfu for stay in stays if stay.sfu is not None}),
         "total_participant_duration": sum((ends - begins) // SECOND_US for _, begins, ends in presence),
     }

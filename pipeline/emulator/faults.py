@@ -54,7 +54,7 @@ class FaultKind(StrEnum):
     SLOW_DRIP = "slow_drip"
     """The right answer in small pieces that take ``delay_seconds`` in all."""
     HANG = "hang"
-    """No answer for ``delay_seconds``, then a closed connection."""
+    """No answer until the client gives up."""
     SHRUNKEN = "shrunken"
     """The right answer with its list emptied, as after forgetting."""
     SHIFTED = "shifted"
@@ -95,7 +95,7 @@ class Fault:
     html: bool = False
     retry_after: str | None = None
     retry_after_seconds: int = 1
-    delay_seconds: float = 3600.0
+    delay_seconds: float = 1.0
     shape: str = "list"
     shift: timedelta = timedelta(days=-1)
 
@@ -123,8 +123,8 @@ def _fits(asked: Asked, name: str, wanted: str | datetime) -> bool:
     if name == "page":
         return wanted == ("later" if asked.cursor else "first")
     if name == "covers":
-        bounds = [parse_rfc3339(text) if text else None for text in (asked.since, asked.until)]
-        return isinstance(wanted, datetime) and None not in bounds and bounds[0] <= wanted < bounds[1]  # type: ignore[operator]
+        since, until = (parse_rfc3339(text) if text else None for text in (asked.since, asked.until))
+        return isinstance(wanted, datetime) and bool(since and until and since <= wanted < until)
     have: str | datetime | None = getattr(asked, name) if name in ("since", "until") else asked.ids.get(name)
     if isinstance(wanted, datetime) and isinstance(have, str):
         have = parse_rfc3339(have)

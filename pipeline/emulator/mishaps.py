@@ -126,8 +126,8 @@ class Connection:
         for _ in range(3):
             await asyncio.sleep(0)
 
-    async def wait(self, seconds: float) -> bool:
-        """Wait; True when cut short because the client is gone or the emulator stops."""
+    async def wait(self, seconds: float | None) -> bool:
+        """Wait, without end for None; True when cut short because the client is gone or the emulator stops."""
         gone = asyncio.ensure_future(self._gone())
         stopped = asyncio.ensure_future(self._closing.wait())
         try:
@@ -159,7 +159,7 @@ async def deliver(
         await connection.truncated(status, headers, body)
     elif kind is FaultKind.SLOW_DRIP:
         await connection.dripped(status, headers, body, fault.delay_seconds)
-    elif await connection.wait(fault.delay_seconds) or kind is FaultKind.HANG:
+    elif await connection.wait(None if kind is FaultKind.HANG else fault.delay_seconds):
         await connection.drop()
     else:
         await connection.answer(status, headers, body)

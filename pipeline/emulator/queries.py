@@ -1,7 +1,7 @@
 """Queries: what a request asks for, read and checked against the specification.
 
-Here: filters, sorting, paging and time windows, each as a plain value, and the 400 that a wrong one earns. Not here: the
-data they select from (``answers``).
+Here: filters, sorting, paging and time windows, each as a plain value, and the 400 that a wrong one earns. Not here:
+the data they select from (``answers``).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Condition:
     wanted: Any
 
     def holds(self, values: Mapping[str, Any]) -> bool:
-        """Whether it holds; a field that is missing fulfils nothing. A set value (tracks) fits where any member does."""
+        """Whether it holds; a missing field fulfils nothing, and a set does where any member does."""
         have = values.get(self.field)
         if have is None:
             return False

@@ -2,9 +2,9 @@
 
 Here: counting in fixed windows. Not here: the refusals that faults script (``faults``).
 
-Windows are cut at whole multiples of their length by the emulator's clock as it stood when counting began, and pass in
-real time: a clock that stands still does not freeze a quota. ``X-RateLimit-Reset`` is in whole Unix seconds, as Stream's
-documentation says.
+Windows are cut at whole multiples of their length by the emulator's clock as it stood when counting began, and pass
+in real time: a clock that stands still does not freeze a quota. ``X-RateLimit-Reset`` is in whole Unix seconds, as
+Stream's documentation says.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Standing:
 
 
 class QuotaBook:
-    """Counts requests against quotas, one for each endpoint; an endpoint without one is never refused and has no headers."""
+    """Counts requests against quotas, one for each endpoint; one without is never refused and has no headers."""
 
     def __init__(
         self,

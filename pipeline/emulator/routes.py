@@ -1,10 +1,10 @@
 """Routes: the paths of the API, split before they are decoded.
 
-Here: names, methods and paths of the endpoints, and a Starlette route that reads the path as it was sent. Not here: what
-is answered (``app``).
+Here: names, methods and paths of the endpoints, and a Starlette route that reads the path as it was sent. Not here:
+what is answered (``app``).
 
-Ids are free text. One that holds a slash arrives as ``%2F``, and Starlette's own routes, which see the decoded path, would
-take it for two segments.
+Ids are free text. One that holds a slash arrives as ``%2F``, and Starlette's own routes, which see the decoded path,
+would take it for two segments.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from urllib.parse import unquote
 
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +90,3 @@ class AnyRoute(RawRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Every request."""
         return (Match.FULL, {"path_params": {}}) if scope["type"] == "http" else (Match.NONE, {})
-

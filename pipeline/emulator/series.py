@@ -3,8 +3,8 @@
 Here: what a track measures at which instant, so that any window of a track agrees with any other and none is kept in
 memory. Not here: which part of it may be seen yet (``visibility``), and how it looks as JSON (``answers``).
 
-Both kinds answer ``columns(key, origin_us, since_us, until_us, per_second)``: times are integers in ``per_second`` ticks
-since the epoch (1 for seconds, 10**6 for microseconds), both bounds included.
+Both kinds answer ``columns(key, origin_us, since_us, until_us, per_second)``: times are integers in ``per_second``
+ticks since the epoch (1 for seconds, 10**6 for microseconds), both bounds included.
 """
 
 from __future__ import annotations
@@ -161,8 +161,8 @@ class Signal:
 class Points:
     """A series written out by hand, for tests that work their expectations out by hand.
 
-    Each metric is a tuple of (instant with a zone, value or None for null); None for the whole metric leaves it out of the
-    answer, as on audio.
+    Each metric is a tuple of (instant with a zone, value or None for null); None for the whole metric leaves it out
+    of the answer, as on audio.
     """
 
     bitrate: tuple[tuple[datetime, Value], ...] | None = None
@@ -195,8 +195,8 @@ class Points:
         """The metrics this series measures."""
         return tuple(name for name in METRICS if getattr(self, name) is not None)
 
-    def columns(self, key: bytes, origin_us: int, since_us: int, until_us: int, per_second: int) -> Iterator[Column]:
-        """The columns of the points within [since, until], both included; ``key`` and ``origin_us`` play no part."""
+    def columns(self, _key: bytes, _origin_us: int, since_us: int, until_us: int, per_second: int) -> Iterator[Column]:
+        """The columns of the points within [since, until], both included."""
         for name in self.metrics:
             placed = [(micros(at), value) for at, value in getattr(self, name)]
             kept = [(at, value) for at, value in placed if since_us <= at <= until_us]

@@ -9,33 +9,31 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from .answers import Answers, Dialect
+from .answers import Answers
 from .app import Service, build_app
 from .auth import Keeper
+from .clocks import real_time
+from .dialect import UNITS, Dialect
 from .faults import Fault, FaultBook
+from .instants import SECOND_US
 from .journal import Entry, Journal
 from .quotas import Quota, QuotaBook
 from .routes import ENDPOINTS
 from .worlds import World
 
 KEY: Final = "emulator"
-SECRET: Final = "emulator-secret-for-local-use-only"
+SECRET: Final = "emulator-secret-for-local-use-only"  # noqa: S105 - public, and worth nothing elsewhere
 HOST: Final = "127.0.0.1"
 DEFAULT_QUOTA: Final = Quota(60_000)
 """What every endpoint gets unless told otherwise: far above what one process asks, so that headers are there."""
-
-
-def real_time() -> datetime:
-    """The machine's clock, in UTC."""
-    return datetime.now(UTC)
 
 
 class Emulator:
@@ -48,7 +46,7 @@ class Emulator:
         port: TCP port; 0 for any free one.
         key: the API key that is let in.
         secret: what tokens must be signed with.
-        quotas: by endpoint name; None takes the quota, and its headers, away. Endpoints not named have ``DEFAULT_QUOTA``.
+        quotas: by endpoint name; None takes a quota and its headers away; who is not named has ``DEFAULT_QUOTA``.
         faults: what goes wrong.
         clock: the emulator's time, with a zone; it decides what is visible, judges tokens and fills the Date header.
         unit: of data points' times: ``s``, ``float_s``, ``ms``, ``us`` or ``ns``.
@@ -91,7 +89,9 @@ class Emulator:
         names = {endpoint.name for endpoint in ENDPOINTS}
         unknown = set(quotas or {}) - names
         if unknown:
-            raise ValueError(f"no endpoint is called {', '.join(sorted(unknown))}; there are {', '.join(sorted(names))}")
+            raise ValueError(
+                f"no endpoint is called {', '.join(sorted(unknown))}; there are {', '.join(sorted(names))}"
+            )
         given: dict[str, Quota | None] = {**dict.fromkeys(names, DEFAULT_QUOTA), **(quotas or {})}
         self._service = Service(
             answers=Answers(world, dialect),
@@ -108,7 +108,7 @@ class Emulator:
         )
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._listener: socket.socket | None = None
+        self._failure: Exception | None = None
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -124,12 +124,16 @@ class Emulator:
         """Listen, and return as soon as requests are answered."""
         if self._thread is not None:
             raise RuntimeError("this emulator is running already")
-        self._listener = socket.create_server((HOST, self._port), backlog=2048)
-        self._port = self._listener.getsockname()[1]
+        listener = socket.create_server((HOST, self._port), backlog=2048)
+        self._port = listener.getsockname()[1]
         ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(self._listener, ready), name="emulator", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(listener, ready), name="emulator", daemon=True)
         self._thread.start()
         ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            self._thread = None
+            raise RuntimeError("the emulator could not start") from self._failure
         return self
 
     def stop(self) -> None:
@@ -141,6 +145,18 @@ class Emulator:
         thread.join()
 
     def _run(self, listener: socket.socket, ready: threading.Event) -> None:
+        """The thread's whole life; a failure to start is kept for the one who waits."""
+        self._failure = None
+        try:
+            self._serve(listener, ready)
+        except Exception as error:
+            self._failure = error
+            raise
+        finally:
+            listener.close()
+            ready.set()
+
+    def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
         config = uvicorn.Config(
             build_app(self._service),
             http=cast("Any", _Protocol),
@@ -156,7 +172,7 @@ class Emulator:
         # An event belongs to the loop that first waits for it, and every start has a loop of its own.
         self._service.closing = asyncio.Event()
         server = _Server(config, self._service.closing, ready)
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             self._loop = runner.get_loop()
             runner.run(server.serve(sockets=[listener]))
 
@@ -203,13 +219,32 @@ class Emulator:
         """Let nothing go wrong from now on."""
         self._service.faults.clear()
 
+    def truth(
+        self, now: datetime | None = None, *, tables: Iterable[str] | None = None, remembered: bool = False
+    ) -> dict[str, list[dict[str, Any]]]:
+        """The rows an ingester of this emulator should hold, by table; ``now`` is the emulator's unless given."""
+        tick_us = max(1, SECOND_US // UNITS[self._service.dialect.unit])
+        at = now if now is not None else self.clock()
+        return self.world.truth(at, tables=tables, remembered=remembered, tick_us=tick_us)
+
     def set_quota(self, endpoint: str, quota: Quota) -> None:
         """Change a quota, as Stream may under load."""
         self._service.quotas.change(endpoint, quota)
 
 
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """The faster event loop where it is installed, else the standard one."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return asyncio.new_event_loop
+    return new_event_loop
+
+
 class _Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     """uvicorn's protocol, with its connection handed to the application (see ``mishaps``)."""
+
+    app_state: dict[str, Any]
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """A client has connected."""
@@ -234,8 +269,8 @@ class _Server(uvicorn.Server):
         """Close the listener and every connection."""
         for server in self.servers:
             server.close()
-        for one in sockets or ():
-            one.close()
+        for listener in sockets or ():
+            listener.close()
         for connection in list(self.server_state.connections):
             transport = connection.transport
             if transport is not None:

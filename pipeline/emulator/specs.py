@@ -1,7 +1,7 @@
 """Specs: the frozen values a world is made of: calls, the stays in them, the tracks of a stay.
 
-Here: what happened, as the author of a world wants it. Not here: when it can be seen (``visibility``), how it is answered
-(``answers``), and ready-made worlds (``world_odd``, ``world_uniform``, ``world_demo``).
+Here: what happened, as the author of a world wants it. Not here: when it can be seen (``visibility``), how it is
+answered (``answers``), and ready-made worlds (``world_odd``, ``world_uniform``, ``world_demo``).
 
 All instants carry a zone. ``extra`` adds fields the documentation does not know; ``omit`` names documented but optional
 fields to leave out of the answers.
@@ -82,7 +82,7 @@ class TrackSpec:
     track_id: str
     track_type: str = "video"
     codec: str | None = "vp8"
-    points: Series = Points()
+    points: Series = field(default_factory=Points)
     since: datetime | None = None
     until: datetime | None = None
     warnings: tuple[WarningSpec, ...] = ()

@@ -3,9 +3,9 @@
 Here: the rules about live calls, reports, late data and forgetting, as pure functions of a spec and a time. Both the
 answers and ``truth`` rest on them. Not here: JSON and HTTP.
 
-While a call goes on, its row is refreshed every minute and its participants are those who have joined. Its first report,
-some minutes after the end, completes it; a later report may bring what came late. Ninety days after the end the list of
-participants is forgotten, while its totals stay (Stream's documentation of Call Attendance).
+While a call goes on, its row is refreshed every minute and its participants are those who have joined. Its first
+report, some minutes after the end, completes it; a later report may bring what came late. Ninety days after the end
+the list of participants is forgotten, while its totals stay (Stream's documentation of Call Attendance).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def reports_out(call: CallSpec, now: int) -> int:
 
 
 def generated_at(call: CallSpec, now: int) -> int:
-    """When the row was last made, in microseconds: the newest report, else the newest refresh while the call went on."""
+    """When the row was last made, in microseconds: the newest report, else the newest refresh of the live call."""
     out = reports_out(call, now)
     if out and call.ended_at is not None:
         return max(micros(call.ended_at) + delay // MICROSECOND for delay in sorted(call.reports)[:out])

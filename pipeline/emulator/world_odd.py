@@ -1,7 +1,7 @@
 """The odd world: what the documentation allows and an ingester is likely to get wrong.
 
-Here: ``odd_calls``. The first day has one of each oddity; later days have the small ones again under other ids, except for
-the last, which also has the calls that are still going on. Not here: realistic data (``world_demo``).
+Here: ``odd_calls``. The first day has one of each oddity; later days have the small ones again under other ids,
+except for the last, which also has the calls that are still going on. Not here: realistic data (``world_demo``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Any, Final
 
 from .series import Episode, Level, Points, Signal
 from .specs import CallSpec, ClientSpec, LocationSpec, StaySpec, TrackSpec, WarningSpec
@@ -25,7 +25,7 @@ ODD_IDS: Final = (
     "plus+and space",
     'quo"te\\back',
 )
-"""Ids that break naive URLs, paths, SQL and JSON. ``.`` and ``..`` alone are not among them: HTTP clients may rewrite those."""
+"""Ids that break naive URLs, paths, SQL and JSON; without ``.`` and ``..``, which HTTP clients take out of a path."""
 
 AUDIO: Final = Signal((Level(32_000), Level(12_000)), step_seconds=20)
 VIDEO: Final = Signal(
@@ -51,17 +51,17 @@ class _Day:
         return self.midnight + timedelta(hours=hour, minutes=minute, seconds=second)
 
     def call(
-        self, name: str, started: datetime, ended: datetime | None, stays: tuple[StaySpec, ...], **more: object
+        self, name: str, started: datetime, ended: datetime | None, stays: tuple[StaySpec, ...], **more: Any
     ) -> CallSpec:
         """A call whose session id tells its day."""
-        return CallSpec("default", name, f"{name}-day{self.number}"[:64], started, ended, stays, **more)  # type: ignore[arg-type]
+        return CallSpec("default", name, f"{name}-day{self.number}"[:64], started, ended, stays, **more)
 
 
 def odd_calls(first_day: date, days: int, seed: int, scale: float) -> Iterator[CallSpec]:
-    """The calls of ``days`` days. ``scale`` multiplies the crowds; at 1 and above they need more than one page of 100."""
+    """The calls of ``days`` days. ``scale`` multiplies the crowds; from 1 on they need more than one page."""
     for number in range(days):
         midnight = datetime.combine(first_day + timedelta(days=number), time(), UTC)
-        day = _Day(number, midnight, random.Random(f"{seed}:{number}"))
+        day = _Day(number, midnight, random.Random(f"{seed}:{number}"))  # noqa: S311 - no secrets are drawn here
         yield from _lengths(day)
         yield from _people(day)
         yield from _strange_ids(day)
@@ -79,15 +79,20 @@ def _tracks(user: str) -> tuple[TrackSpec, ...]:
     return (TrackSpec(f"{user}-a", "audio", "opus", AUDIO), TrackSpec(f"{user}-v", "video", "vp8", VIDEO))
 
 
-def _stay(user: str, joined: datetime | None, left: datetime | None, **more: object) -> StaySpec:
+def _stay(user: str, joined: datetime | None, left: datetime | None, **more: Any) -> StaySpec:
     """A stay with a camera and a microphone, unless ``tracks`` says otherwise."""
-    values: dict[str, object] = {"client": CLIENT, "tracks": _tracks(user), "user_session_id": f"{user}-1"} | more
-    return StaySpec(user_id=user, joined_at=joined, left_at=left, **values)  # type: ignore[arg-type]
+    values: dict[str, Any] = {"client": CLIENT, "tracks": _tracks(user), "user_session_id": f"{user}-1"} | more
+    return StaySpec(user_id=user, joined_at=joined, left_at=left, **values)
 
 
 def _lengths(day: _Day) -> Iterator[CallSpec]:
     """Short, exactly one window, one second more, over midnight, and of no length at all."""
-    for name, hour, seconds in (("short", 8, 7), ("exact-30", 8, 1800), ("second-more", 9, 1801), ("two-windows", 9, 3600)):
+    for name, hour, seconds in (
+        ("short", 8, 7),
+        ("exact-30", 8, 1800),
+        ("second-more", 9, 1801),
+        ("two-windows", 9, 3600),
+    ):
         start = day.at(hour, 10)
         end = start + timedelta(seconds=seconds)
         yield day.call(name, start, end, (_stay("ann", start, end), _stay("bob", start, end)))
@@ -153,7 +158,9 @@ def _strange_tracks(day: _Day) -> Iterator[CallSpec]:
     start, end = day.at(15), day.at(15, 40)
     warning = WarningSpec(day.at(15, 10), "high_packet_loss", "Packet loss above 5 %")
     nulls = Signal(VIDEO.levels, step_seconds=15, null_share=0.2)
-    sparse = Signal(VIDEO.levels, step_seconds=15, gap_share=0.5, episodes=(Episode(600, 1200, None), Episode(60, 90, 2)))
+    sparse = Signal(
+        VIDEO.levels, step_seconds=15, gap_share=0.5, episodes=(Episode(600, 1200, None), Episode(60, 90, 2))
+    )
     tracks = (
         TrackSpec("screen", "screensharing", "vp9", SCREEN, since=day.at(15, 5), until=day.at(15, 25)),
         TrackSpec("screen-audio", "screensharing_audio", "opus", AUDIO, since=day.at(15, 5), until=day.at(15, 25)),
@@ -174,13 +181,13 @@ def _strange_tracks(day: _Day) -> Iterator[CallSpec]:
                 warning,
                 WarningSpec(day.at(15, 30), "low_bandwidth", "Bandwidth under 300 kbit/s"),
                 WarningSpec(day.at(15, 12), "sticky", "Given with every window", sticky=True),
-                WarningSpec(None, "timeless", "It's \"odd\", has no time"),
+                WarningSpec(None, "timeless", 'It\'s "odd", has no time'),
             ),
             extra=(("simulcast_layers", [{"rid": "f", "on": True}]), ("qp", {"data_points": [[1, 2.5]]})),
         ),
     )
     odd_client = ClientSpec("ios", "2.0.0-beta.1+5", "2001:db8::7", "cellular", PLACE, (("battery", 0.5),))
-    stays = (
+    stays: tuple[StaySpec, ...] = (
         _stay("eve", start, end, tracks=tracks, client=odd_client, extra=(("device_tier", "low"),)),
         _stay("fay", start, end, tracks=(TrackSpec("fay-a", "audio", "opus", AUDIO),)),
     )

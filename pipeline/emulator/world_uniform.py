@@ -1,7 +1,7 @@
 """The uniform world: equal calls, for benchmarks whose figures must mean something.
 
-Here: ``uniform_calls``. With the defaults a day has 80 calls of 10 people and 55 minutes, 1,600 windows of 1,650 points on
-average. Not here: anything unusual (``world_odd``).
+Here: ``uniform_calls``. With the defaults a day has 80 calls of 10 people and 55 minutes, 1,600 windows of 1,650
+points on average. Not here: anything unusual (``world_odd``).
 """
 
 from __future__ import annotations

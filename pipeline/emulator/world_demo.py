@@ -1,0 +1,253 @@
+"""The demo world: a made-up product's calls, with stories in them that a person finds by SQL.
+
+Here: ``demo_calls``. Not here: oddities (``world_odd``). The product is a video platform with three kinds of calls:
+``meeting`` (teams), ``lesson`` (a teacher and a learner) and ``livestream`` (two hosts and a crowd).
+
+The stories, so that a test can hold them true:
+
+- Phones on mobile networks send low resolutions and stall; the same phones on Wi-Fi do not.
+- Version 4.2.0 of the Android app freezes its camera for half a minute; 4.2.1 does not.
+- Participants from Brazil have a third of the bitrate in the evening (UTC).
+- Now and then a meeting goes wrong for everyone at once for five minutes.
+- Screen shares are sharp and slow: a low frame rate there is no fault.
+- One user a day loses the connection and comes back twice.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+from .series import Episode, Level, Signal
+from .specs import CallSpec, ClientSpec, LocationSpec, StaySpec, TrackSpec, WarningSpec
+
+STEP: Final = 5
+"""Seconds between points."""
+
+PLACES: Final = (
+    LocationSpec("Amsterdam", "North Holland", "Netherlands", "NL", "Europe", 52.37, 4.89, 20_000),
+    LocationSpec("Berlin", "Berlin", "Germany", "DE", "Europe", 52.52, 13.4, 10_000),
+    LocationSpec("Lisbon", "Lisbon", "Portugal", "PT", "Europe", 38.72, -9.14, 20_000),
+    LocationSpec("Denver", "Colorado", "United States", "US", "North America", 39.74, -104.98, 50_000),
+    LocationSpec("São Paulo", "São Paulo", "Brazil", "BR", "South America", -23.55, -46.63, 50_000),
+    LocationSpec("Pune", "Maharashtra", "India", "IN", "Asia", 18.52, 73.86, 100_000),
+    LocationSpec("Osaka", "Osaka", "Japan", "JP", "Asia", 34.69, 135.5, 20_000),
+)
+NAMES: Final = (
+    "Ada", "Amir", "Bea", "Chen", "Dora", "Elio", "Femi", "Greta", "Hana", "Igor", "Jana", "Kofi",
+    "Lena", "Mats", "Nora", "Omar", "Pia", "Quinn", "Rosa", "Sven", "Tara", "Uma", "Vito", "Wen",
+)  # fmt: skip
+
+GOOD: Final = (Level(1_700_000, 30, 1280, 720, weight=12), Level(850_000, 30, 960, 540))
+PHONE: Final = (Level(900_000, 30, 720, 1280, weight=8), Level(900_000, 30, 1280, 720), Level(450_000, 24, 360, 640))
+MOBILE: Final = (
+    Level(420_000, 20, 360, 640, weight=5),
+    Level(150_000, 11, 180, 320, weight=3),
+    Level(40_000, 4, 180, 320, weight=2),
+)
+STARVED: Final = Level(60_000, 5, 320, 180, weight=0)
+VOICE: Final = Signal((Level(36_000, weight=5), Level(9_000)), STEP, hold_points=6)
+SCREEN: Final = Signal(
+    (Level(250_000, 3, 1920, 1080, weight=3), Level(2_200_000, 12, 1920, 1080)), STEP, hold_points=12
+)
+
+
+@dataclass(frozen=True)
+class _Person:
+    """A user of the product, the same from day to day."""
+
+    user_id: str
+    name: str
+    client: ClientSpec
+    evening_dip: bool
+
+
+def demo_calls(first_day: date, days: int, seed: int) -> Iterator[CallSpec]:
+    """The calls of ``days`` days: about thirty a day, about 300 windows, about 270,000 points."""
+    people = [_person(number, _dice(f"{seed}:person:{number}")) for number in range(len(NAMES) * 2)]
+    for number in range(days):
+        day = first_day + timedelta(days=number)
+        yield from _day(day, people, _dice(f"{seed}:{day}"))
+
+
+def _dice(seed: str) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - no secrets are drawn from it
+
+
+def _person(number: int, dice: random.Random) -> _Person:
+    place = dice.choice(PLACES)
+    app, version = dice.choice(
+        (
+            ("web", "6.3.0"),
+            ("web", "6.3.0"),
+            ("web", "6.2.4"),
+            ("ios", "4.2.1"),
+            ("android", "4.2.0"),
+            ("android", "4.2.1"),
+        )
+    )
+    network = (
+        "cellular" if app in ("ios", "android") and dice.random() < 0.5 else dice.choice(("wifi", "wifi", "ethernet"))
+    )
+    if app != "web" and network == "ethernet":
+        network = "wifi"
+    address = f"203.0.113.{number + 1}"
+    name = NAMES[number % len(NAMES)]
+    user_id = f"{name.lower()}-{number:02d}"
+    return _Person(user_id, name, ClientSpec(app, version, address, network, place), place.country_iso_code == "BR")
+
+
+def _day(day: date, people: list[_Person], dice: random.Random) -> Iterator[CallSpec]:
+    midnight = datetime.combine(day, time(), UTC)
+    weekend = day.weekday() >= 5
+    for number in range(6 if weekend else 13):
+        started = midnight + timedelta(hours=7, minutes=50 * number + dice.randrange(20))
+        yield _meeting(day, number, started, dice.sample(people, dice.randint(3, 7)), dice)
+    for number in range(8 if weekend else 16):
+        started = midnight + timedelta(hours=8, minutes=45 * number + dice.randrange(20))
+        yield _lesson(day, number, started, dice.sample(people, 2), dice)
+    yield _livestream(day, midnight + timedelta(hours=18), dice.sample(people, 2), dice)
+
+
+def _meeting(day: date, number: int, started: datetime, people: list[_Person], dice: random.Random) -> CallSpec:
+    minutes = dice.choice((15, 30, 30, 45, 60))
+    ended = started + timedelta(minutes=minutes, seconds=dice.randrange(240))
+    trouble = started + timedelta(minutes=5) if number % 5 == 4 else None
+    stays: list[StaySpec] = []
+    for place, person in enumerate(people):
+        joined = started + timedelta(seconds=0 if place == 0 else dice.randrange(5, 150))
+        left = ended - timedelta(seconds=dice.randrange(1, 60))
+        if number == 1 and place == 1:
+            stays.extend(_comes_back(day, number, person, joined, left, trouble))
+            continue
+        screen = place == 0 and number % 2 == 0
+        stays.append(_stay(f"{day:%m%d}-m{number}-{place}", person, joined, left, trouble, screen=screen))
+    name = ("standup", "design-review", "all-hands", "customer-call", "retro")[number % 5]
+    score = 55 if trouble else dice.randint(78, 97)
+    return CallSpec(
+        "meeting",
+        f"{name}-{number:02d}",
+        f"meeting-{day:%Y%m%d}-{number:02d}",
+        started,
+        ended,
+        tuple(stays),
+        cq_score=score,
+        avg_user_rating=round(1 + score / 25, 1) if number % 3 == 0 else None,
+        min_user_rating=max(1, score // 25) if number % 3 == 0 else None,
+        call_event_count=len(stays) * 2,
+    )
+
+
+def _comes_back(
+    day: date, number: int, person: _Person, joined: datetime, left: datetime, trouble: datetime | None
+) -> Iterator[StaySpec]:
+    """Three stays with half a minute between them."""
+    third = (left - joined) / 3
+    for turn in range(3):
+        begins = joined + third * turn + timedelta(seconds=30 if turn else 0)
+        yield _stay(f"{day:%m%d}-m{number}-back{turn}", person, begins, joined + third * (turn + 1), trouble)
+
+
+def _lesson(day: date, number: int, started: datetime, people: list[_Person], dice: random.Random) -> CallSpec:
+    ended = started + timedelta(minutes=dice.choice((25, 50)), seconds=dice.randrange(60))
+    stays = tuple(
+        _stay(f"{day:%m%d}-l{number}-{place}", person, started + timedelta(seconds=40 * place), ended, None, role=role)
+        for place, (person, role) in enumerate(zip(people, ("teacher", "learner"), strict=True))
+    )
+    session = f"lesson-{day:%Y%m%d}-{number:02d}"
+    return CallSpec("lesson", f"course-{number:02d}", session, started, ended, stays, cq_score=dice.randint(70, 98))
+
+
+def _livestream(day: date, started: datetime, hosts: list[_Person], dice: random.Random) -> CallSpec:
+    ended = started + timedelta(minutes=70)
+    stays = [
+        _stay(f"{day:%m%d}-live-{place}", host, started, ended, None, role="host", screen=place == 0)
+        for place, host in enumerate(hosts)
+    ]
+    for number in range(120):
+        joined = started + timedelta(seconds=dice.randrange(3600))
+        left = min(ended, joined + timedelta(seconds=dice.randrange(20, 2400)))
+        app = dice.choice(("web", "ios", "android"))
+        network = "wifi" if app == "web" else dice.choice(("wifi", "cellular"))
+        client = ClientSpec(
+            app, "6.3.0" if app == "web" else "4.2.1", f"198.51.100.{number}", network, dice.choice(PLACES)
+        )
+        stays.append(
+            StaySpec(
+                f"viewer-{number:03d}",
+                f"us-{day:%m%d}-viewer-{number:03d}",
+                joined,
+                left,
+                roles=("viewer",),
+                client=client,
+                latency_ms=dice.randint(25, 180),
+                sfu=f"sfu-{number % 3 + 1}",
+            )
+        )
+    return CallSpec("livestream", "evening-show", f"livestream-{day:%Y%m%d}", started, ended, tuple(stays), cq_score=88)
+
+
+def _stay(
+    name: str,
+    person: _Person,
+    joined: datetime,
+    left: datetime,
+    trouble: datetime | None,
+    *,
+    role: str = "user",
+    screen: bool = False,
+) -> StaySpec:
+    mobile = person.client.network_type == "cellular"
+    tracks = [
+        TrackSpec(f"{name}-audio", "audio", "opus", VOICE),
+        _camera(name, person, joined, left, trouble),
+    ]
+    length = left - joined
+    if screen:
+        shared = (joined + length / 4, joined + length * 3 / 4)
+        tracks.append(TrackSpec(f"{name}-screen", "screensharing", "vp9", SCREEN, since=shared[0], until=shared[1]))
+    return StaySpec(
+        person.user_id,
+        f"us-{name}",
+        joined,
+        left,
+        roles=(role,),
+        client=person.client,
+        tracks=tuple(tracks),
+        name=person.name,
+        latency_ms=140 if mobile else 45,
+        jitter_ms=38 if mobile else 8,
+        freezes_duration_ms=4_200 if mobile else 0,
+        cq_score=58 if mobile else 91,
+        sfu="sfu-1" if person.client.location in PLACES[:3] else "sfu-2",
+    )
+
+
+def _camera(name: str, person: _Person, joined: datetime, left: datetime, trouble: datetime | None) -> TrackSpec:
+    client = person.client
+    mobile, seconds = client.network_type == "cellular", int((left - joined).total_seconds())
+    levels: tuple[Level, ...] = MOBILE if mobile else PHONE if client.name in ("ios", "android") else GOOD
+    if person.evening_dip and joined.hour >= 17:
+        levels = tuple(
+            Level(level.bitrate // 3, level.framerate, level.width, level.height, level.weight) for level in levels
+        )
+    episodes: list[Episode] = []
+    warnings: list[WarningSpec] = []
+    if (client.name, client.version) == ("android", "4.2.0") and seconds > 400:
+        episodes.append(Episode(240, 270, len(levels)))
+        warnings.append(WarningSpec(joined + timedelta(seconds=245), "video_frozen", "No new frame for 5 seconds"))
+    if trouble is not None and joined < trouble:
+        begins = int((trouble - joined).total_seconds())
+        episodes.append(Episode(begins, begins + 300, len(levels) + 1))
+        warnings.append(
+            WarningSpec(trouble + timedelta(seconds=20), "low_bandwidth", "Available bandwidth under 100 kbit/s")
+        )
+    if mobile:
+        warnings.append(WarningSpec(joined + timedelta(seconds=65), "high_packet_loss", "Packet loss above 5 %"))
+    stalled = Level(0, 0, levels[0].width, levels[0].height, weight=0)
+    signal = Signal((*levels, stalled, STARVED), STEP, hold_points=12, spread=0.25, episodes=tuple(episodes))
+    codec = {"web": "vp8", "ios": "h264", "android": "vp8"}[client.name or "web"]
+    return TrackSpec(f"{name}-video", "video", codec, signal, warnings=tuple(warnings))
