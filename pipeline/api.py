@@ -170,6 +170,10 @@ class StreamApi:
             self._limiters[endpoint] = Limiter(share=self._quota_share, clock=self._clock)
         return self._limiters[endpoint]
 
+    def rate(self, endpoint: str) -> float | None:
+        """Requests per second that the quota of this endpoint allows; None while unknown or without a quota."""
+        return self.limiter(endpoint).rate
+
     async def fetch(self, request: Request) -> Answer:
         """The answer to `request`, after as many attempts as it takes or is worth.
 

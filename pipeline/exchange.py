@@ -53,6 +53,19 @@ class Request:
     page: int = 0
     cursor: str | None = None
 
+    def __str__(self) -> str:
+        call = self.stay.call if self.stay else self.call
+        parts = [self.endpoint, str(self.session_date)]
+        if call:
+            parts.append(f"{call.call_type}:{call.call_id} (session {call.call_session_id})")
+        if self.stay:
+            parts.append(f"user {self.stay.user_id} (session {self.stay.user_session_id})")
+        if self.window:
+            parts.append(f"{self.window.since:%Y-%m-%d %H:%M:%S} to {self.window.until:%H:%M:%S}")
+        if self.page:
+            parts.append(f"page {self.page + 1}")
+        return ", ".join(parts)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

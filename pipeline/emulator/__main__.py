@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -89,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(given.port, given.world, given.days, given.seed, dict(given.quota), given.journal, given.today)
     except OSError as error:
-        sys.stderr.write(f"cannot listen on port {given.port}: {error.strerror}\n")
+        sys.stderr.write(f"cannot listen on port {given.port}: {os.strerror(error.errno or 0)}\n")
         return 2
 
 

@@ -15,9 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from .instants import parse_rfc3339
 from .journal import Asked
+from .routes import ENDPOINTS, UNKNOWN
 
 
 class FaultKind(StrEnum):
@@ -106,6 +108,10 @@ class Fault:
         unknown = set(self.match) - MATCHABLE
         if unknown:
             raise ValueError(f"a fault cannot match on {', '.join(sorted(unknown))}; it can on {sorted(MATCHABLE)}")
+        if self.endpoint is not None and self.endpoint not in NAMES:
+            raise ValueError(f"no endpoint is called {self.endpoint!r}; there are {', '.join(sorted(NAMES))}")
+        if self.shape not in SHAPES:
+            raise ValueError(f"a wrong shape must be one of {', '.join(SHAPES)}, not {self.shape!r}")
 
     def fits(self, asked: Asked) -> bool:
         """Whether the fault is meant for this request."""
@@ -114,7 +120,9 @@ class Fault:
         return all(_fits(asked, name, wanted) for name, wanted in self.match.items())
 
 
-MATCHABLE = frozenset(
+SHAPES: Final = ("list", "null", "string", "nested", "points")
+NAMES: Final = frozenset((*(endpoint.name for endpoint in ENDPOINTS), UNKNOWN.name))
+MATCHABLE: Final = frozenset(
     ("call_type", "call_id", "call_session_id", "user_id", "user_session_id", "since", "until", "covers", "page")
 )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from emulator_reader import DAY, at, small_world
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.emulator import METRICS, CallSpec, Episode, Level, Points, Signal, StaySpec, TrackSpec, World
@@ -48,6 +49,7 @@ def test_the_same_seed_makes_the_same_world(kind: str) -> None:
     assert truths[0] != truths[2]
 
 
+@settings(derandomize=True, deadline=None)
 @given(SIGNALS, st.integers(0, 3_600_000_000), st.lists(st.integers(0, 3_600_000_000), max_size=6))
 def test_any_cut_of_a_series_gives_the_same_points(signal: Signal, origin: int, cuts: list[int]) -> None:
     """Windows next to each other hold, together, exactly what one window over all of them holds."""
@@ -59,11 +61,12 @@ def test_any_cut_of_a_series_gives_the_same_points(signal: Signal, origin: int, 
         return [(name, *point) for name, times, values in columns for point in zip(times, values, strict=True)]
 
     whole = read(0, ends[-1])
-    pieces = [point for since, until in zip(ends, ends[1:], strict=False) for point in read(since, until)]
+    pieces = [point for since, until in pairwise(ends) for point in read(since, until)]
     assert sorted(pieces, key=repr) == sorted(whole, key=repr)
     assert all(base + origin <= time < base + ends[-1] for _, time, _ in whole)
 
 
+@settings(derandomize=True, deadline=None)
 @given(SIGNALS)
 def test_a_series_draws_the_same_values_whatever_the_unit(signal: Signal) -> None:
     """Seconds and nanoseconds differ in nothing but the times' digits."""

@@ -1,0 +1,382 @@
+"""Raw answers of one day made into the rows of the tables.
+
+The JSON is read and joined by DuckDB (`sql/flatten/`), the points are sorted by `series.py`; a day is worked through in
+chunks of whole stays, so that memory does not grow with it. Rows are a pure function of the raw answers. Where answers
+lie is `landing.py`'s business, where rows go `lake.py`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import msgspec
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.errors import FixStorage
+from pipeline.series import UNITS, Answers, explode
+from pipeline.sql import statement
+from pipeline.tables import METRICS, TABLES
+
+__all__ = ["VERSION", "DayOfMetrics", "Flattener", "MetricChunk", "fingerprint"]
+
+VERSION = "1"
+"""Of the rules in this module and its SQL: part of every fingerprint, so that tables follow when they change."""
+
+CHUNK_BYTES = 24 << 20
+"""Bytes of bodies that are worked on at a time."""
+
+MEMORY = "400MB"
+CALL = ["call_type", "call_id", "call_session_id"]
+STAY = [*CALL, "user_id", "user_session_id"]
+
+Bodies = Callable[[Sequence[tuple[int, int, int]]], list[str]]
+"""Reads the bodies at some places (segment, row group, row)."""
+
+KNOWN_FIELDS = {
+    "answer": {
+        "duration",
+        "user_id",
+        "user_session_id",
+        "publisher_type",
+        "joined_at",
+        "is_publisher",
+        "is_subscriber",
+        "client",
+        "published_tracks",
+    },
+    "client": {"name", "version", "ip", "network_type", "location"},
+    "track": {"track_id", "track_type", "codec", "bitrate", "framerate", "resolution", "warnings"},
+}
+"""The fields of Participant Metrics in Stream's specification; others are counted and reported."""
+
+
+class _Fields(msgspec.Struct):
+    client: dict[str, msgspec.Raw] | None = None
+    published_tracks: list[dict[str, msgspec.Raw]] | None = None
+
+
+_TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NESTED = msgspec.json.Decoder(_Fields, strict=False)
+
+
+@dataclass(frozen=True)
+class MetricChunk:
+    """The rows that the answers of some whole stays give, in the order of the tables."""
+
+    tracks: pa.Table
+    metric_points: pa.Table
+    track_warnings: pa.Table
+
+
+@dataclass
+class DayOfMetrics:
+    """What is found while the chunks of a day go by, complete after the last one.
+
+    `clients` has a row per stay, `held` one per window with its distinct points; `suspect` and `unit` are by place in
+    the index; `unknown` counts fields that the specification does not have.
+    """
+
+    clients: list[pa.Table] = field(default_factory=list)
+    held: list[pa.Table] = field(default_factory=list)
+    suspect: dict[int, bool] = field(default_factory=dict)
+    unit: dict[int, str] = field(default_factory=dict)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+
+class Flattener:
+    """Turns indexes and bodies (`landing.py`) into Arrow tables. A context manager; not for use by several threads."""
+
+    def __init__(self, temporary: Path | None = None) -> None:
+        self._duckdb = duckdb.connect()
+        self._duckdb.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        self._duckdb.execute(f"SET memory_limit = '{MEMORY}'")
+        if temporary is not None:
+            self._duckdb.execute("SET temp_directory = $folder", {"folder": str(temporary)})
+        self._duckdb.execute(statement("flatten/epoch_instant"))
+        self._duckdb.execute(statement("flatten/instant"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._duckdb.close()
+
+    def call_sessions(self, day: date, index: pa.Table, bodies: Bodies) -> pa.Table:
+        """The rows of `call_sessions`, from the pages of call_stats."""
+        return _as_table("call_sessions", self._over_pages("call_sessions", index, bodies, day=day))
+
+    def attendance(self, index: pa.Table, bodies: Bodies) -> pa.Table:
+        """One row per stay: ids, `joined_at`, `left_at`, `duration_seconds`, `publisher_type`, `roles`."""
+        return self._over_pages("attendance", index, bodies)
+
+    def promised(self, index: pa.Table, bodies: Bodies) -> pa.Table:
+        """One row per call session: ids and `promised`, the user sessions that Call Attendance speaks of in all."""
+        return self._over_pages("attendance_totals", index, bodies)
+
+    def metrics(self, day: date, index: pa.Table, bodies: Bodies, found: DayOfMetrics) -> Iterator[MetricChunk]:
+        """The rows of a day's tracks, points and warnings, chunk by chunk in the order of the tables.
+
+        `found` gathers the rest. Raises `FixStorage` for a body that cannot be read.
+        """
+        usable = _usable(index)
+        usable = usable.sort_by([(name, "ascending") for name in [*STAY, "fetched_at", "n"]])
+        stay = _runs(usable, STAY)
+        for start, stop in _chunks(stay, usable.column("body_bytes")):
+            rows = usable.slice(start, stop - start)
+            yield self._chunk(day, rows, stay[start:stop] - stay[start], bodies, found)
+
+    def participant_sessions(self, day: date, attendance: pa.Table, found: DayOfMetrics) -> pa.Table:
+        """The rows of `participant_sessions`: who attended, and what the metrics say of their clients."""
+        clients = pa.concat_tables(found.clients) if found.clients else _no_clients()
+        rows = self._query("participant_sessions", {"day": day}, attendance=attendance, clients=clients)
+        return _as_table("participant_sessions", rows)
+
+    def windows(self, day: date, expected: pa.Table, index: pa.Table, found: DayOfMetrics) -> pa.Table:
+        """The rows of `windows`: what should exist (ids, `since`, `until`), and what became of it."""
+        numbers = range(index.num_rows)
+        asked = (
+            index.append_column("n", pa.array(_by_time(index)))
+            .append_column("suspect", pa.array([found.suspect.get(n, False) for n in numbers], pa.bool_()))
+            .append_column("unit", pa.array([found.unit.get(n) for n in numbers], pa.string()))
+        )
+        held = pa.concat_tables(found.held) if found.held else _none_held()
+        return _as_table("windows", self._query("windows", {"day": day}, expected=expected, asked=asked, held=held))
+
+    def _over_pages(self, name: str, index: pa.Table, bodies: Bodies, **parameters: object) -> pa.Table:
+        pages = _usable(index)
+        answers = pages.select(["n", *CALL]).append_column("body", pa.array(bodies(_places(pages)), pa.string()))
+        return self._query(name, parameters, answers=answers)
+
+    def _chunk(
+        self, day: date, rows: pa.Table, stay: np.ndarray[Any, Any], bodies: Bodies, found: DayOfMetrics
+    ) -> MetricChunk:
+        texts = bodies(_places(rows))
+        count = rows.num_rows
+        answers = pa.table({"n": pa.array(range(count)), "stay": pa.array(stay), "body": pa.array(texts, pa.string())})
+        with _registered(self._duckdb, answers=answers):
+            self._duckdb.execute(f"CREATE OR REPLACE TEMP TABLE parsed AS {statement('flatten/metrics')}")
+            tracks = self._query("series")
+            warnings = self._query("track_warnings")
+            clients = self._query("clients")
+        self._duckdb.execute("DROP TABLE parsed")
+
+        window = _runs_of_pairs(stay, rows.column("since"))
+        points = explode(
+            tracks,
+            Answers(stay, window, _micros(rows.column("since")), _micros(rows.column("until"))),
+            _garbled(tracks, texts),
+        )
+        number = np.asarray(rows.column("place"))
+        found.suspect.update((int(n), True) for n in number[points.suspect])
+        found.unit.update((int(n), UNITS[unit]) for n, unit in zip(number, points.unit, strict=True) if unit >= 0)
+        found.unknown.update(_unknown_fields(texts))
+        ids = rows.take(pa.array(np.flatnonzero(np.diff(stay, prepend=-1)))).select(STAY)
+        _, first = np.unique(window, return_index=True)
+        found.held.append(
+            rows.take(pa.array(first)).select([*STAY, "since"]).append_column("points", pa.array(points.per_window))
+        )
+        found.clients.append(_with_ids(clients, ids))
+
+        timestamp = pa.array(points.timestamp).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
+        held = _extent(points.series, points.of, points.timestamp)
+        known = tracks.select(["n", "track_id", "track_type", "codec"]).append_column(
+            "stay", pa.array(stay[np.asarray(tracks.column("n"))])
+        )
+        series = _with_ids(points.series, ids)
+        of = pa.array(points.of)
+        columns = {name: _spread(series.column(name), of) for name in series.column_names}
+        columns |= {"timestamp": timestamp, "value": pa.array(points.value)}
+        return MetricChunk(
+            tracks=_dated("tracks", day, _with_ids(self._query("tracks", tracks=known, held=held), ids)),
+            metric_points=_dated("metric_points", day, pa.table(columns)),
+            track_warnings=_dated("track_warnings", day, _with_ids(warnings, ids)),
+        )
+
+    def _query(self, name: str, parameters: dict[str, Any] | None = None, **tables: pa.Table) -> pa.Table:
+        with _registered(self._duckdb, **tables):
+            return self._duckdb.execute(statement(f"flatten/{name}"), parameters or {}).to_arrow_table()
+
+
+def fingerprint(*parts: object) -> str:
+    """A short hash of what a table is made from; Arrow tables count by their content."""
+    digest = hashlib.sha256(VERSION.encode())
+    for part in parts:
+        if isinstance(part, pa.Table):
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, part.schema) as stream:
+                stream.write_table(part.combine_chunks())
+            digest.update(sink.getvalue())
+        else:
+            digest.update(repr(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()[:32]
+
+
+class _registered:  # noqa: N801 - reads as the block it opens
+    """Arrow tables under names that DuckDB's SQL can use, for the length of a block."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, **tables: pa.Table) -> None:
+        self._connection = connection
+        self._tables = tables
+
+    def __enter__(self) -> None:
+        for name, table in self._tables.items():
+            self._connection.register(name, table)
+
+    def __exit__(self, *_: object) -> None:
+        for name in self._tables:
+            self._connection.unregister(name)
+
+
+def _usable(index: pa.Table) -> pa.Table:
+    """The requests with an answer to read: `place` in the index, and `n` in order of time."""
+    numbered = index.append_column("place", pa.array(range(index.num_rows), pa.int64())).append_column(
+        "n", pa.array(_by_time(index), pa.int64())
+    )
+    return numbered.filter(pc.is_null(numbered.column("error")))
+
+
+def _by_time(index: pa.Table) -> np.ndarray[Any, Any]:
+    """For each request its place in time; of equal ones, that which landed later is later."""
+    order = np.argsort(_micros(index.column("fetched_at")), kind="stable")
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank
+
+
+def _places(rows: pa.Table) -> list[tuple[int, int, int]]:
+    return list(zip(*(rows.column(name).to_pylist() for name in ("segment", "row_group", "row")), strict=True))
+
+
+def _runs(rows: pa.Table, columns: list[str]) -> np.ndarray[Any, Any]:
+    """A number per row that grows with each change in `columns`."""
+    new = np.zeros(rows.num_rows, dtype=bool)
+    for name in columns:
+        codes = np.asarray(rows.column(name).combine_chunks().dictionary_encode(null_encoding="encode").indices)
+        new[1:] |= codes[1:] != codes[:-1]
+    return np.cumsum(new)
+
+
+def _runs_of_pairs(stay: np.ndarray[Any, Any], since: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """A dense number per (stay, since)."""
+    pairs = np.stack([stay, _micros(since)], axis=1)
+    return np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _chunks(stay: np.ndarray[Any, Any], body_bytes: pa.ChunkedArray) -> Iterator[tuple[int, int]]:
+    """Slices of whole stays, of about `CHUNK_BYTES` of bodies each."""
+    starts = np.flatnonzero(np.diff(stay, prepend=-1)).tolist()
+    total = np.concatenate(([0], np.cumsum(np.asarray(body_bytes, dtype=np.int64))))
+    begin = 0
+    for start, stop in zip(starts, [*starts[1:], len(stay)], strict=True):
+        if start > begin and total[stop] - total[begin] > CHUNK_BYTES:
+            yield begin, start
+            begin = start
+    if begin < len(stay):
+        yield begin, len(stay)
+
+
+def _micros(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    return np.asarray(pc.fill_null(column.cast(pa.int64()), 0))
+
+
+def _with_ids(rows: pa.Table, ids: pa.Table) -> pa.Table:
+    """`rows` with the ids of their stay instead of its number."""
+    of = rows.column("stay").combine_chunks()
+    columns = {name: ids.column(name).take(of) for name in STAY}
+    columns |= {name: rows.column(name) for name in rows.column_names if name != "stay"}
+    return pa.table(columns)
+
+
+def _spread(column: pa.ChunkedArray, of: pa.Array) -> pa.Array:
+    """A column's values by point, as a dictionary of the few that there are."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices.take(of), encoded.dictionary)
+
+
+def _extent(series: pa.Table, of: np.ndarray[Any, Any], timestamp: np.ndarray[Any, Any]) -> pa.Table:
+    """Of each series its stay and track, first and last point, and their number."""
+    starts = np.flatnonzero(np.diff(of, prepend=-1))
+    ends = np.append(starts, len(of))[1:]
+    held = series.select(["stay", "track_id", "track_type"])
+    return (
+        held.append_column("first_point", pa.array(timestamp[starts]))
+        .append_column("last_point", pa.array(timestamp[ends - 1]))
+        .append_column("points", pa.array(ends - starts))
+    )
+
+
+def _garbled(tracks: pa.Table, texts: list[str]) -> np.ndarray[Any, Any]:
+    """Of which answers some element of a series is neither a pair of numbers nor null."""
+    garbled = np.zeros(len(texts), dtype=bool)
+    owner = np.asarray(tracks.column("n"))
+    for name in METRICS:
+        lists = tracks.column(name).combine_chunks()
+        pairs = pc.list_flatten(lists)
+        if pairs.null_count:
+            of_pair = np.repeat(owner, np.asarray(pc.fill_null(pc.list_value_length(lists), 0)))
+            for n in set(of_pair[np.asarray(pairs.is_null())].tolist()):
+                garbled[n] |= not _only_pairs(orjson.loads(texts[n]))
+    return garbled
+
+
+def _only_pairs(answer: Any) -> bool:
+    """Whether every element that is given is a pair."""
+    for track in answer.get("published_tracks") or ():
+        resolution = track.get("resolution") or {}
+        for series in (track.get("bitrate"), track.get("framerate"), resolution.get("width"), resolution.get("height")):
+            elements = (series or {}).get("data_points") or ()
+            if any(
+                element is not None and (not isinstance(element, list) or len(element) != 2) for element in elements
+            ):
+                return False
+    return True
+
+
+def _unknown_fields(texts: list[str]) -> Counter[str]:
+    unknown: Counter[str] = Counter()
+    for text in texts:
+        try:
+            top = _TOP.decode(text)
+            nested = _NESTED.decode(text)
+        except msgspec.DecodeError as error:
+            raise FixStorage(f"a raw answer of Participant Metrics cannot be read any more: {error}") from None
+        unknown.update(top.keys() - KNOWN_FIELDS["answer"])
+        unknown.update(f"client.{name}" for name in (nested.client or {}).keys() - KNOWN_FIELDS["client"])
+        for track in nested.published_tracks or ():
+            unknown.update(f"published_tracks[].{name}" for name in track.keys() - KNOWN_FIELDS["track"])
+    return unknown
+
+
+def _dated(name: str, day: date, rows: pa.Table) -> pa.Table:
+    rows = rows.append_column("session_date", pa.repeat(pa.scalar(day, pa.date32()), rows.num_rows))
+    return rows.select(TABLES[name].schema.names)
+
+
+def _as_table(name: str, rows: pa.Table) -> pa.Table:
+    schema = TABLES[name].schema
+    return rows.select(schema.names).cast(schema)
+
+
+def _no_clients() -> pa.Table:
+    schema = TABLES["participant_sessions"].schema
+    names = schema.names[schema.names.index("is_publisher") :]
+    return pa.schema([schema.field(name) for name in [*STAY, *names]]).empty_table()
+
+
+def _none_held() -> pa.Table:
+    schema = TABLES["windows"].schema
+    return pa.schema([schema.field(name) for name in [*STAY, "since", "points"]]).empty_table()

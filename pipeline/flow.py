@@ -1,0 +1,227 @@
+"""The run on one screen: enumerate, plan, land, flatten, write, load.
+
+Every step takes a day (the UTC date on which call sessions started), does what is still to be done and returns what it
+did. Steps hold the day's lock, so that one process works on a day at a time, and start from what is on disk, so that a
+step that was cut off goes on where it stopped. The stages know nothing of each other; only this module joins them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from datetime import date
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+
+from pipeline.api import StreamApi
+from pipeline.exchange import Answer, Endpoint, Request
+from pipeline.fetch import EventLoop, Progress, each, fetch_listing, fetch_windows
+from pipeline.flatten import Bodies, DayOfMetrics, Flattener, fingerprint
+from pipeline.knowledge import Known, expected_windows, known, listings_of, requests_of
+from pipeline.lake import Lake
+from pipeline.landing import Landing
+from pipeline.locks import locked
+from pipeline.plan import CallFacts, attendance_is_due, unfinished
+from pipeline.privacy import redactor
+from pipeline.settings import Settings
+from pipeline.survey import Survey, survey
+from pipeline.tables import TABLES
+from pipeline.warehouse import Loaded, Warehouse
+
+__all__ = ["Flow", "Landed", "Written"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What a landing step did: requests sent (429s and retries too), and sentences about those that failed."""
+
+    requests: int
+    failures: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What writing a day's tables did: rows by table, the tables that changed, and fields that are new to us."""
+
+    rows: dict[str, int]
+    changed: frozenset[str]
+    unknown_fields: dict[str, int] = field(default_factory=dict)
+
+
+class Flow:
+    """One pipeline over one data folder; a context manager. The API is connected to when it is first needed.
+
+    `connect` makes the client; `report` is told of progress. All steps raise `FixStorage`; those that ask the source
+    raise `FixSettings`, `FixCredentials` and `Interrupted` too.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        connect: Callable[[Settings], StreamApi] | None = None,
+        report: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        work = settings.data / ".work"
+        self.settings = settings
+        self.landing = Landing(settings.data / "raw", redact=redactor(settings.client_ip))
+        self.lake = Lake(str(settings.data / "tables"))
+        self.warehouse = Warehouse(settings.warehouse, work / "warehouse.duckdb")
+        self._locks = work / "locks"
+        self._temporary = work / "tmp"
+        self._report = report
+        self._connect = connect or _connect
+        self._loop: EventLoop | None = None
+        self._api: StreamApi | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._loop is not None:
+            if self._api is not None:
+                self._loop.run(self._api.__aexit__(None, None, None))
+            self._loop.close()
+            self._loop = self._api = None
+
+    # The steps, in their order.
+
+    def land_call_stats(self, day: date) -> Landed:
+        """Enumerate: list every call session that started on the day."""
+
+        async def enumerate_calls(api: StreamApi) -> list[Answer]:
+            listings = list(listings_of(self.landing.index("call_stats", day)).get(None, {}).values())
+            going_on = unfinished(listings, api.now())
+            async with self.landing.writer("call_stats", day) as writer:
+                return await fetch_listing(api, writer.append, Request("call_stats", day), going_on)
+
+        with self._locked(day):
+            return self._landed("call_stats", enumerate_calls)
+
+    def land_attendance(self, day: date) -> Landed:
+        """List who took part in every call session of the day, where that is not known for good."""
+
+        async def attend(api: StreamApi) -> list[Answer]:
+            now = api.now()
+            known = self._known(day)
+            due = [
+                facts for call, facts in known.calls.items() if attendance_is_due(facts, known.attendance[call], now)
+            ]
+            failures: list[Answer] = []
+            async with self.landing.writer("participant_sessions", day) as writer:
+
+                async def attend_call(facts: CallFacts) -> None:
+                    going_on = unfinished(known.attendance[facts.call].listings, now, settled_at=facts.settled_at)
+                    request = Request("participant_sessions", day, call=facts.call)
+                    failures.extend(await fetch_listing(api, writer.append, request, going_on))
+
+                await each(sorted(due, key=lambda facts: facts.urgency), attend_call, self.settings.concurrency)
+            return failures
+
+        with self._locked(day):
+            return self._landed("participant_sessions", attend)
+
+    def land_metrics(self, day: date) -> Landed:
+        """Plan the windows of every stay of the day, and fetch those that have no final answer yet."""
+
+        async def measure(api: StreamApi) -> list[Answer]:
+            stays = self._known(day).stays
+            asked = requests_of(self.landing.index("participant_metrics", day))
+            async with self.landing.writer("participant_metrics", day) as writer:
+                workers = self.settings.concurrency
+                return await fetch_windows(api, writer.append, day, stays, asked, workers=workers, report=self._report)
+
+        with self._locked(day):
+            return self._landed("participant_metrics", measure)
+
+    def write_tables(self, day: date, *, anew: bool = False) -> Written:
+        """Flatten what has landed of the day and write its tables; a file that would come out the same stays."""
+        found = DayOfMetrics()
+        with self._locked(day), Flattener(self._temporary) as flattener:
+            sessions = flattener.call_sessions(day, *self._raw("call_stats", day))
+            attended = flattener.attendance(*self._raw("participant_sessions", day))
+            index, bodies = self._raw("participant_metrics", day)
+            windows = expected_windows(self._known(day).stays, requests_of(index))
+            segments = [segment.name for segment in self.landing.segments("participant_metrics", day)]
+
+            marks = dict.fromkeys(TABLES, fingerprint(day, segments, attended, windows))
+            marks["call_sessions"] = fingerprint(day, sessions)
+            changed = {name for name, mark in marks.items() if anew or self.lake.fingerprint(name, day) != mark}
+            if "call_sessions" in changed:
+                self._write("call_sessions", day, marks, sessions)
+            if changed - {"call_sessions"}:
+                changed |= marks.keys() - {"call_sessions"}
+                with ExitStack() as files:
+                    names = ("tracks", "metric_points", "track_warnings")
+                    writers = {name: files.enter_context(self.lake.writer(name, day, marks[name])) for name in names}
+                    for chunk in flattener.metrics(day, index, bodies, found):
+                        for name, writer in writers.items():
+                            writer.write(getattr(chunk, name))
+                attendees = flattener.participant_sessions(day, attended, found)
+                self._write("participant_sessions", day, marks, attendees)
+                self._write("windows", day, marks, flattener.windows(day, windows, index, found))
+            rows = {name: self.lake.rows(name, day) for name in TABLES}
+        for name, count in found.unknown.items():
+            log.warning("%s: %d answers have the field %s, which is new to us; it is kept raw", day, count, name)
+        return Written(rows, frozenset(changed), dict(found.unknown))
+
+    def load(self, days: Sequence[date], *, anew: bool = False) -> Loaded:
+        """Load the tables of these days where they changed, and publish the finished database."""
+        with locked(self._locks / "warehouse.lock", "the database"):
+            return self.warehouse.load(self.lake, days, anew=anew)
+
+    # Looking, without asking the source.
+
+    def survey(self, day: date) -> Survey:
+        """What is known of a day and what of it is missing, from what has landed and from its tables."""
+        enumerated = listings_of(self.landing.index("call_stats", day)).get(None, {}).values()
+        asked = requests_of(self.landing.index("participant_metrics", day))
+        states = self.lake.read("windows", day, ["state"]) if day in self.lake.days() else None
+        return survey(day, self._known(day), list(enumerated), asked, states)
+
+    # What the steps are made of.
+
+    def _known(self, day: date) -> Known:
+        with Flattener() as flattener:
+            sessions = flattener.call_sessions(day, *self._raw("call_stats", day))
+            index, bodies = self._raw("participant_sessions", day)
+            return known(sessions, flattener.attendance(index, bodies), flattener.promised(index, bodies), index)
+
+    def _raw(self, endpoint: Endpoint, day: date) -> tuple[pa.Table, Bodies]:
+        return self.landing.index(endpoint, day), lambda places: self.landing.bodies(endpoint, day, places)
+
+    def _write(self, table: str, day: date, marks: dict[str, str], rows: pa.Table) -> None:
+        with self.lake.writer(table, day, marks[table]) as writer:
+            writer.write(rows)
+
+    def _locked(self, day: date) -> AbstractContextManager[None]:
+        return locked(self._locks / f"session_date={day}.lock", f"{day}")
+
+    def _landed(self, endpoint: Endpoint, step: Callable[[StreamApi], Awaitable[Iterable[Answer]]]) -> Landed:
+        async def ask() -> Landed:
+            if self._api is None:
+                self._api = await self._connect(self.settings).__aenter__()
+            sent = self._api.sent.get(endpoint, 0)
+            failures = [f"{answer.request}: {answer.error}" for answer in await step(self._api)]
+            return Landed(self._api.sent.get(endpoint, 0) - sent, failures)
+
+        if self._loop is None:
+            self._loop = EventLoop()
+        return self._loop.run(ask())
+
+
+def _connect(settings: Settings) -> StreamApi:
+    return StreamApi(
+        settings.base_url,
+        settings.credentials(),
+        concurrency=settings.concurrency,
+        quota_share=settings.quota_share,
+    )

@@ -1,0 +1,356 @@
+"""The tables in one DuckDB file that people open, and the one behind it that we write.
+
+DuckDB lets one process write a file, and then nobody else open it. So days are loaded into a database of our own, one
+transaction a day, and a finished copy takes the place of the published file: who has the old one open keeps reading it,
+who comes next gets the new one. What the tables are is `tables.py`'s, where their rows come from `lake.py`'s business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from pipeline.errors import FixStorage
+from pipeline.sql import statement
+from pipeline.tables import METRICS, TABLES, Table
+
+__all__ = ["Loaded", "Source", "Warehouse", "open_published"]
+
+log = logging.getLogger(__name__)
+
+VERSION = "1"
+"""Of what is in `store`; a writer's database of another version is set aside and made anew from the tables."""
+
+MEMORY = "400MB"
+KEYS = ["call_type", "call_id", "call_session_id", "user_id", "user_session_id", "track_id", "track_type"]
+SERIES = [*KEYS, "codec"]
+STORED = [name for name in TABLES if name != "metric_points"]
+"""The tables that are stored as they are; metric_points is a view on store.samples."""
+
+
+class Source(Protocol):
+    """Where the rows of a day come from; `lake.Lake` in production."""
+
+    def fingerprint(self, table: str, day: date) -> str | None: ...
+    def read(self, table: str, day: date) -> pa.Table: ...
+    def chunks(self, table: str, day: date, *, dictionaries: list[str] | None = None) -> Iterator[pa.Table]: ...
+    def days(self) -> list[date]: ...
+
+
+@dataclass
+class Loaded:
+    """What a load did: rows by table and day, of the days that had changed."""
+
+    rows: dict[tuple[str, date], int] = field(default_factory=dict)
+    published: bool = False
+
+
+class Warehouse:
+    """The published database at `published`, and the writer's at `writer`. One process at a time (see `locks.py`)."""
+
+    def __init__(self, published: Path, writer: Path) -> None:
+        self._published = published
+        self._writer = writer
+
+    def load(self, source: Source, days: Sequence[date], *, anew: bool = False) -> Loaded:
+        """Load the days whose tables have changed, one transaction each, and publish what is finished.
+
+        With `anew` every day counts as changed. A writer's database that is missing, broken or not ours is made from
+        all days of the source. Raises `FixStorage`.
+        """
+        loaded = Loaded()
+        with self._writing() as (database, is_new):
+            for day in sorted({*days, *source.days()} if is_new else days):
+                if changed := _changed(database, source, day, anew=anew):
+                    with _transaction(database):
+                        for table, mark in changed.items():
+                            loaded.rows[table, day] = _replace_day(database, source, table, day, mark)
+                        _count_generation(database)
+            generation = _meta(database, "generation")
+        if loaded.rows or not _is_published(self._published, generation):
+            self._publish()
+            loaded.published = True
+        return loaded
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, bool]]:
+        with _storage_errors(self._writer):
+            self._writer.parent.mkdir(parents=True, exist_ok=True)
+            is_new = not self._writer.exists()
+            try:
+                database = self._open()
+            except (duckdb.Error, _Foreign):
+                if is_new:
+                    raise
+                _set_aside(self._writer)
+                database, is_new = self._open(), True
+            try:
+                yield database, is_new
+                database.execute("CHECKPOINT")
+            finally:
+                database.close()
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        database = duckdb.connect(str(self._writer))
+        try:
+            database.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'; SET enable_progress_bar = false")
+            tables = database.execute(
+                "SELECT table_schema || '.' || table_name FROM information_schema.tables"
+            ).fetchall()
+            if tables and (("store.meta",) not in tables or _meta(database, "version") != VERSION):
+                raise _Foreign
+            if not tables:
+                _create(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _publish(self) -> None:
+        temporary = self._published.with_name(f".{self._published.name}.{secrets.token_hex(4)}.tmp")
+        with _storage_errors(self._published):
+            self._published.parent.mkdir(parents=True, exist_ok=True)
+            for leftover in self._published.parent.glob(f".{self._published.name}.*.tmp"):  # of a killed run
+                leftover.unlink()
+            if self._published.exists() and not _is_ours(self._published):
+                _set_aside(self._published)
+            try:
+                shutil.copyfile(self._writer, temporary)
+                with temporary.open("rb+") as copy:
+                    os.fsync(copy.fileno())
+                temporary.replace(self._published)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+def open_published(path: Path) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to the published database, in UTC, that can reach no other file and no network.
+
+    Raises `FixStorage` where it is missing or cannot be opened.
+    """
+    if not path.exists():
+        raise FixStorage(f"{path} is not there yet; `call-metrics backfill` or `call-metrics demo` makes it")
+    with _storage_errors(path):
+        database = duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false"})
+        database.execute("SET TimeZone = 'UTC'; SET lock_configuration = true")
+    return database
+
+
+class _Foreign(Exception):
+    """A DuckDB file that is not ours, or of another version."""
+
+
+def _create(database: duckdb.DuckDBPyConnection) -> None:
+    with _transaction(database):
+        for name in STORED:
+            columns = ", ".join(f"{_quoted(column.name)} {_type_name(column.type)}" for column in TABLES[name].schema)
+            database.execute(f"CREATE TABLE {name} ({columns})")
+        database.execute(statement("store"))
+        for table in TABLES.values():
+            _comment(database, table)
+        database.execute(
+            "INSERT INTO store.meta VALUES ('version', $version), ('generation', '0')", {"version": VERSION}
+        )
+
+
+def _comment(database: duckdb.DuckDBPyConnection, table: Table) -> None:
+    kind = "TABLE" if table.name in STORED else "VIEW"
+    database.execute(f"COMMENT ON {kind} {table.name} IS {_literal(table.comment)}")
+    for column in table.schema.names:
+        comment = _literal(table.comment_of(column))
+        database.execute(f"COMMENT ON COLUMN {table.name}.{_quoted(column)} IS {comment}")
+
+
+def _changed(database: duckdb.DuckDBPyConnection, source: Source, day: date, *, anew: bool) -> dict[str, str]:
+    """The tables of the day that are not loaded as they are in the source, with their fingerprints."""
+    held = dict(
+        database.execute(
+            "SELECT table_name, fingerprint FROM store.loaded WHERE session_date = $day", {"day": day}
+        ).fetchall()
+    )
+    marks = {name: source.fingerprint(name, day) for name in TABLES}
+    return {name: mark for name, mark in marks.items() if mark is not None and (anew or held.get(name) != mark)}
+
+
+def _replace_day(database: duckdb.DuckDBPyConnection, source: Source, table: str, day: date, mark: str) -> int:
+    if table == "metric_points":
+        rows = _replace_points(database, source, day)
+    else:
+        fresh = source.read(table, day)
+        database.execute(f"DELETE FROM {table} WHERE session_date = $day", {"day": day})
+        with _registered(database, "fresh", fresh):
+            database.execute(f"INSERT INTO {table} BY NAME SELECT * FROM fresh")
+        rows = fresh.num_rows
+    database.execute(
+        "INSERT OR REPLACE INTO store.loaded VALUES ($table, $day, $mark, $rows)",
+        {"table": table, "day": day, "mark": mark, "rows": rows},
+    )
+    return rows
+
+
+def _replace_points(database: duckdb.DuckDBPyConnection, source: Source, day: date) -> int:
+    first = day.toordinal() << 32
+    bounds = {"first": first, "last": first + (1 << 32) - 1}
+    for table in ("samples", "series"):
+        database.execute(f"DELETE FROM store.{table} WHERE series_id BETWEEN $first AND $last", bounds)
+    count = 0
+    for chunk in _whole_tracks(source.chunks("metric_points", day, dictionaries=[*SERIES, "metric"])):
+        series, points = _numbered(chunk, first)
+        with _registered(database, "fresh", series):
+            database.execute("INSERT INTO store.series BY NAME SELECT * FROM fresh")
+        with _registered(database, "fresh", points):
+            database.execute(statement("load/samples"))
+        first += series.num_rows
+        count += chunk.num_rows
+    return count
+
+
+def _whole_tracks(chunks: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows, cut so that no track is in two chunks."""
+    rest: pa.Table | None = None
+    for chunk in chunks:
+        joined = chunk if rest is None else pa.concat_tables([rest, chunk])
+        joined = joined.unify_dictionaries().combine_chunks()
+        changes = np.flatnonzero(_differs(joined, KEYS))
+        cut = int(changes[-1]) if len(changes) else 0
+        if cut:
+            yield joined.slice(0, cut)
+        rest = joined.slice(cut)
+    if rest is not None and rest.num_rows:
+        yield rest
+
+
+def _numbered(chunk: pa.Table, first: int) -> tuple[pa.Table, pa.Table]:
+    """The series of a chunk, numbered from `first`, and its points with these numbers."""
+    starts = np.concatenate(([0], np.flatnonzero(_differs(chunk, [*SERIES, "metric"]))))
+    runs = chunk.select(["session_date", *SERIES]).take(pa.array(starts))
+    number: dict[tuple[Any, ...], int] = {}
+    keys = zip(*(runs.column(name).to_pylist() for name in SERIES), strict=True)
+    of_run = np.array([number.setdefault(key, len(number)) for key in keys], dtype=np.int64)
+    _, representative = np.unique(of_run, return_index=True)
+    series = runs.take(pa.array(representative)).append_column(
+        "series_id", pa.array(np.arange(len(representative)) + first)
+    )
+    lengths = np.diff(np.append(starts, chunk.num_rows))
+    metrics = chunk.column("metric").take(pa.array(starts)).to_pylist()
+    points = pa.table(
+        {
+            "series_id": pa.array(np.repeat(of_run + first, lengths)),
+            "metric": pa.array(np.repeat(np.array([METRICS.index(name) for name in metrics], dtype=np.int8), lengths)),
+            "timestamp": chunk.column("timestamp"),
+            "value": chunk.column("value"),
+        }
+    )
+    return series, points
+
+
+def _differs(rows: pa.Table, columns: list[str]) -> np.ndarray[Any, Any]:
+    """Of each row whether any of the dictionary `columns` has another value than in the row before."""
+    differs = np.zeros(rows.num_rows, dtype=bool)
+    for name in columns:
+        indices = rows.column(name).combine_chunks().indices.fill_null(-1)
+        codes = np.asarray(indices)
+        differs[1:] |= codes[1:] != codes[:-1]
+    return differs
+
+
+def _count_generation(database: duckdb.DuckDBPyConnection) -> None:
+    database.execute("UPDATE store.meta SET value = $value WHERE name = 'generation'", {"value": secrets.token_hex(8)})
+
+
+def _meta(database: duckdb.DuckDBPyConnection, name: str) -> str | None:
+    row = database.execute("SELECT value FROM store.meta WHERE name = $name", {"name": name}).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _is_published(path: Path, generation: str | None) -> bool:
+    """Whether the published file holds what the writer's does."""
+    try:
+        with duckdb.connect(str(path), read_only=True) as database:
+            return _meta(database, "generation") == generation
+    except duckdb.Error:
+        return False
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether the file is one that we published; one that someone holds for writing counts as ours."""
+    try:
+        with duckdb.connect(str(path), read_only=True) as database:
+            return _meta(database, "version") is not None
+    except duckdb.IOException as error:
+        return "lock" in str(error).lower()
+    except duckdb.Error:
+        return False
+
+
+def _set_aside(path: Path) -> None:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside = path.with_name(f"{path.name}.set-aside-{stamp}")
+    path.replace(aside)
+    wal = path.with_name(f"{path.name}.wal")
+    if wal.exists():
+        wal.replace(aside.with_name(f"{aside.name}.wal"))
+    log.warning("%s is broken or not a database of ours; it was set aside as %s", path, aside.name)
+
+
+@contextlib.contextmanager
+def _transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    database.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(duckdb.Error):
+            database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def _registered(database: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> Iterator[None]:
+    database.register(name, table)
+    try:
+        yield
+    finally:
+        database.unregister(name)
+
+
+@contextlib.contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise FixStorage(f"{path} cannot be used ({reason}); mend it and run again") from None
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _type_name(type_: pa.DataType) -> str:
+    if pa.types.is_list(type_):
+        return f"{_type_name(type_.value_type)}[]"
+    return {
+        "date32[day]": "DATE",
+        "string": "VARCHAR",
+        "int64": "BIGINT",
+        "double": "DOUBLE",
+        "bool": "BOOLEAN",
+        "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
+    }[str(type_)]
