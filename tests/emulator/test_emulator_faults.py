@@ -153,16 +153,19 @@ def test_a_hanging_answer_never_comes() -> None:
 
 def test_a_stopping_emulator_does_not_wait_for_what_hangs() -> None:
     """Requests in flight are cut off at once."""
-    with ThreadPoolExecutor(1) as pool:
-        with Emulator(small_world(), clock=CLOCK, faults=(Fault("hang"),)) as emulator, Reader(emulator) as reader:
-            pending = pool.submit(reader.attendance, SMALL)
-            while not emulator.requests:
-                time.sleep(0.005)
-            began = time.monotonic()
-            emulator.stop()
-            assert time.monotonic() - began < 0.5
-            with pytest.raises(httpx.HTTPError):
-                pending.result(timeout=5)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        Emulator(small_world(), clock=CLOCK, faults=(Fault("hang"),)) as emulator,
+        Reader(emulator) as reader,
+    ):
+        pending = pool.submit(reader.attendance, SMALL)
+        while not emulator.requests:
+            time.sleep(0.005)
+        began = time.monotonic()
+        emulator.stop()
+        assert time.monotonic() - began < 0.5
+        with pytest.raises(httpx.HTTPError):
+            pending.result(timeout=5)
 
 
 def test_a_shrunken_answer_has_an_empty_list_and_its_totals() -> None:

@@ -116,8 +116,8 @@ def test_a_hand_written_world_has_the_truth_worked_out_by_hand() -> None:
     )
     track = TrackSpec("cam", "video", "vp8", video, warnings=(WarningSpec(at(10, 3), "low", "Low"),))
     stay = StaySpec(
-        "ann", "ann-1", at(10), at(10, 5), "webrtc", ("host",), client=ClientSpec("web", "1", "192.0.2.1", "wifi", place),
-        tracks=(track,), latency_ms=20, jitter_ms=3,
+        "ann", "ann-1", at(10), at(10, 5), "webrtc", ("host",),
+        client=ClientSpec("web", "1", "192.0.2.1", "wifi", place), tracks=(track,), latency_ms=20, jitter_ms=3,
     )  # fmt: skip
     other = StaySpec("bob", "bob-1", at(10, 1), at(10, 2))
     call = CallSpec("default", "one", "s1", at(10), at(10, 5), (stay, other), cq_score=90)

@@ -211,8 +211,13 @@ def test_points_written_by_hand_are_given_as_written() -> None:
 def test_series_of_different_tracks_differ() -> None:
     """The seed, every id and the type of a track have a part in its values."""
     signal = Signal((Level(10**6),), 5)
-    keys = [World((), seed).series_key(
-        CallSpec(*parts[:3], at(10)), StaySpec(parts[3], parts[4], at(10)), TrackSpec(parts[5], parts[6])
-    ) for seed in (0, 1) for parts in [["a"] * 7] + [["a"] * n + ["b"] + ["a"] * (6 - n) for n in range(7)]]  # fmt: skip
+    names = [["a"] * 7] + [["a"] * place + ["b"] + ["a"] * (6 - place) for place in range(7)]
+    keys = [
+        World((), seed).series_key(
+            CallSpec(*parts[:3], at(10)), StaySpec(parts[3], parts[4], at(10)), TrackSpec(parts[5], parts[6])
+        )
+        for seed in (0, 1)
+        for parts in names
+    ]
     drawn = {tuple(next(signal.columns(key, 0, 0, 10**9, 1))[2]) for key in keys}
     assert len(drawn) == len(keys) == 16
