@@ -33,8 +33,8 @@ __all__ = ["VERSION", "DayOfMetrics", "Flattener", "MetricChunk", "fingerprint"]
 VERSION = "1"
 """Of the rules in this module and its SQL: part of every fingerprint, so that tables follow when they change."""
 
-CHUNK_BYTES = 24 << 20
-"""Bytes of bodies that are worked on at a time."""
+CHUNK_BYTES = 4 << 20
+"""Bytes of bodies that are worked on at a time: few enough that memory is used again rather than asked for anew."""
 
 MEMORY = "400MB"
 CALL = ["call_type", "call_id", "call_session_id"]
@@ -43,31 +43,40 @@ STAY = [*CALL, "user_id", "user_session_id"]
 Bodies = Callable[[Sequence[tuple[int, int, int]]], list[str]]
 """Reads the bodies at some places (segment, row group, row)."""
 
-KNOWN_FIELDS = {
-    "answer": {
-        "duration",
-        "user_id",
-        "user_session_id",
-        "publisher_type",
-        "joined_at",
-        "is_publisher",
-        "is_subscriber",
-        "client",
-        "published_tracks",
-    },
-    "client": {"name", "version", "ip", "network_type", "location"},
-    "track": {"track_id", "track_type", "codec", "bitrate", "framerate", "resolution", "warnings"},
-}
-"""The fields of Participant Metrics in Stream's specification; others are counted and reported."""
+
+class _Client(msgspec.Struct, forbid_unknown_fields=True):
+    name: msgspec.Raw = msgspec.Raw()
+    version: msgspec.Raw = msgspec.Raw()
+    ip: msgspec.Raw = msgspec.Raw()
+    network_type: msgspec.Raw = msgspec.Raw()
+    location: msgspec.Raw = msgspec.Raw()
 
 
-class _Fields(msgspec.Struct):
-    client: dict[str, msgspec.Raw] | None = None
-    published_tracks: list[dict[str, msgspec.Raw]] | None = None
+class _Track(msgspec.Struct, forbid_unknown_fields=True):
+    track_id: msgspec.Raw = msgspec.Raw()
+    track_type: msgspec.Raw = msgspec.Raw()
+    codec: msgspec.Raw = msgspec.Raw()
+    bitrate: msgspec.Raw = msgspec.Raw()
+    framerate: msgspec.Raw = msgspec.Raw()
+    resolution: msgspec.Raw = msgspec.Raw()
+    warnings: msgspec.Raw = msgspec.Raw()
 
 
-_TOP = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_NESTED = msgspec.json.Decoder(_Fields, strict=False)
+class _Metrics(msgspec.Struct, forbid_unknown_fields=True):
+    """The fields of Participant Metrics in Stream's specification; others are counted and reported."""
+
+    duration: msgspec.Raw = msgspec.Raw()
+    user_id: msgspec.Raw = msgspec.Raw()
+    user_session_id: msgspec.Raw = msgspec.Raw()
+    publisher_type: msgspec.Raw = msgspec.Raw()
+    joined_at: msgspec.Raw = msgspec.Raw()
+    is_publisher: msgspec.Raw = msgspec.Raw()
+    is_subscriber: msgspec.Raw = msgspec.Raw()
+    client: _Client | None = None
+    published_tracks: list[_Track] | None = None
+
+
+_KNOWN = msgspec.json.Decoder(_Metrics)
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,8 @@ class Flattener:
     def __init__(self, temporary: Path | None = None) -> None:
         self._duckdb = duckdb.connect()
         self._duckdb.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-        self._duckdb.execute(f"SET memory_limit = '{MEMORY}'")
+        # One thread: chunks are small, and two spend more time on each other than they save.
+        self._duckdb.execute(f"SET memory_limit = '{MEMORY}'; SET threads = 1")
         if temporary is not None:
             self._duckdb.execute("SET temp_directory = $folder", {"folder": str(temporary)})
         self._duckdb.execute(statement("flatten/epoch_instant"))
@@ -116,15 +126,16 @@ class Flattener:
 
     def call_sessions(self, day: date, index: pa.Table, bodies: Bodies) -> pa.Table:
         """The rows of `call_sessions`, from the pages of call_stats."""
-        return _as_table("call_sessions", self._over_pages("call_sessions", index, bodies, day=day))
+        return _as_table("call_sessions", self._query("call_sessions", {"day": day}, answers=_pages(index, bodies)))
 
-    def attendance(self, index: pa.Table, bodies: Bodies) -> pa.Table:
-        """One row per stay: ids, `joined_at`, `left_at`, `duration_seconds`, `publisher_type`, `roles`."""
-        return self._over_pages("attendance", index, bodies)
+    def attendance(self, index: pa.Table, bodies: Bodies) -> tuple[pa.Table, pa.Table]:
+        """Two tables from the pages of Call Attendance.
 
-    def promised(self, index: pa.Table, bodies: Bodies) -> pa.Table:
-        """One row per call session: ids and `promised`, the user sessions that Call Attendance speaks of in all."""
-        return self._over_pages("attendance_totals", index, bodies)
+        One row per stay: ids, `joined_at`, `left_at`, `duration_seconds`, `publisher_type`, `roles`. One row per call
+        session: ids and `promised`, the user sessions that the source speaks of in all.
+        """
+        answers = _pages(index, bodies)
+        return self._query("attendance", answers=answers), self._query("attendance_totals", answers=answers)
 
     def metrics(self, day: date, index: pa.Table, bodies: Bodies, found: DayOfMetrics) -> Iterator[MetricChunk]:
         """The rows of a day's tracks, points and warnings, chunk by chunk in the order of the tables.
@@ -155,23 +166,16 @@ class Flattener:
         held = pa.concat_tables(found.held) if found.held else _none_held()
         return _as_table("windows", self._query("windows", {"day": day}, expected=expected, asked=asked, held=held))
 
-    def _over_pages(self, name: str, index: pa.Table, bodies: Bodies, **parameters: object) -> pa.Table:
-        pages = _usable(index)
-        answers = pages.select(["n", *CALL]).append_column("body", pa.array(bodies(_places(pages)), pa.string()))
-        return self._query(name, parameters, answers=answers)
-
     def _chunk(
         self, day: date, rows: pa.Table, stay: np.ndarray[Any, Any], bodies: Bodies, found: DayOfMetrics
     ) -> MetricChunk:
         texts = bodies(_places(rows))
-        count = rows.num_rows
-        answers = pa.table({"n": pa.array(range(count)), "stay": pa.array(stay), "body": pa.array(texts, pa.string())})
-        with _registered(self._duckdb, answers=answers):
-            self._duckdb.execute(f"CREATE OR REPLACE TEMP TABLE parsed AS {statement('flatten/metrics')}")
-            tracks = self._query("series")
-            warnings = self._query("track_warnings")
-            clients = self._query("clients")
-        self._duckdb.execute("DROP TABLE parsed")
+        unknown = _unknown_fields(texts)
+        answers = pa.table({"n": pa.array(range(len(texts)), pa.int64()), "body": pa.array(texts, pa.string())})
+        parsed = self._query("metrics", answers=answers)
+        tracks = _tracks(parsed, stay)
+        warnings = self._query("track_warnings", tracks=tracks.drop_columns(METRICS))
+        clients = self._query("clients", parsed=_without_tracks(parsed, stay))
 
         window = _runs_of_pairs(stay, rows.column("since"))
         points = explode(
@@ -182,7 +186,7 @@ class Flattener:
         number = np.asarray(rows.column("place"))
         found.suspect.update((int(n), True) for n in number[points.suspect])
         found.unit.update((int(n), UNITS[unit]) for n, unit in zip(number, points.unit, strict=True) if unit >= 0)
-        found.unknown.update(_unknown_fields(texts))
+        found.unknown.update(unknown)
         ids = rows.take(pa.array(np.flatnonzero(np.diff(stay, prepend=-1)))).select(STAY)
         _, first = np.unique(window, return_index=True)
         found.held.append(
@@ -192,15 +196,14 @@ class Flattener:
 
         timestamp = pa.array(points.timestamp).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
         held = _extent(points.series, points.of, points.timestamp)
-        known = tracks.select(["n", "track_id", "track_type", "codec"]).append_column(
-            "stay", pa.array(stay[np.asarray(tracks.column("n"))])
-        )
         series = _with_ids(points.series, ids)
         of = pa.array(points.of)
         columns = {name: _spread(series.column(name), of) for name in series.column_names}
         columns |= {"timestamp": timestamp, "value": pa.array(points.value)}
         return MetricChunk(
-            tracks=_dated("tracks", day, _with_ids(self._query("tracks", tracks=known, held=held), ids)),
+            tracks=_dated(
+                "tracks", day, _with_ids(self._query("tracks", tracks=tracks.drop_columns(METRICS), held=held), ids)
+            ),
             metric_points=_dated("metric_points", day, pa.table(columns)),
             track_warnings=_dated("track_warnings", day, _with_ids(warnings, ids)),
         )
@@ -247,6 +250,11 @@ def _usable(index: pa.Table) -> pa.Table:
         "n", pa.array(_by_time(index), pa.int64())
     )
     return numbered.filter(pc.is_null(numbered.column("error")))
+
+
+def _pages(index: pa.Table, bodies: Bodies) -> pa.Table:
+    pages = _usable(index)
+    return pages.select(["n", *CALL]).append_column("body", pa.array(bodies(_places(pages)), pa.string()))
 
 
 def _by_time(index: pa.Table) -> np.ndarray[Any, Any]:
@@ -347,18 +355,44 @@ def _only_pairs(answer: Any) -> bool:
 
 
 def _unknown_fields(texts: list[str]) -> Counter[str]:
+    """Fields that the specification does not have, with the number of answers that have them."""
     unknown: Counter[str] = Counter()
     for text in texts:
         try:
-            top = _TOP.decode(text)
-            nested = _NESTED.decode(text)
+            _KNOWN.decode(text)
+        except msgspec.ValidationError:
+            unknown.update(set(_fields_beyond(msgspec.json.decode(text), _Metrics)))
         except msgspec.DecodeError as error:
-            raise FixStorage(f"a raw answer of Participant Metrics cannot be read any more: {error}") from None
-        unknown.update(top.keys() - KNOWN_FIELDS["answer"])
-        unknown.update(f"client.{name}" for name in (nested.client or {}).keys() - KNOWN_FIELDS["client"])
-        for track in nested.published_tracks or ():
-            unknown.update(f"published_tracks[].{name}" for name in track.keys() - KNOWN_FIELDS["track"])
+            raise FixStorage(f"a raw answer of Participant Metrics cannot be read any more ({error})") from None
     return unknown
+
+
+def _fields_beyond(answer: dict[str, Any], known: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
+    yield from (prefix + name for name in answer.keys() - set(known.__struct_fields__))
+    if isinstance(client := answer.get("client"), dict):
+        yield from _fields_beyond(client, _Client, "client.")
+    for track in answer.get("published_tracks") or ():
+        if isinstance(track, dict):
+            yield from _fields_beyond(track, _Track, "published_tracks[].")
+
+
+def _tracks(parsed: pa.Table, stay: np.ndarray[Any, Any]) -> pa.Table:
+    """A row per track of an answer: `n`, `stay`, ids, `codec`, a list of pairs for each metric, and `warnings`."""
+    lists = pc.struct_field(parsed.column("answer").combine_chunks(), "published_tracks")
+    tracks = pc.list_flatten(lists)
+    n = np.repeat(np.asarray(parsed.column("n")), np.asarray(pc.fill_null(pc.list_value_length(lists), 0)))
+    columns = {"n": pa.array(n), "stay": pa.array(stay[n])}
+    columns |= {name: pc.struct_field(tracks, name) for name in ("track_id", "track_type", "codec", "warnings")}
+    for name in METRICS:
+        columns[name] = pc.struct_field(tracks, [*name.split("_"), "data_points"])
+    return pa.table(columns)
+
+
+def _without_tracks(parsed: pa.Table, stay: np.ndarray[Any, Any]) -> pa.Table:
+    answer = parsed.column("answer").combine_chunks()
+    names = ["is_publisher", "is_subscriber", "client"]
+    slim = pa.StructArray.from_arrays([pc.struct_field(answer, name) for name in names], names)
+    return pa.table({"n": parsed.column("n"), "stay": pa.array(stay), "answer": slim})
 
 
 def _dated(name: str, day: date, rows: pa.Table) -> pa.Table:

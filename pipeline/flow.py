@@ -146,10 +146,9 @@ class Flow:
         """Flatten what has landed of the day and write its tables; a file that would come out the same stays."""
         found = DayOfMetrics()
         with self._locked(day), Flattener(self._temporary) as flattener:
-            sessions = flattener.call_sessions(day, *self._raw("call_stats", day))
-            attended = flattener.attendance(*self._raw("participant_sessions", day))
+            sessions, attended, facts = self._enumerated(day, flattener)
             index, bodies = self._raw("participant_metrics", day)
-            windows = expected_windows(self._known(day).stays, requests_of(index))
+            windows = expected_windows(facts.stays, requests_of(index))
             segments = [segment.name for segment in self.landing.segments("participant_metrics", day)]
 
             marks = dict.fromkeys(TABLES, fingerprint(day, segments, attended, windows))
@@ -191,9 +190,14 @@ class Flow:
 
     def _known(self, day: date) -> Known:
         with Flattener() as flattener:
-            sessions = flattener.call_sessions(day, *self._raw("call_stats", day))
-            index, bodies = self._raw("participant_sessions", day)
-            return known(sessions, flattener.attendance(index, bodies), flattener.promised(index, bodies), index)
+            return self._enumerated(day, flattener)[2]
+
+    def _enumerated(self, day: date, flattener: Flattener) -> tuple[pa.Table, pa.Table, Known]:
+        """The rows of call_sessions, those of Call Attendance, and what both say."""
+        sessions = flattener.call_sessions(day, *self._raw("call_stats", day))
+        index, bodies = self._raw("participant_sessions", day)
+        attended, promised = flattener.attendance(index, bodies)
+        return sessions, attended, known(sessions, attended, promised, index)
 
     def _raw(self, endpoint: Endpoint, day: date) -> tuple[pa.Table, Bodies]:
         return self.landing.index(endpoint, day), lambda places: self.landing.bodies(endpoint, day, places)

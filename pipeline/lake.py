@@ -76,7 +76,7 @@ class Lake:
         """The rows by row group, a bounded number at a time, the columns named in `dictionaries` as such."""
         with self._open(table, day, dictionaries) as file:
             for group in range(file.num_row_groups):
-                yield file.read_row_group(group)
+                yield file.read_row_group(group, use_threads=False)
 
     @contextmanager
     def writer(self, table: str, day: date, fingerprint: str) -> Iterator[TableWriter]:

@@ -105,7 +105,8 @@ class Warehouse:
     def _open(self) -> duckdb.DuckDBPyConnection:
         database = duckdb.connect(str(self._writer))
         try:
-            database.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'; SET enable_progress_bar = false")
+            database.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY}'; SET threads = 1")
+            database.execute("SET enable_progress_bar = false")
             tables = database.execute(
                 "SELECT table_schema || '.' || table_name FROM information_schema.tables"
             ).fetchall()

@@ -11,7 +11,7 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, Final
@@ -83,9 +83,8 @@ class Reply:
 def build_app(service: Service) -> Starlette:
     """The application."""
     desk = _Desk(service)
-    return Starlette(
-        routes=[*(RawRoute(endpoint, desk.serve) for endpoint in ENDPOINTS), AnyRoute(UNKNOWN, desk.serve)]
-    )
+    known = [RawRoute(endpoint, desk.serve) for endpoint in ENDPOINTS]
+    return Starlette(routes=[*known, AnyRoute(UNKNOWN, desk.serve)])
 
 
 class _Desk:
@@ -113,6 +112,8 @@ class _Desk:
             reply = self._reply(endpoint, asked, fault, now)
         except ApiError as error:
             reply = Reply(error.status, orjson.dumps(error.body()), self._retry_after(error, standing, fault, now))
+            if fault is not None and fault.html:
+                reply = replace(reply, body=HTML, content_type="text/html")
         packed = self._packed(reply, standing, now, b"gzip" in headers.get(b"accept-encoding", b""))
         status = 0 if fault is not None and fault.kind in UNANSWERED else reply.status
         service.journal.note(Entry(asked, status, str(fault.kind) if fault else None, now, began))
@@ -123,8 +124,6 @@ class _Desk:
         if fault is not None:
             refused = refusal(fault)
             if refused is not None:
-                if fault.html:
-                    return Reply(refused.status, HTML, {}, "text/html")
                 raise refused
             if fault.kind is FaultKind.NOT_JSON:
                 return Reply(200, HTML, {}, "text/html")
@@ -182,7 +181,7 @@ class _Desk:
             seconds = fault.retry_after_seconds
         if way == "http_date":
             # A date has whole seconds: the next one, so that nobody comes back too early.
-            return {"Retry-After": format_datetime(now + timedelta(seconds=seconds, milliseconds=999), usegmt=True)}
+            return {"Retry-After": format_datetime(now + timedelta(seconds=seconds, microseconds=999_999), usegmt=True)}
         return {"Retry-After": str(seconds)}
 
     def _packed(

@@ -1,7 +1,7 @@
 """Server: the emulator on a real socket of 127.0.0.1, in a thread of its own.
 
-Here: ``Emulator``, the one object that tests, the demo and benchmarks start, and ``serve``, the same in the foreground.
-Not here: what it answers (``app``).
+Here: ``Emulator``, the one object that tests, the demo and benchmarks start. Not here: what it answers (``app``), and a
+process of its own (``process``).
 """
 
 from __future__ import annotations

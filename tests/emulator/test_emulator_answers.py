@@ -309,6 +309,17 @@ def test_a_track_is_listed_only_where_it_was_published() -> None:
     assert second == [mic]
 
 
+def test_a_stay_of_no_length_can_be_read() -> None:
+    """Someone who joined and left at once is listed with a duration of zero, and so is what they sent at that moment."""
+    track = TrackSpec("mic", "audio", "opus", Points(bitrate=((at(10), 7),)))
+    stay = StaySpec("ann", "ann-1", at(10), at(10), tracks=(track,))
+    with Emulator(small_world(participants=(stay,)), clock=LATER) as emulator, Reader(emulator) as reader:
+        (row,) = reader.all_attendance(SMALL)
+        answer = reader.window(SMALL_STAY, at(10), at(10, 0, 1)).json()
+    assert row["duration_in_seconds"] == 0
+    assert [value for *_, value in points(answer)] == [7]
+
+
 def test_warnings_come_with_the_window_they_lie_in_and_sticky_ones_with_every_window() -> None:
     """A warning on the edge of two windows comes with both, as does one that sticks or has no time."""
     warnings = (

@@ -75,7 +75,8 @@ def test_an_unrecoverable_error_says_so() -> None:
 
 def test_a_gateways_error_is_a_page_and_no_json() -> None:
     """The body is HTML, with its status."""
-    answer = answered(Fault("server_error", status=502, html=True))
+    answer = answered(Fault("server_error", status=502, html=True, retry_after="seconds"))
+    assert answer.headers["retry-after"] == "1"
     assert (answer.status_code, answer.headers["content-type"]) == (502, "text/html")
     assert answer.text.startswith("<html>")
 

@@ -17,8 +17,7 @@ import httpx
 import pytest
 from emulator_reader import DAY, SMALL, SMALL_STAY, Reader, at, small_world
 
-from pipeline.emulator import Emulator, ManualClock, StaySpec, World, skewed
-from pipeline.emulator.__main__ import make_world
+from pipeline.emulator import Emulator, ManualClock, StaySpec, World, make_world, skewed
 
 CLOCK = ManualClock(DAY + timedelta(days=4))
 ROOT = Path(__file__).parents[2]

@@ -1,8 +1,8 @@
--- Grain: one row per stay (`stay`, its number). Source: `parsed`, see metrics.sql, with the stay of each answer in
--- `answers(n, stay)`; a greater n is a later answer. Of each column the latest answer that has a value wins; a user who
+-- Grain: one row per stay (`stay`, its number). Source: `parsed(n, stay, answer)`, see metrics.sql, without tracks;
+-- a greater n is a later answer. Of each column the latest answer that has a value wins; a user who
 -- published in any window is a publisher.
 SELECT
-    answers.stay,
+    stay,
     bool_or(answer.is_publisher) AS is_publisher,
     bool_or(answer.is_subscriber) AS is_subscriber,
     arg_max(answer.client.name, n) AS client_name,
@@ -18,6 +18,5 @@ SELECT
     arg_max(answer.client.location.longitude, n) AS longitude,
     arg_max(answer.client.location.accuracy_radius_meters, n) AS accuracy_radius_meters
 FROM parsed
-INNER JOIN answers USING (n)
 GROUP BY ALL
-ORDER BY answers.stay
+ORDER BY stay

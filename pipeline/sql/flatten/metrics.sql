@@ -1,4 +1,4 @@
--- Grain: one row per answer of Participant Metrics. Source: `answers(n, body)`.
+-- Grain: one row per answer of Participant Metrics, in the order of `answers(n, body)`, its source.
 -- `data_points` are pairs of timestamp and value; an element that is no such pair is NULL here.
 SELECT
     n,

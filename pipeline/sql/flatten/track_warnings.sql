@@ -1,5 +1,5 @@
--- Grain: one row per distinct warning of a track. Source: `parsed`, see metrics.sql, with the stay of each answer in
--- `answers(n, stay)`.
+-- Grain: one row per distinct warning of a track. Source: `tracks(n, stay, track_id, track_type, codec, warnings)`, one
+-- row per track of an answer.
 SELECT DISTINCT
     stay,
     track_id,
@@ -7,10 +7,6 @@ SELECT DISTINCT
     instant(item.time) AS time,
     item.code AS code,
     item.warning AS warning
-FROM (
-    SELECT answers.stay, track.track_id, track.track_type, unnest(track.warnings) AS item
-    FROM (SELECT n, unnest(answer.published_tracks) AS track FROM parsed) AS tracks
-    INNER JOIN answers USING (n)
-)
+FROM (SELECT stay, track_id, track_type, unnest(warnings) AS item FROM tracks)
 WHERE item IS NOT NULL
 ORDER BY ALL
