@@ -310,7 +310,7 @@ def test_a_track_is_listed_only_where_it_was_published() -> None:
 
 
 def test_a_stay_of_no_length_can_be_read() -> None:
-    """Someone who joined and left at once is listed with a duration of zero, and so is what they sent at that moment."""
+    """Someone who joined and left at once is listed, and so is what they sent at that moment."""
     track = TrackSpec("mic", "audio", "opus", Points(bitrate=((at(10), 7),)))
     stay = StaySpec("ann", "ann-1", at(10), at(10), tracks=(track,))
     with Emulator(small_world(participants=(stay,)), clock=LATER) as emulator, Reader(emulator) as reader:
