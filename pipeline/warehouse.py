@@ -12,19 +12,19 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from pipeline.errors import FixStorage
+from pipeline.samples import SERIES, numbered, whole_tracks
 from pipeline.sql import statement
-from pipeline.tables import METRICS, TABLES, Table
+from pipeline.tables import TABLES, Table
 
 __all__ = ["Loaded", "Source", "Warehouse", "open_published"]
 
@@ -34,8 +34,6 @@ VERSION = "1"
 """Of what is in `store`; a writer's database of another version is set aside and made anew from the tables."""
 
 MEMORY = "400MB"
-KEYS = ["call_type", "call_id", "call_session_id", "user_id", "user_session_id", "track_id", "track_type"]
-SERIES = [*KEYS, "codec"]
 STORED = [name for name in TABLES if name != "metric_points"]
 """The tables that are stored as they are; metric_points is a view on store.samples."""
 
@@ -207,64 +205,14 @@ def _replace_points(database: duckdb.DuckDBPyConnection, source: Source, day: da
     for table in ("samples", "series"):
         database.execute(f"DELETE FROM store.{table} WHERE series_id BETWEEN $first AND $last", bounds)
     count = 0
-    for chunk in _whole_tracks(source.chunks("metric_points", day, dictionaries=[*SERIES, "metric"])):
-        series, points = _numbered(chunk, first)
-        with _registered(database, "fresh", series):
-            database.execute("INSERT INTO store.series BY NAME SELECT * FROM fresh")
-        with _registered(database, "fresh", points):
-            database.execute(statement("load/samples"))
+    for chunk in whole_tracks(source.chunks("metric_points", day, dictionaries=[*SERIES, "metric"])):
+        series, samples = numbered(chunk, first)
+        for table, fresh in (("series", series), ("samples", samples)):
+            with _registered(database, "fresh", fresh):
+                database.execute(f"INSERT INTO store.{table} BY NAME SELECT * FROM fresh")
         first += series.num_rows
         count += chunk.num_rows
     return count
-
-
-def _whole_tracks(chunks: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows, cut so that no track is in two chunks."""
-    rest: pa.Table | None = None
-    for chunk in chunks:
-        joined = chunk if rest is None else pa.concat_tables([rest, chunk])
-        joined = joined.unify_dictionaries().combine_chunks()
-        changes = np.flatnonzero(_differs(joined, KEYS))
-        cut = int(changes[-1]) if len(changes) else 0
-        if cut:
-            yield joined.slice(0, cut)
-        rest = joined.slice(cut)
-    if rest is not None and rest.num_rows:
-        yield rest
-
-
-def _numbered(chunk: pa.Table, first: int) -> tuple[pa.Table, pa.Table]:
-    """The series of a chunk, numbered from `first`, and its points with these numbers."""
-    starts = np.concatenate(([0], np.flatnonzero(_differs(chunk, [*SERIES, "metric"]))))
-    runs = chunk.select(["session_date", *SERIES]).take(pa.array(starts))
-    number: dict[tuple[Any, ...], int] = {}
-    keys = zip(*(runs.column(name).to_pylist() for name in SERIES), strict=True)
-    of_run = np.array([number.setdefault(key, len(number)) for key in keys], dtype=np.int64)
-    _, representative = np.unique(of_run, return_index=True)
-    series = runs.take(pa.array(representative)).append_column(
-        "series_id", pa.array(np.arange(len(representative)) + first)
-    )
-    lengths = np.diff(np.append(starts, chunk.num_rows))
-    metrics = chunk.column("metric").take(pa.array(starts)).to_pylist()
-    points = pa.table(
-        {
-            "series_id": pa.array(np.repeat(of_run + first, lengths)),
-            "metric": pa.array(np.repeat(np.array([METRICS.index(name) for name in metrics], dtype=np.int8), lengths)),
-            "timestamp": chunk.column("timestamp"),
-            "value": chunk.column("value"),
-        }
-    )
-    return series, points
-
-
-def _differs(rows: pa.Table, columns: list[str]) -> np.ndarray[Any, Any]:
-    """Of each row whether any of the dictionary `columns` has another value than in the row before."""
-    differs = np.zeros(rows.num_rows, dtype=bool)
-    for name in columns:
-        indices = rows.column(name).combine_chunks().indices.fill_null(-1)
-        codes = np.asarray(indices)
-        differs[1:] |= codes[1:] != codes[:-1]
-    return differs
 
 
 def _count_generation(database: duckdb.DuckDBPyConnection) -> None:
