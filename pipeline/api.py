@@ -115,6 +115,8 @@ class StreamApi:
         backoff: Callable[[int], float] | None = None,
     ) -> None:
         self._base_url = base_url
+        self._url = httpx.URL(base_url)
+        self._prefix = self._url.raw_path.decode("ascii").rstrip("/")
         self._key = credentials.key
         self._secret = credentials.secret.reveal()
         # No `iat`: a token without one is valid whatever our clock says (Stream's Python SDK signs `{}`).
@@ -203,14 +205,17 @@ class StreamApi:
 
     async def _send(self, endpoint: str, method: str, path: str, query: Mapping[str, str], body: bytes | None) -> Reply:
         """One attempt. Raises `WaitForQuota` for a 429, and what stands for it where no complete answer came."""
-        url = f"{self._base_url}{path}?{urlencode({**query, 'api_key': self._key})}"
+        # The target goes as it is: httpx would walk its characters at every request, and resolve segments like `..`.
+        target = f"{self._prefix}{path}?{urlencode({**query, 'api_key': self._key})}".encode("ascii")
         headers = {"Content-Type": "application/json"} if body is not None else None
         limiter = self.limiter(endpoint)
         async with self._client() as client, limiter.slot():
             self.sent[endpoint] = self.sent.get(endpoint, 0) + 1
             try:
                 async with asyncio.timeout(ATTEMPT_SECONDS):
-                    response = await client.request(method, url, content=body, headers=headers)
+                    response = await client.request(
+                        method, self._url, content=body, headers=headers, extensions={"target": target}
+                    )
             except tuple(_TRANSLATIONS) as error:
                 raise _translated(error, self._base_url) from None
             self._read_clock(response.headers)
