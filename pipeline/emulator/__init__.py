@@ -4,10 +4,10 @@ Here: the door to this package. It stands in for the API in the demo, in tests a
 else of ``pipeline``, so that a misreading in the client cannot be mirrored here. Not here: anything the client needs
 to run.
 
-The files, in the order a request meets them: ``process`` and ``server`` (socket) → ``routes`` (paths) → ``app`` (steps
-of a request) → ``auth``, ``quotas``, ``faults`` (may it pass) → ``queries`` (what it asks) → ``answers`` (documents) from
-``worlds`` made of ``specs`` and ``series``, seen through ``visibility`` → ``mishaps`` (broken connections). ``truth``
-holds what a faultless ingester would end up with.
+The files, in the order a request meets them: ``process`` and ``server`` (socket) → ``routes`` (paths) → ``app``
+(steps of a request) → ``auth``, ``quotas``, ``faults`` (may it pass) → ``queries`` (what it asks) → ``answers``
+(documents) from ``worlds`` made of ``specs`` and ``series``, seen through ``visibility`` → ``mishaps`` (broken
+connections). ``truth`` holds what a faultless ingester would end up with.
 """
 
 from .clocks import ManualClock, real_time, skewed

@@ -125,6 +125,8 @@ class Emulator:
         if self._thread is not None:
             raise RuntimeError("this emulator is running already")
         listener = socket.create_server((HOST, self._port), backlog=2048)
+        # Inherited by every connection. An answer is written in two pieces, and the second could wait 40 ms without it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._port = listener.getsockname()[1]
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(listener, ready), name="emulator", daemon=True)

@@ -36,10 +36,8 @@ PLACES: Final = (
     LocationSpec("Pune", "Maharashtra", "India", "IN", "Asia", 18.52, 73.86, 100_000),
     LocationSpec("Osaka", "Osaka", "Japan", "JP", "Asia", 34.69, 135.5, 20_000),
 )
-NAMES: Final = (
-    "Ada", "Amir", "Bea", "Chen", "Dora", "Elio", "Femi", "Greta", "Hana", "Igor", "Jana", "Kofi",
-    "Lena", "Mats", "Nora", "Omar", "Pia", "Quinn", "Rosa", "Sven", "Tara", "Uma", "Vito", "Wen",
-)  # fmt: skip
+MEMBERS: Final = 48
+"""Users of the product who publish; the crowd of a livestream comes on top."""
 
 GOOD: Final = (Level(1_700_000, 30, 1280, 720, weight=12), Level(850_000, 30, 960, 540))
 PHONE: Final = (Level(900_000, 30, 720, 1280, weight=8), Level(900_000, 30, 1280, 720), Level(450_000, 24, 360, 640))
@@ -67,7 +65,7 @@ class _Person:
 
 def demo_calls(first_day: date, days: int, seed: int) -> Iterator[CallSpec]:
     """The calls of ``days`` days: about thirty a day, about 300 windows, about 270,000 points."""
-    people = [_person(number, _dice(f"{seed}:person:{number}")) for number in range(len(NAMES) * 2)]
+    people = [_person(number, _dice(f"{seed}:person:{number}")) for number in range(MEMBERS)]
     for number in range(days):
         day = first_day + timedelta(days=number)
         yield from _day(day, people, _dice(f"{seed}:{day}"))
@@ -95,9 +93,12 @@ def _person(number: int, dice: random.Random) -> _Person:
     if app != "web" and network == "ethernet":
         network = "wifi"
     address = f"203.0.113.{number + 1}"
-    name = NAMES[number % len(NAMES)]
-    user_id = f"{name.lower()}-{number:02d}"
-    return _Person(user_id, name, ClientSpec(app, version, address, network, place), place.country_iso_code == "BR")
+    return _Person(
+        f"member-{number:02d}",
+        f"Member {number}",
+        ClientSpec(app, version, address, network, place),
+        place.country_iso_code == "BR",
+    )
 
 
 def _day(day: date, people: list[_Person], dice: random.Random) -> Iterator[CallSpec]:

@@ -262,6 +262,19 @@ def test_points_of_a_live_call_may_lag_behind() -> None:
         assert [value for *_, value in points(reader.window(SMALL_STAY, at(10), at(10, 30)).json())] == [1, 2, 3]
 
 
+def test_a_track_that_is_newer_than_what_can_be_seen_is_not_listed_yet() -> None:
+    """The participant is a publisher already; the track comes with its first visible instant."""
+    stay = StaySpec("ann", "ann-1", at(10), at(11), tracks=(TrackSpec("cam", since=at(10, 20)),))
+    clock = ManualClock(at(10, 20, 30))
+    world = small_world(participants=(stay,), live_lag=timedelta(minutes=1))
+    with Emulator(world, clock=clock) as emulator, Reader(emulator) as reader:
+        for listed in (0, 1):
+            answer = reader.window(SMALL_STAY, at(10), at(10, 30)).json()
+            assert (answer["is_publisher"], len(answer["published_tracks"])) == (True, listed)
+            assert len(emulator.truth()["tracks"]) == listed
+            clock.advance(timedelta(seconds=30))
+
+
 def test_a_second_report_brings_what_came_late() -> None:
     """Participants, tracks and points scripted for it are hidden until then."""
     points_ = Points.every(600, at(10), bitrate=(1, 2, 3, 4))

@@ -91,6 +91,14 @@ def test_a_scripted_429_says_when_to_come_back(way: str) -> None:
         assert given == {"seconds": "7", "absent": None}[way]
 
 
+def test_an_http_date_is_never_too_early() -> None:
+    """It has whole seconds, so a part of one is rounded up."""
+    fault = Fault("rate_limited", retry_after="http_date", retry_after_seconds=7)
+    clock = ManualClock(at(12, 0, 0.25))
+    with Emulator(small_world(), clock=clock, faults=(fault,)) as emulator, Reader(emulator) as reader:
+        assert parsedate_to_datetime(reader.calls().headers["retry-after"]) == at(12, 0, 8)
+
+
 def test_a_503_can_say_when_to_come_back() -> None:
     """Retry-After belongs to a 503 too."""
     answer = answered(Fault("server_error", status=503, retry_after="seconds", retry_after_seconds=3))
