@@ -64,7 +64,7 @@ class _Person:
 
 
 def demo_calls(first_day: date, days: int, seed: int) -> Iterator[CallSpec]:
-    """The calls of ``days`` days: about thirty a day, about 300 windows, about 270,000 points."""
+    """The calls of ``days`` days: twenty or thirty a day, about 300 windows, at most 300,000 points."""
     people = [_person(number, _dice(f"{seed}:person:{number}")) for number in range(MEMBERS)]
     for number in range(days):
         day = first_day + timedelta(days=number)
@@ -104,10 +104,10 @@ def _person(number: int, dice: random.Random) -> _Person:
 def _day(day: date, people: list[_Person], dice: random.Random) -> Iterator[CallSpec]:
     midnight = datetime.combine(day, time(), UTC)
     weekend = day.weekday() >= 5
-    for number in range(6 if weekend else 13):
+    for number in range(8 if weekend else 13):
         started = midnight + timedelta(hours=7, minutes=50 * number + dice.randrange(20))
         yield _meeting(day, number, started, dice.sample(people, dice.randint(3, 7)), dice)
-    for number in range(8 if weekend else 16):
+    for number in range(11 if weekend else 16):
         started = midnight + timedelta(hours=8, minutes=45 * number + dice.randrange(20))
         yield _lesson(day, number, started, dice.sample(people, 2), dice)
     yield _livestream(day, midnight + timedelta(hours=18), dice.sample(people, 2), dice)
@@ -168,7 +168,7 @@ def _livestream(day: date, started: datetime, hosts: list[_Person], dice: random
         _stay(f"{day:%m%d}-live-{place}", host, started, ended, None, role="host", screen=place == 0)
         for place, host in enumerate(hosts)
     ]
-    for number in range(120):
+    for number in range(150):
         joined = started + timedelta(seconds=dice.randrange(3600))
         left = min(ended, joined + timedelta(seconds=dice.randrange(20, 2400)))
         app = dice.choice(("web", "ios", "android"))

@@ -154,7 +154,7 @@ def test_the_demo_tells_its_stories() -> None:
     truth = world.truth(at(24))
     per_day = Counter(row["session_date"] for row in truth["call_sessions"])
     assert len(per_day) == 3
-    assert all(15 <= count <= 40 for count in per_day.values())
+    assert all(20 <= count <= 40 for count in per_day.values())
     points = Counter(row["session_date"] for row in truth["metric_points"])
     assert all(50_000 < count < 310_000 for count in points.values())
     stays = {row["user_session_id"]: row for row in truth["participant_sessions"]}
