@@ -37,6 +37,7 @@ from pipeline.errors import (
 from pipeline.exchange import Answer, Endpoint, Request
 from pipeline.quota import Allowance, Clock, Limiter
 from pipeline.settings import Credentials
+from pipeline.windows import WIDTH
 
 __all__ = ["ATTEMPTS", "StreamApi"]
 
@@ -51,6 +52,9 @@ TIMEOUT = httpx.Timeout(15.0, connect=10.0)
 
 ATTEMPT_SECONDS = 60.0
 """Seconds that one attempt may take in all, however slowly it drips."""
+
+MARGIN = timedelta(seconds=1)
+"""By which the last window of a stay is asked for beyond its end."""
 
 SKEW_TOLERANCE = timedelta(seconds=2)
 """The `Date` header has whole seconds: a smaller difference between the clocks is none."""
@@ -196,6 +200,10 @@ class StreamApi:
                     continue
                 body = "" if reply is None else self._text(reply)
                 return Answer(request, error.status, body, attempts, self.now(), error=self._redacted(str(error)))
+
+    async def read_clock(self) -> None:
+        """Ask for anything at all, so that `now()` knows the source's clock."""
+        await self.rate_limits()
 
     async def rate_limits(self) -> dict[str, Any]:
         """The app's quotas as the API lists them. Raises a `RequestFailed` or `FixCredentials`."""
@@ -354,12 +362,15 @@ def _decode(decoder: msgspec.json.Decoder[Any], content: bytes) -> Any:
 def _address(request: Request) -> tuple[str, str, dict[str, str], bytes | None]:
     """Method, path, query and body."""
     if request.endpoint == "call_stats":
-        since = datetime.combine(request.session_date, datetime.min.time(), UTC)
+        if request.updated_since is not None:
+            field, condition = "updated_at", {"$gte": _rfc3339(request.updated_since)}
+        else:
+            since = datetime.combine(request.session_date, datetime.min.time(), UTC)
+            field = "session_started_at"
+            condition = {"$gte": _rfc3339(since), "$lt": _rfc3339(since + timedelta(days=1))}
         body: dict[str, Any] = {
-            "filter_conditions": {
-                "session_started_at": {"$gte": _rfc3339(since), "$lt": _rfc3339(since + timedelta(days=1))}
-            },
-            "sort": [{"field": "session_started_at", "direction": 1}, {"field": "call_cid", "direction": 1}],
+            "filter_conditions": {field: condition},
+            "sort": [{"field": field, "direction": 1}, {"field": "call_cid", "direction": 1}],
             "limit": PAGE,
         }
         if request.cursor is not None:
@@ -377,8 +388,9 @@ def _address(request: Request) -> tuple[str, str, dict[str, str], bytes | None]:
     if request.stay is None or request.window is None:
         raise ValueError(f"a request to {request.endpoint} needs a stay and a window")
     path += _path("participant", request.stay.user_id, request.stay.user_session_id, prefix="")
-    # A span of no length might be refused; a second is the least that a person could mean.
-    until = max(request.window.until, request.window.since + timedelta(seconds=1))
+    # Whether `until` is inclusive is not documented. A window shorter than the widest is the last of its stay, and is
+    # asked for a moment longer: a point at its very end is not lost, and a stay of no length is a span at all.
+    until = min(request.window.until + MARGIN, request.window.since + WIDTH)
     query = {"since": _rfc3339(request.window.since), "until": _rfc3339(until)}
     return "GET", f"{path}/details/track", query, None
 

@@ -1,0 +1,372 @@
+"""The command line: arguments in, exit code out. Everything it does is done by `flow.py`, here or through Dagster.
+
+Exit codes: 0 complete; 1 finished with something missing, which is listed; 2 could not start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NoReturn
+
+from pipeline.errors import CallMetricsError, FixSettings, FixStorage, Interrupted
+from pipeline.settings import Secret, Settings, parse_date
+
+__all__ = ["main"]
+
+COMPLETE, INCOMPLETE, NOT_STARTED = 0, 1, 2
+
+FIRST_QUERY = """
+SELECT
+    c.session_date AS day,
+    c.call_id AS call,
+    c.participants AS people,
+    round(avg(p.value) FILTER (WHERE p.metric = 'bitrate') / 1000) AS kbit_per_s,
+    round(avg(p.value) FILTER (WHERE p.metric = 'framerate'), 1) AS fps,
+    round(max(p.value) FILTER (WHERE p.metric = 'resolution_height')) AS height
+FROM call_sessions AS c
+JOIN metric_points AS p USING (session_date, call_type, call_id, call_session_id)
+WHERE p.track_type = 'video'
+GROUP BY ALL
+ORDER BY fps
+LIMIT 5
+""".strip()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return COMPLETE
+    except Interrupted as error:
+        return _say(error, INCOMPLETE)
+    except KeyboardInterrupt:
+        return _say("stopped", INCOMPLETE)
+    except CallMetricsError as error:
+        return _say(error, NOT_STARTED)
+    return code
+
+
+def _say(error: object, code: int) -> int:
+    print(f"call-metrics: {error}", file=sys.stderr)
+    return code
+
+
+# Commands.
+
+
+def _backfill(options: argparse.Namespace) -> int:
+    settings = Settings.load()
+    days = _days(options.since, options.until, settings)
+    settings.credentials()
+    if _demo_mark(settings).exists():
+        raise FixSettings(
+            f"{settings.data} holds the data of the demo; set CALL_METRICS_DATA to another folder, or delete that one"
+        )
+    return _run_days(settings, days)
+
+
+def _run_days(settings: Settings, days: Sequence[date]) -> int:
+    from pipeline import console
+    from pipeline.flow import Flow
+    from pipeline.orchestration.running import Runner, open_instance
+
+    terminal = console.stderr()
+    meter = console.Meter(terminal)
+    finished: list[date] = []
+    stopped: CallMetricsError | None = None
+    with (
+        _terminable(),
+        console.logging_to_stderr(terminal),
+        Flow(settings, report=meter) as flow,
+        open_instance(settings) as instance,
+    ):
+        runner = Runner(instance, flow)
+        try:
+            with meter.shown():
+                for day in days:
+                    runner.run(day)
+                    finished.append(day)
+        except (Interrupted, FixStorage) as error:
+            if not finished and isinstance(error, FixStorage):
+                raise
+            stopped = error
+        surveys = [flow.survey(day) for day in finished]
+        sent = flow.requests_sent
+    out = console.stdout()
+    if surveys:
+        out.print(console.survey_table(surveys))
+        out.print(f"requests: {', '.join(f'{name} {count}' for name, count in sent.items()) or 'none'}")
+        out.print(f"database: {settings.warehouse}")
+    for line in console.failures(surveys):
+        out.print(f"missing: {line}", markup=False)
+    if stopped is not None:
+        left = len(days) - len(finished)
+        _say(f"{stopped} ({left} of {len(days)} days not finished; run the same command again to go on)", INCOMPLETE)
+    return COMPLETE if stopped is None and all(survey.complete for survey in surveys) else INCOMPLETE
+
+
+def _demo(options: argparse.Namespace) -> int:
+    settings = Settings.load()
+    mark = _demo_mark(settings)
+    if settings.data.exists() and any(settings.data.iterdir()) and not mark.exists():
+        raise FixSettings(f"{settings.data} is in use; set CALL_METRICS_DATA to an empty folder for the demo")
+    try:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError as error:
+        raise FixStorage(f"{settings.data} cannot be written ({error.strerror}); set CALL_METRICS_DATA") from None
+    today = datetime.now(UTC).date()
+    days = [today - timedelta(days=back) for back in range(options.days, 0, -1)]
+    with _emulator_process(options.days) as access:
+        settings = replace(
+            settings,
+            base_url=access["url"],
+            api_key=access["key"],
+            api_secret=Secret(access["secret"]),
+            start=min(settings.start, days[0]),
+        )
+        print(
+            f"An emulator of Stream's API answers at {access['url']}; backfilling {options.days} days through Dagster."
+        )
+        code = _run_days(settings, days)
+    print(f"\nA first query, the five calls with the lowest framerate:\n\n{FIRST_QUERY}\n")
+    _print_query(settings, FIRST_QUERY, "table")
+    print(
+        f"\nLook further:\n"
+        f'  call-metrics sql "SUMMARIZE metric_points"     ask anything, read-only\n'
+        f"  call-metrics status                            what is known, landed and missing\n"
+        f"  call-metrics ui                                the same runs in Dagster\n"
+        f"  {settings.warehouse}   open it with DuckDB or a BI tool"
+    )
+    return code
+
+
+def _status(options: argparse.Namespace) -> int:
+    from pipeline import console
+    from pipeline.flow import Flow
+
+    settings = Settings.load()
+    with Flow(settings) as flow:
+        days = [day for day in flow.landing.days() if _between(day, options)]
+        surveys = [flow.survey(day) for day in days]
+    now = datetime.now(UTC)
+    if options.json:
+        print(json.dumps([_as_json(survey, console.days_left(survey, now)) for survey in surveys], indent=2))
+    elif not surveys:
+        print(f"nothing has landed under {settings.data} yet; `call-metrics backfill` or `call-metrics demo` begins")
+    else:
+        out = console.stdout()
+        out.print(console.survey_table(surveys, now))
+        for line in console.failures(surveys):
+            out.print(f"missing: {line}", markup=False)
+    return COMPLETE if all(survey.complete for survey in surveys) else INCOMPLETE
+
+
+def _rebuild(options: argparse.Namespace) -> int:
+    from pipeline import console
+    from pipeline.flow import Flow
+
+    settings = Settings.load()
+    with _terminable(), console.logging_to_stderr(console.stderr()), Flow(settings) as flow:
+        days = [day for day in flow.landing.days() if _between(day, options)]
+        for day in days:
+            rows = flow.write_tables(day, anew=True).rows
+            print(f"{day}: {rows['call_sessions']} calls, {rows['metric_points']} points", flush=True)
+        flow.load(days, anew=True)
+        surveys = [flow.survey(day) for day in days]
+    if not days:
+        print(f"no raw answers under {settings.data / 'raw'}; there is nothing to rebuild")
+    for line in console.failures(surveys):
+        print(f"missing: {line}")
+    return COMPLETE if all(survey.complete for survey in surveys) else INCOMPLETE
+
+
+def _sql(options: argparse.Namespace) -> int:
+    _print_query(Settings.load(), options.query, options.format)
+    return COMPLETE
+
+
+def _doctor(_options: argparse.Namespace) -> int:
+    from pipeline.doctor import examine
+
+    worst = COMPLETE
+    for finding in examine(Settings.load()):
+        print(f"{'ok  ' if finding.code == COMPLETE else 'FAIL'}  {finding.text}", flush=True)
+        worst = max(worst, finding.code)
+    return worst
+
+
+def _ui(options: argparse.Namespace) -> int:
+    from pipeline.orchestration.running import home
+
+    settings = Settings.load()
+    environment = {**os.environ, "DAGSTER_HOME": str(home(settings)), "CALL_METRICS_DATA": str(settings.data)}
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-m",
+        "pipeline.orchestration.definitions",
+        "-p",
+        str(options.port),
+    ]
+    print(f"Dagster at http://127.0.0.1:{options.port} (Ctrl-C ends it)", flush=True)
+    os.execve(sys.executable, command, environment)  # noqa: S606 - our own interpreter, no shell
+
+
+def _emulator(options: argparse.Namespace) -> int:
+    from pipeline.emulator.process import run
+
+    try:
+        return run(port=options.port, world=options.world, days=options.days)
+    except OSError as error:
+        raise FixSettings(
+            f"port {options.port} cannot be used ({error.strerror}); choose another with --port"
+        ) from None
+
+
+# What they share.
+
+
+def _days(since: str, until: str, settings: Settings) -> list[date]:
+    first, last = parse_date("--from", since), parse_date("--to", until)
+    today = datetime.now(UTC).date()
+    if last < first:
+        raise FixSettings(f"--to {last} is before --from {first}; swap them")
+    if first < settings.start:
+        raise FixSettings(f"--from {first} is before CALL_METRICS_START, which is {settings.start}; set it earlier")
+    if last > today:
+        raise FixSettings(f"--to {last} is in the future; today is {today} (UTC)")
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
+def _between(day: date, options: argparse.Namespace) -> bool:
+    first = parse_date("--from", options.since) if options.since else date.min
+    last = parse_date("--to", options.until) if options.until else date.max
+    return first <= day <= last
+
+
+def _demo_mark(settings: Settings) -> Any:
+    return settings.data / ".work" / "demo"
+
+
+@contextlib.contextmanager
+def _emulator_process(days: int) -> Iterator[dict[str, str]]:
+    """The emulator as a process of its own, ended with the block."""
+    command = [sys.executable, "-m", "pipeline.emulator", "--port", "0", "--world", "demo", "--days", str(days)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own module
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise FixSettings("the emulator did not start; `call-metrics emulator` tells why")
+            yield json.loads(line)
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end what runs the way Ctrl-C does."""
+    import signal
+
+    def stop(_number: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; everything fetched so far has landed") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_query(settings: Settings, query: str, form: str) -> None:
+    from pipeline.query import print_result
+
+    print_result(settings.warehouse, query, form)
+
+
+def _as_json(survey: Any, days_left: int) -> dict[str, Any]:
+    return {
+        "day": survey.day.isoformat(),
+        "complete": survey.complete,
+        "calls": survey.calls,
+        "live_calls": survey.live_calls,
+        "stays_promised": survey.promised,
+        "stays_held": survey.held,
+        "windows": survey.windows,
+        "windows_due": survey.due,
+        "days_left": days_left,
+        "problems": list(survey.problems),
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="call-metrics",
+        description="Keeps the call-quality metrics of Stream's Video API: every stay in every call, in full.",
+        epilog="Exit codes: 0 complete; 1 finished with something missing, which is listed; 2 could not start.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(run=run)
+        return sub
+
+    demo = command("demo", _demo, "backfill some days from an emulator and show a first query; needs no account")
+    demo.add_argument("--days", type=_whole(1, 30), default=2, metavar="N", help="days before today (default: 2)")
+
+    backfill = command("backfill", _backfill, "fetch, keep and publish all days from one date to another")
+    backfill.add_argument("--from", dest="since", required=True, metavar="DATE", help="first day (UTC)")
+    backfill.add_argument("--to", dest="until", required=True, metavar="DATE", help="last day (UTC), included")
+
+    status = command("status", _status, "show per day what is known, landed and missing")
+    status.add_argument("--json", action="store_true", help="as JSON, with every problem")
+    rebuild = command("rebuild", _rebuild, "make tables and database anew from the raw answers, without the API")
+    for sub in (status, rebuild):
+        sub.add_argument("--from", dest="since", metavar="DATE", help="first day (UTC; default: all)")
+        sub.add_argument("--to", dest="until", metavar="DATE", help="last day (UTC), included")
+
+    sql = command("sql", _sql, "ask the published database, read-only")
+    sql.add_argument("query", metavar="QUERY", help="a statement in DuckDB's SQL")
+    sql.add_argument("--format", choices=["table", "csv", "json", "parquet"], default="table", help="default: table")
+
+    command("doctor", _doctor, "check settings, credentials, network, clock, quotas and timestamps")
+
+    ui = command("ui", _ui, "open Dagster on the same runs")
+    ui.add_argument("--port", type=_whole(1, 65535), default=3000, help="TCP port on 127.0.0.1 (default: 3000)")
+
+    emulator = command("emulator", _emulator, "serve a stand-in for Stream's API on 127.0.0.1")
+    emulator.add_argument("--port", type=_whole(0, 65535), default=8080, help="TCP port (default: 8080; 0: any)")
+    emulator.add_argument("--world", choices=["demo", "odd", "uniform"], default="demo", help="what happened there")
+    emulator.add_argument("--days", type=_whole(1, 90), default=3, metavar="N", help="days before today (default: 3)")
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(NOT_STARTED, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        return int(text)
+
+    return parse

@@ -41,7 +41,8 @@ class Request:
     """One request, by what it is about.
 
     `session_date` is the UTC date on which the call session started. A listing of several pages has one `listing` id;
-    `page` counts from 0, and `cursor` is the source's word for where the page starts. `since` is None for listings.
+    `page` counts from 0, and `cursor` is the source's word for where the page starts. With `updated_since`, call_stats
+    lists what was updated since that instant, of whatever day.
     """
 
     endpoint: Endpoint
@@ -52,6 +53,7 @@ class Request:
     listing: str | None = None
     page: int = 0
     cursor: str | None = None
+    updated_since: datetime | None = None
 
     def __str__(self) -> str:
         call = self.stay.call if self.stay else self.call

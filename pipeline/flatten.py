@@ -137,6 +137,14 @@ class Flattener:
         answers = _pages(index, bodies)
         return self._query("attendance", answers=answers), self._query("attendance_totals", answers=answers)
 
+    def news(self, bodies: list[str]) -> dict[date, list[str]]:
+        """By day, what pages of call_stats tell of each call session: texts that differ where anything does."""
+        answers = pa.table({"n": pa.array(range(len(bodies)), pa.int64()), "body": pa.array(bodies, pa.string())})
+        by_day: dict[date, list[str]] = {}
+        for row in self._query("news", answers=answers).to_pylist():
+            by_day.setdefault(row["session_date"], []).append(row["version"])
+        return by_day
+
     def metrics(self, day: date, index: pa.Table, bodies: Bodies, found: DayOfMetrics) -> Iterator[MetricChunk]:
         """The rows of a day's tracks, points and warnings, chunk by chunk in the order of the tables.
 

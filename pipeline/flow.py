@@ -11,13 +11,14 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import pyarrow as pa
 
 from pipeline.api import StreamApi
+from pipeline.errors import RequestFailed
 from pipeline.exchange import Answer, Endpoint, Request
 from pipeline.fetch import EventLoop, Progress, each, fetch_listing, fetch_windows
 from pipeline.flatten import Bodies, DayOfMetrics, Flattener, fingerprint
@@ -32,9 +33,10 @@ from pipeline.survey import Survey, survey
 from pipeline.tables import TABLES
 from pipeline.warehouse import Loaded, Warehouse
 
-__all__ = ["Flow", "Landed", "Written"]
+__all__ = ["Flow", "Landed", "News", "Written"]
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,14 @@ class Written:
     rows: dict[str, int]
     changed: frozenset[str]
     unknown_fields: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class News:
+    """What the source has updated: when it was asked (UTC), and per day what it says of each call session."""
+
+    asked_at: datetime
+    by_day: dict[date, list[str]]
 
 
 class Flow:
@@ -91,6 +101,11 @@ class Flow:
                 self._loop.run(self._api.__aexit__(None, None, None))
             self._loop.close()
             self._loop = self._api = None
+
+    @property
+    def requests_sent(self) -> dict[str, int]:
+        """Requests sent so far by endpoint, retries and 429s among them."""
+        return dict(self._api.sent) if self._api is not None else {}
 
     # The steps, in their order.
 
@@ -177,7 +192,27 @@ class Flow:
         with locked(self._locks / "warehouse.lock", "the database"):
             return self.warehouse.load(self.lake, days, anew=anew)
 
-    # Looking, without asking the source.
+    # Looking.
+
+    def news(self, since: datetime | None) -> News:
+        """The days of call sessions that the source has updated since an instant (default: a day ago)."""
+        answers: list[Answer] = []
+
+        async def keep(answer: Answer) -> None:
+            answers.append(answer)
+
+        async def ask(api: StreamApi) -> tuple[datetime, list[Answer]]:
+            await api.read_clock()
+            asked_at = api.now()
+            updated_since = since or asked_at - timedelta(days=1)
+            request = Request("call_stats", asked_at.date(), updated_since=updated_since)
+            return asked_at, await fetch_listing(api, keep, request, None)
+
+        asked_at, failures = self._with_api(ask)
+        if failures:
+            raise RequestFailed(f"the source did not say what is new: {failures[0].error}", status=failures[0].status)
+        with Flattener() as flattener:
+            return News(asked_at, flattener.news([answer.body for answer in answers]))
 
     def survey(self, day: date) -> Survey:
         """What is known of a day and what of it is missing, from what has landed and from its tables."""
@@ -210,16 +245,19 @@ class Flow:
         return locked(self._locks / f"session_date={day}.lock", f"{day}")
 
     def _landed(self, endpoint: Endpoint, step: Callable[[StreamApi], Awaitable[Iterable[Answer]]]) -> Landed:
-        async def ask() -> Landed:
+        before = self.requests_sent.get(endpoint, 0)
+        failures = [f"{answer.request}: {answer.error}" for answer in self._with_api(step)]
+        return Landed(self.requests_sent.get(endpoint, 0) - before, failures)
+
+    def _with_api(self, use: Callable[[StreamApi], Awaitable[T]]) -> T:
+        async def connected() -> T:
             if self._api is None:
                 self._api = await self._connect(self.settings).__aenter__()
-            sent = self._api.sent.get(endpoint, 0)
-            failures = [f"{answer.request}: {answer.error}" for answer in await step(self._api)]
-            return Landed(self._api.sent.get(endpoint, 0) - sent, failures)
+            return await use(self._api)
 
         if self._loop is None:
             self._loop = EventLoop()
-        return self._loop.run(ask())
+        return self._loop.run(connected())
 
 
 def _connect(settings: Settings) -> StreamApi:

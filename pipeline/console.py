@@ -1,0 +1,155 @@
+"""What the command line shows while it works and when it is done. Progress goes to stderr, results to stdout."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from pipeline.fetch import Progress
+from pipeline.plan import FORGETTING
+from pipeline.survey import Survey
+from pipeline.tables import WINDOW_STATES
+
+__all__ = ["Meter", "failures", "logging_to_stderr", "survey_table"]
+
+PLAIN_SECONDS = 5.0
+"""Seconds between lines of progress where there is no terminal."""
+
+
+class Meter:
+    """Shows how far the fetching is: a bar with the time left on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+        self._day: object = None
+        self._began = (0.0, 0)
+        self._told_at = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        """Take in how far it is."""
+        now = time.monotonic()
+        if progress.day != self._day:
+            self._day, self._began = progress.day, (now, progress.done)
+            self._told_at = now
+        left = _duration(self._seconds_left(progress, now))
+        if self._bar is not None:
+            if self._task is None:
+                self._task = self._bar.add_task("")
+            self._bar.update(
+                self._task,
+                description=f"{progress.day}",
+                completed=progress.done,
+                total=progress.total,
+                left=left,
+            )
+        elif now - self._told_at >= PLAIN_SECONDS:
+            self._told_at = now
+            self._console.print(f"{progress.day}: {progress.done} of {progress.total} windows, {left}", highlight=False)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the bar for the length of the block, where there is a terminal."""
+        if not self._console.is_terminal:
+            yield
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
+        with Bar(*columns, console=self._console, transient=True) as bar:
+            self._bar, self._task = bar, None
+            try:
+                yield
+            finally:
+                self._bar = None
+
+    def _seconds_left(self, progress: Progress, now: float) -> float | None:
+        """Windows left by what the quota allows, or by how fast it went so far, whichever is slower."""
+        left = progress.total - progress.done
+        since, done_then = self._began
+        done = progress.done - done_then
+        estimates = [left / progress.rate] if progress.rate else []
+        if done and now > since:
+            estimates.append(left * (now - since) / done if not progress.rate else 0.0)
+        return max(estimates, default=None)
+
+
+@contextmanager
+def logging_to_stderr(console: Console) -> Iterator[None]:
+    """Lines of our own modules on the console, above the bar."""
+    logger = logging.getLogger("pipeline")
+    handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False, markup=False)
+    logger.addHandler(handler)
+    before, logger.level = logger.level, logging.INFO
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level = before
+
+
+def stderr() -> Console:
+    return Console(file=sys.stderr, soft_wrap=True)
+
+
+def stdout() -> Console:
+    return Console(file=sys.stdout, soft_wrap=True, highlight=False)
+
+
+def survey_table(surveys: Sequence[Survey], now: datetime | None = None) -> Table:
+    """A row per day: what is known, what has landed, what is missing, and how long the source will remember."""
+    now = now or datetime.now(UTC)
+    table = Table(box=None, pad_edge=False)
+    for name in ("day (UTC)", "calls", "live", "stays", *WINDOW_STATES, "due", "days left", ""):
+        table.add_column(name, justify="left" if name in ("day (UTC)", "") else "right", no_wrap=True)
+    for survey in surveys:
+        stays = f"{survey.held}" if survey.held >= survey.promised else f"{survey.held} of {survey.promised}"
+        table.add_row(
+            f"{survey.day}",
+            f"{survey.calls}",
+            f"{survey.live_calls}",
+            stays,
+            *(f"{survey.windows.get(state, 0)}" for state in WINDOW_STATES),
+            f"{survey.due}",
+            f"{days_left(survey, now)}",
+            "complete" if survey.complete else "incomplete",
+        )
+    return table
+
+
+def days_left(survey: Survey, now: datetime) -> int:
+    """Days until the source forgets who took part in the first of the calls of the day; 0 where it has begun to."""
+    edge = survey.forgotten_on or datetime.combine(survey.day, datetime.min.time(), UTC) + FORGETTING
+    return max(0, (edge - now).days)
+
+
+def failures(surveys: Sequence[Survey], most: int = 20) -> Iterator[str]:
+    """Sentences about what is missing, by day."""
+    lines = [f"{survey.day}: {problem}" for survey in surveys for problem in survey.problems]
+    yield from lines[:most]
+    if len(lines) > most:
+        yield f"and {len(lines) - most} more; `call-metrics status --json` lists them all"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "time left unknown"
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min left"
+    return f"{minutes} min {rest:02d} s left" if minutes else f"{rest} s left"

@@ -1,0 +1,183 @@
+"""The assets: raw answers of the API, tables of the lake, tables of the warehouse, one partition a day.
+
+Each asset calls one step of `pipeline.flow`, and says in its metadata what there is and what it took.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from pipeline.errors import CallMetricsError, Interrupted
+from pipeline.flow import Flow, Landed
+from pipeline.orchestration.checks import completeness_results, completeness_specs
+from pipeline.tables import TABLES
+
+__all__ = ["API_POOL", "SOURCE", "WAREHOUSE_POOL", "build_assets"]
+
+API_POOL = "stream_api"
+WAREHOUSE_POOL = "warehouse"
+
+SOURCE = dg.AssetSpec(
+    "stream_video_api",
+    description="Stream's Video API. It lists who took part in a call for 90 days after its end.",
+    kinds={"rest"},
+    group_name="source",
+)
+
+_DESCRIPTIONS = {
+    "call_stats": "Pages of POST /api/v2/video/call_stats as received: every call session that started on the day",
+    "participant_sessions": "Pages of Call Attendance as received: every stay in every call session of the day",
+    "participant_metrics": "Participant Metrics as received: every stay in windows of at most 30 minutes",
+}
+
+
+def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg.AssetsDefinition]:
+    """All assets. With `pools`, steps that ask the API and steps that write the database wait for a place.
+
+    The command line goes without: its locks die with their process, a place in a pool does not.
+    """
+    api_pool = API_POOL if pools else None
+    raw: dict[str, Any] = {"partitions_def": partitions, "pool": api_pool, "key_prefix": "raw", "group_name": "raw"}
+
+    @dg.asset(name="call_stats", deps=[SOURCE], description=_DESCRIPTIONS["call_stats"], kinds={"json"}, **raw)
+    def call_stats(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> dg.MaterializeResult[None]:
+        day = _day(context)
+        with _one_sentence():
+            return _landed(context, flow, "call_stats", flow.land_call_stats(day))
+
+    @dg.asset(
+        name="participant_sessions",
+        deps=[call_stats],
+        description=_DESCRIPTIONS["participant_sessions"],
+        kinds={"json"},
+        **raw,
+    )
+    def participant_sessions(
+        context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]
+    ) -> dg.MaterializeResult[None]:
+        with _one_sentence():
+            return _landed(context, flow, "participant_sessions", flow.land_attendance(_day(context)))
+
+    @dg.asset(
+        name="participant_metrics",
+        deps=[participant_sessions],
+        description=_DESCRIPTIONS["participant_metrics"],
+        kinds={"json"},
+        **raw,
+    )
+    def participant_metrics(
+        context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]
+    ) -> dg.MaterializeResult[None]:
+        with _one_sentence():
+            return _landed(context, flow, "participant_metrics", flow.land_metrics(_day(context)))
+
+    @dg.multi_asset(
+        name="lake",
+        specs=[
+            dg.AssetSpec(
+                ["lake", table.name],
+                deps=[["raw", name] for name in _DESCRIPTIONS],
+                description=table.comment,
+                kinds={"parquet"},
+                group_name="lake",
+                metadata=_column_metadata(table.name),
+            )
+            for table in TABLES.values()
+        ],
+        check_specs=completeness_specs(),
+        partitions_def=partitions,
+    )
+    def lake(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
+        day = _day(context)
+        with _one_sentence():
+            written = flow.write_tables(day)
+            seen = flow.survey(day)
+        for name, rows in written.rows.items():
+            metadata: dict[str, Any] = {
+                "dagster/partition_row_count": rows,
+                "path": dg.MetadataValue.path(flow.lake.path(name, day)),
+                "changed": name in written.changed,
+            }
+            if name == "windows":
+                metadata |= {f"windows_{state}": count for state, count in seen.windows.items()}
+                metadata["windows_due"] = seen.due
+            if name == "metric_points" and written.unknown_fields:
+                metadata["unknown_fields"] = written.unknown_fields
+            yield dg.MaterializeResult(asset_key=["lake", name], metadata=metadata)
+        yield from completeness_results(seen)
+
+    @dg.multi_asset(
+        name="warehouse",
+        specs=[
+            dg.AssetSpec(
+                ["warehouse", table.name],
+                deps=[["lake", table.name]],
+                description=table.comment,
+                kinds={"duckdb"},
+                group_name="warehouse",
+                metadata=_column_metadata(table.name) | {"dagster/table_name": table.name},
+            )
+            for table in TABLES.values()
+        ],
+        partitions_def=partitions,
+        pool=WAREHOUSE_POOL if pools else None,
+    )
+    def warehouse(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
+        day = _day(context)
+        with _one_sentence():
+            loaded = flow.load([day])
+            counts = {name: flow.lake.rows(name, day) for name in TABLES}
+        for name, rows in counts.items():
+            yield dg.MaterializeResult(
+                asset_key=["warehouse", name],
+                metadata={
+                    "dagster/partition_row_count": rows,
+                    "path": dg.MetadataValue.path(str(flow.settings.warehouse)),
+                    "changed": (name, day) in loaded.rows,
+                },
+            )
+
+    return [call_stats, participant_sessions, participant_metrics, lake, warehouse]
+
+
+def _day(context: dg.AssetExecutionContext) -> date:
+    return date.fromisoformat(context.partition_key)
+
+
+def _landed(context: dg.AssetExecutionContext, flow: Flow, endpoint: str, landed: Landed) -> dg.MaterializeResult[None]:
+    for failure in landed.failures[:20]:
+        context.log.warning(failure)
+    return dg.MaterializeResult(
+        metadata={
+            "requests": landed.requests,
+            "failures": len(landed.failures),
+            "path": dg.MetadataValue.path(str(flow.landing.root / endpoint / f"session_date={context.partition_key}")),
+        }
+    )
+
+
+def _column_metadata(table: str) -> dict[str, Any]:
+    columns: Sequence[dg.TableColumn] = [
+        dg.TableColumn(field.name, _type_name(field.type), description=TABLES[table].comment_of(field.name))
+        for field in TABLES[table].schema
+    ]
+    return {"dagster/column_schema": dg.TableSchema(columns)}
+
+
+def _type_name(type_: pa.DataType) -> str:
+    return str(type_)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """An error that a user can act on ends the run with its sentence, and is not tried again."""
+    try:
+        yield
+    except Interrupted as error:
+        raise KeyboardInterrupt(str(error)) from error
+    except CallMetricsError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error

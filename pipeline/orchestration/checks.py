@@ -1,0 +1,50 @@
+"""Checks: what is missing of a day, said in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from pipeline.survey import Survey
+
+__all__ = ["completeness_results", "completeness_specs"]
+
+_COMPLETE = "every_window_has_landed"
+_ATTENDANCE = "everyone_promised_is_held"
+
+
+def completeness_specs() -> list[dg.AssetCheckSpec]:
+    """The checks that come with the lake's tables."""
+    return [
+        dg.AssetCheckSpec(
+            _COMPLETE,
+            asset=["lake", "windows"],
+            description="Every window of every stay in a call that is over has its final answer",
+        ),
+        dg.AssetCheckSpec(
+            _ATTENDANCE,
+            asset=["lake", "participant_sessions"],
+            description="As many stays are held as the source speaks of",
+        ),
+    ]
+
+
+def completeness_results(seen: Survey) -> Iterator[dg.AssetCheckResult]:
+    """What the checks found on a day."""
+    edge = f"; the source forgets the first of it on {seen.forgotten_on:%Y-%m-%d}" if seen.forgotten_on else ""
+    windows_missing = [problem for problem in seen.problems if "windows" in problem]
+    others = [problem for problem in seen.problems if problem not in windows_missing]
+    yield _result(_COMPLETE, "windows", windows_missing, edge, {"windows_due": seen.due, **seen.windows})
+    yield _result(_ATTENDANCE, "participant_sessions", others, edge, {"promised": seen.promised, "held": seen.held})
+
+
+def _result(name: str, table: str, problems: list[str], edge: str, counts: dict[str, int]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key=["lake", table],
+        passed=not problems,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=f"{'; '.join(problems[:10])}{edge}" if problems else "nothing is missing",
+        metadata=dict(counts),
+    )

@@ -1,0 +1,85 @@
+"""The door for the command line: a Dagster instance, and days run through the job in this process.
+
+Runs are recorded in the instance like any other. Runs whose process is dead are ended first, so that nothing waits for
+them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from importlib import resources
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+
+from pipeline.errors import CallMetricsError, FixStorage, Interrupted
+from pipeline.flow import Flow
+from pipeline.orchestration.definitions import build_definitions
+from pipeline.orchestration.liveness import end_dead_runs
+from pipeline.orchestration.resources import shared_flow_resource
+from pipeline.settings import Settings
+
+__all__ = ["Runner", "home", "open_instance"]
+
+
+def home(settings: Settings) -> Path:
+    """The folder of the Dagster instance: DAGSTER_HOME where set, else one under the data folder, made ready."""
+    given = os.environ.get("DAGSTER_HOME")
+    folder = Path(given).absolute() if given else settings.data / "dagster"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not given and not (folder / "dagster.yaml").exists():
+            shutil.copyfile(_configuration(), folder / "dagster.yaml")
+    except OSError as error:
+        raise FixStorage(f"{folder} cannot be written ({error.strerror or error}); is the folder writable?") from None
+    return folder
+
+
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance for runs in this process: no telemetry, and what steps print goes where it always goes."""
+    overrides = {
+        "telemetry": {"enabled": False},
+        "compute_logs": {
+            "module": "dagster._core.storage.noop_compute_log_manager",
+            "class": "NoOpComputeLogManager",
+            "config": {},
+        },
+    }
+    logging.getLogger("dagster").setLevel(logging.ERROR)  # that a home has no dagster.yaml is nothing to act on
+    instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home(settings)), overrides=overrides))
+    with instance:
+        end_dead_runs(instance, settings)
+        yield instance
+
+
+class Runner:
+    """Runs days through the job `ingest` in this process, one after the other, with one `Flow`."""
+
+    def __init__(self, instance: dg.DagsterInstance, flow: Flow) -> None:
+        definitions = build_definitions(flow.settings, flow=shared_flow_resource(flow), in_this_process=True)
+        self._job = definitions.resolve_job_def("ingest")
+        self._instance = instance
+
+    def run(self, day: date) -> None:
+        """Run all assets for a day. Raises what the steps raise; the run is recorded either way."""
+        try:
+            self._job.execute_in_process(partition_key=day.isoformat(), instance=self._instance)
+        except dg.Failure as failure:
+            if isinstance(failure.__cause__, CallMetricsError):
+                raise failure.__cause__ from None
+            raise
+        except KeyboardInterrupt:
+            raise Interrupted("stopped; everything fetched so far has landed") from None
+
+
+def _configuration() -> Path:
+    """The dagster.yaml of the checkout, or the copy that an installed package carries."""
+    packaged = Path(str(resources.files(__package__).joinpath("dagster.yaml")))
+    return packaged if packaged.exists() else Path(__file__).parents[2] / "dagster.yaml"
