@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import subprocess
@@ -93,6 +94,7 @@ def _run_days(settings: Settings, days: Sequence[date]) -> int:
         open_instance(settings) as instance,
     ):
         runner = Runner(instance, flow)
+        gc.freeze()  # Dagster's many objects stay to the end: do not walk them again and again
         try:
             with meter.shown():
                 for day in days:

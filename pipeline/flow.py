@@ -22,7 +22,7 @@ from pipeline.errors import RequestFailed
 from pipeline.exchange import Answer, Endpoint, Request
 from pipeline.fetch import EventLoop, Progress, each, fetch_listing, fetch_windows
 from pipeline.flatten import Bodies, DayOfMetrics, Flattener, fingerprint
-from pipeline.knowledge import Known, expected_windows, known, listings_of, requests_of
+from pipeline.knowledge import Known, expected_windows, known_of, listings_of, requests_of
 from pipeline.lake import Lake
 from pipeline.landing import Landing
 from pipeline.locks import locked
@@ -64,6 +64,15 @@ class News:
     by_day: dict[date, list[str]]
 
 
+@dataclass(frozen=True)
+class _Enumerated:
+    """Of one day: rows of call_sessions, rows of Call Attendance, and what both say."""
+
+    sessions: pa.Table
+    attended: pa.Table
+    known: Known
+
+
 class Flow:
     """One pipeline over one data folder; a context manager. The API is connected to when it is first needed.
 
@@ -89,6 +98,7 @@ class Flow:
         self._connect = connect or _connect
         self._loop: EventLoop | None = None
         self._api: StreamApi | None = None
+        self._read: tuple[tuple[date, list[str]], _Enumerated] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +136,7 @@ class Flow:
 
         async def attend(api: StreamApi) -> list[Answer]:
             now = api.now()
-            known = self._known(day)
+            known = self._known(day).known
             due = [
                 facts for call, facts in known.calls.items() if attendance_is_due(facts, known.attendance[call], now)
             ]
@@ -148,7 +158,7 @@ class Flow:
         """Plan the windows of every stay of the day, and fetch those that have no final answer yet."""
 
         async def measure(api: StreamApi) -> list[Answer]:
-            stays = self._known(day).stays
+            stays = self._known(day).known.stays
             asked = requests_of(self.landing.index("participant_metrics", day))
             async with self.landing.writer("participant_metrics", day) as writer:
                 workers = self.settings.concurrency
@@ -161,9 +171,10 @@ class Flow:
         """Flatten what has landed of the day and write its tables; a file that would come out the same stays."""
         found = DayOfMetrics()
         with self._locked(day), Flattener(self._temporary) as flattener:
-            sessions, attended, facts = self._enumerated(day, flattener)
+            enumerated = self._known(day)
+            sessions, attended = enumerated.sessions, enumerated.attended
             index, bodies = self._raw("participant_metrics", day)
-            windows = expected_windows(facts.stays, requests_of(index))
+            windows = expected_windows(enumerated.known.stays, requests_of(index))
             segments = [segment.name for segment in self.landing.segments("participant_metrics", day)]
 
             marks = dict.fromkeys(TABLES, fingerprint(day, segments, attended, windows))
@@ -219,20 +230,27 @@ class Flow:
         enumerated = listings_of(self.landing.index("call_stats", day)).get(None, {}).values()
         asked = requests_of(self.landing.index("participant_metrics", day))
         states = self.lake.read("windows", day, ["state"]) if day in self.lake.days() else None
-        return survey(day, self._known(day), list(enumerated), asked, states)
+        return survey(day, self._known(day).known, list(enumerated), asked, states)
 
     # What the steps are made of.
 
-    def _known(self, day: date) -> Known:
-        with Flattener() as flattener:
-            return self._enumerated(day, flattener)[2]
-
-    def _enumerated(self, day: date, flattener: Flattener) -> tuple[pa.Table, pa.Table, Known]:
-        """The rows of call_sessions, those of Call Attendance, and what both say."""
-        sessions = flattener.call_sessions(day, *self._raw("call_stats", day))
-        index, bodies = self._raw("participant_sessions", day)
-        attended, promised = flattener.attendance(index, bodies)
-        return sessions, attended, known(sessions, attended, promised, index)
+    def _known(self, day: date) -> _Enumerated:
+        """What the listings of a day say; read again only where a segment has come since."""
+        segments = [
+            segment.name
+            for endpoint in ("call_stats", "participant_sessions")
+            for segment in self.landing.segments(endpoint, day)
+        ]
+        if self._read is None or self._read[0] != (day, segments):
+            with Flattener() as flattener:
+                sessions = flattener.call_sessions(day, *self._raw("call_stats", day))
+                index, bodies = self._raw("participant_sessions", day)
+                attended, promised = flattener.attendance(index, bodies)
+            self._read = (
+                (day, segments),
+                _Enumerated(sessions, attended, known_of(sessions, attended, promised, index)),
+            )
+        return self._read[1]
 
     def _raw(self, endpoint: Endpoint, day: date) -> tuple[pa.Table, Bodies]:
         return self.landing.index(endpoint, day), lambda places: self.landing.bodies(endpoint, day, places)

@@ -14,7 +14,7 @@ from pipeline.exchange import Call, Stay
 from pipeline.plan import Asked, Attendance, CallFacts, Listing, StayFacts, expected
 from pipeline.windows import Window
 
-__all__ = ["Known", "expected_windows", "known", "listings_of", "requests_of"]
+__all__ = ["Known", "expected_windows", "known_of", "listings_of", "requests_of"]
 
 _IDS = ("call_type", "call_id", "call_session_id", "user_id", "user_session_id")
 _INSTANT = pa.timestamp("us", tz="UTC")
@@ -30,7 +30,7 @@ class Known:
     stays: dict[Stay, StayFacts]
 
 
-def known(sessions: pa.Table, attended: pa.Table, promised: pa.Table, index: pa.Table) -> Known:
+def known_of(sessions: pa.Table, attended: pa.Table, promised: pa.Table, index: pa.Table) -> Known:
     """What the rows of call_sessions and of Call Attendance, and the index of the latter, say."""
     calls = {
         _call(row): CallFacts(_call(row), row["started_at"], row["ended_at"], row["generated_at"])

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -112,14 +112,16 @@ class Landing:
         tables = []
         for number, segment in enumerate(self.segments(endpoint, day)):
             with _reading(segment) as file:
-                for group in range(file.num_row_groups):
-                    rows = file.read_row_group(group, columns=INDEX_COLUMNS)
-                    count = rows.num_rows
-                    tables.append(
-                        rows.append_column("segment", pa.repeat(pa.scalar(number, pa.int32()), count))
-                        .append_column("row_group", pa.repeat(pa.scalar(group, pa.int32()), count))
-                        .append_column("row", pa.array(range(count), pa.int32()))
-                    )
+                rows = file.read(columns=INDEX_COLUMNS, use_threads=False)
+                sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+            columns = {
+                "segment": pa.repeat(pa.scalar(number, pa.int32()), rows.num_rows),
+                "row_group": pa.array([group for group, size in enumerate(sizes) for _ in range(size)], pa.int32()),
+                "row": pa.array([row for size in sizes for row in range(size)], pa.int32()),
+            }
+            for name, column in columns.items():
+                rows = rows.append_column(name, column)
+            tables.append(rows)
         if not tables:
             places = [pa.field(name, pa.int32()) for name in ("segment", "row_group", "row")]
             return pa.schema([*(RAW_SCHEMA.field(name) for name in INDEX_COLUMNS), *places]).empty_table()
@@ -138,7 +140,7 @@ class Landing:
         for number, groups in wanted.items():
             with _reading(segments[number]) as file:
                 for group, rows in groups.items():
-                    column = file.read_row_group(group, columns=["body"]).column("body")
+                    column = file.read_row_group(group, columns=["body"], use_threads=False).column("body")
                     for row, position in rows:
                         found[position] = column[row].as_py()
         return found
@@ -286,9 +288,3 @@ def _sync_folder(folder: Path) -> None:
 
 def _unwritable(path: Path, error: OSError) -> FixStorage:
     return FixStorage(f"{path} cannot be written ({error.strerror or error}); free or mend it and run again")
-
-
-def places(index: pa.Table) -> Iterable[tuple[int, int, int]]:
-    """Where the bodies of an index's rows lie."""
-    columns = (index.column(name).to_pylist() for name in ("segment", "row_group", "row"))
-    return zip(*columns, strict=True)
