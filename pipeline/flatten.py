@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -297,7 +298,7 @@ def _chunks(stay: np.ndarray[Any, Any], body_bytes: pa.ChunkedArray) -> Iterator
     starts = np.flatnonzero(np.diff(stay, prepend=-1)).tolist()
     total = np.concatenate(([0], np.cumsum(np.asarray(body_bytes, dtype=np.int64))))
     begin = 0
-    for start, stop in zip(starts, [*starts[1:], len(stay)], strict=True):
+    for start, stop in pairwise([*starts, len(stay)]):
         if start > begin and total[stop] - total[begin] > CHUNK_BYTES:
             yield begin, start
             begin = start
