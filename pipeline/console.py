@@ -22,6 +22,9 @@ from pipeline.tables import WINDOW_STATES
 
 __all__ = ["Meter", "failures", "logging_to_stderr", "survey_table"]
 
+WIDE = 160
+"""Columns where there is no terminal, so that nothing is cut."""
+
 PLAIN_SECONDS = 5.0
 """Seconds between lines of progress where there is no terminal."""
 
@@ -107,15 +110,18 @@ def stderr() -> Console:
 
 
 def stdout() -> Console:
-    return Console(file=sys.stdout, soft_wrap=True, highlight=False)
+    console = Console(file=sys.stdout, soft_wrap=True, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console
 
 
 def survey_table(surveys: Sequence[Survey], now: datetime | None = None) -> Table:
     """A row per day: what is known, what has landed, what is missing, and how long the source will remember."""
     now = now or datetime.now(UTC)
     table = Table(box=None, pad_edge=False)
-    for name in ("day (UTC)", "calls", "live", "stays", *WINDOW_STATES, "due", "days left", ""):
-        table.add_column(name, justify="left" if name in ("day (UTC)", "") else "right", no_wrap=True)
+    for name in ("day", "calls", "live", "stays", *WINDOW_STATES, "due", "days left", ""):
+        table.add_column(name, justify="left" if name in ("day", "") else "right", no_wrap=True)
     for survey in surveys:
         stays = f"{survey.held}" if survey.held >= survey.promised else f"{survey.held} of {survey.promised}"
         table.add_row(

@@ -1,7 +1,5 @@
 """What Dagster loads: `defs`."""
 
-import logging
-
 import dagster as dg
 
 from pipeline.orchestration.assets import SOURCE, build_assets
@@ -26,17 +24,7 @@ def build_definitions(
         sensors=[] if in_this_process else [build_sensor(ingest, settings.start)],
         executor=dg.in_process_executor,
         resources={"flow": flow},
-        loggers={"console": _silent} if in_this_process else None,
     )
-
-
-@dg.logger
-def _silent(_context: dg.InitLoggerContext) -> logging.Logger:
-    """Says nothing: the command line reports by itself."""
-    logger = logging.getLogger("pipeline.dagster")
-    logger.handlers = [logging.NullHandler()]
-    logger.propagate = False
-    return logger
 
 
 @dg.definitions

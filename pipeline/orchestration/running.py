@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.instance.ref import InstanceRef
 
 from pipeline.errors import CallMetricsError, FixStorage, Interrupted
@@ -59,6 +60,10 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
+SILENT = {"console": {"config": {"log_level": "CRITICAL"}}}
+"""What Dagster prints of a run: nothing, for the command line reports by itself."""
+
+
 class Runner:
     """Runs days through the job `ingest` in this process, one after the other, with one `Flow`."""
 
@@ -70,12 +75,14 @@ class Runner:
     def run(self, day: date) -> None:
         """Run all assets for a day. Raises what the steps raise; the run is recorded either way."""
         try:
-            self._job.execute_in_process(partition_key=day.isoformat(), instance=self._instance)
+            self._job.execute_in_process(
+                partition_key=day.isoformat(), instance=self._instance, run_config={"loggers": SILENT}
+            )
         except dg.Failure as failure:
             if isinstance(failure.__cause__, CallMetricsError):
                 raise failure.__cause__ from None
             raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             raise Interrupted("stopped; everything fetched so far has landed") from None
 
 
