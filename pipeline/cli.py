@@ -10,6 +10,7 @@ import contextlib
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -44,6 +45,7 @@ LIMIT 5
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -88,7 +90,7 @@ def _run_days(settings: Settings, days: Sequence[date]) -> int:
     finished: list[date] = []
     stopped: CallMetricsError | None = None
     with (
-        _terminable(),
+        _signals_noted() as check_signals,
         console.logging_to_stderr(terminal),
         Flow(settings, report=meter) as flow,
         open_instance(settings) as instance,
@@ -98,6 +100,7 @@ def _run_days(settings: Settings, days: Sequence[date]) -> int:
         try:
             with meter.shown():
                 for day in days:
+                    check_signals()
                     runner.run(day)
                     finished.append(day)
         except (Interrupted, FixStorage) as error:
@@ -181,7 +184,7 @@ def _rebuild(options: argparse.Namespace) -> int:
     from pipeline.flow import Flow
 
     settings = Settings.load()
-    with _terminable(), console.logging_to_stderr(console.stderr()), Flow(settings) as flow:
+    with console.logging_to_stderr(console.stderr()), Flow(settings) as flow:
         days = [day for day in flow.landing.days() if _between(day, options)]
         for day in days:
             rows = flow.write_tables(day, anew=True).rows
@@ -279,21 +282,35 @@ def _emulator_process(days: int) -> Iterator[dict[str, str]]:
             process.terminate()
 
 
+def _stop(_number: int, _frame: object) -> NoReturn:
+    """SIGTERM ends what runs the way Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end what runs the way Ctrl-C does."""
-    import signal
+def _signals_noted() -> Iterator[Callable[[], None]]:
+    """Note SIGINT and SIGTERM rather than break into whatever runs; the result, called, raises `Interrupted` then.
 
-    def stop(_number: int, _frame: object) -> NoReturn:
-        raise KeyboardInterrupt
+    While a step runs, Dagster and `fetch.EventLoop` handle signals. Between steps nothing takes long, and an exception
+    in the middle of Dagster's bookkeeping would only confuse it. A second signal does break in.
+    """
+    noted: list[int] = []
 
-    before = signal.signal(signal.SIGTERM, stop)
+    def note(number: int, frame: object) -> None:
+        if noted:
+            _stop(number, frame)
+        noted.append(number)
+
+    def check() -> None:
+        if noted:
+            raise Interrupted("stopped; everything fetched so far has landed")
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted("stopped; everything fetched so far has landed") from None
+        yield check
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _print_query(settings: Settings, query: str, form: str) -> None:

@@ -65,6 +65,14 @@ class EventLoop:
                 raise Interrupted("stopped; everything fetched so far has landed") from None
 
     def close(self) -> None:
+        """End what still waits, and the loop."""
+
+        async def end(waiting: set[asyncio.Task[Any]]) -> None:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+        self._loop.run_until_complete(end(asyncio.all_tasks(self._loop)))
         self._loop.close()
 
     @contextlib.contextmanager
