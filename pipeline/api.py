@@ -14,6 +14,7 @@ import asyncio
 import email.utils
 import logging
 import random
+import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -123,8 +124,7 @@ class StreamApi:
         self._prefix = self._url.raw_path.decode("ascii").rstrip("/")
         self._key = credentials.key
         self._secret = credentials.secret.reveal()
-        # No `iat`: a token without one is valid whatever our clock says (Stream's Python SDK signs `{}`).
-        self._token = jwt.encode({"server": True}, self._secret, algorithm="HS256")
+        self._token = _server_token(self._secret)
         self._clock = clock or Clock()
         self._backoff = backoff or _backoff
         self._quota_share = quota_share
@@ -301,6 +301,13 @@ class StreamApi:
         except (ValueError, TypeError):
             return None
         return (at - self.now()).total_seconds()
+
+
+def _server_token(secret: str) -> str:
+    """A JWT for a server. Without `iat`, it is valid whatever our clock says (Stream's Python SDK signs `{}`)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # how long the secret is, is Stream's choice
+        return jwt.encode({"server": True}, secret, algorithm="HS256")
 
 
 _TRANSLATIONS: dict[type[Exception], tuple[type[RequestFailed], str]] = {
