@@ -138,13 +138,10 @@ class Flattener:
         answers = _pages(index, bodies)
         return self._query("attendance", answers=answers), self._query("attendance_totals", answers=answers)
 
-    def news(self, bodies: list[str]) -> dict[date, list[str]]:
-        """By day, what pages of call_stats tell of each call session: texts that differ where anything does."""
+    def news(self, bodies: list[str]) -> pa.Table:
+        """One row per call session that pages of call_stats tell of: `session_date`, `version`, `generated_at`."""
         answers = pa.table({"n": pa.array(range(len(bodies)), pa.int64()), "body": pa.array(bodies, pa.string())})
-        by_day: dict[date, list[str]] = {}
-        for row in self._query("news", answers=answers).to_pylist():
-            by_day.setdefault(row["session_date"], []).append(row["version"])
-        return by_day
+        return self._query("news", answers=answers)
 
     def metrics(self, day: date, index: pa.Table, bodies: Bodies, found: DayOfMetrics) -> Iterator[MetricChunk]:
         """The rows of a day's tracks, points and warnings, chunk by chunk in the order of the tables.

@@ -58,10 +58,13 @@ class Written:
 
 @dataclass(frozen=True)
 class News:
-    """What the source has updated: when it was asked (UTC), and per day what it says of each call session."""
+    """What the source has updated: when it was asked (UTC, its clock), and one row per call session concerned.
+
+    Rows have `session_date`, `version` (a text that changes with whatever the source tells) and `generated_at`.
+    """
 
     asked_at: datetime
-    by_day: dict[date, list[str]]
+    sessions: pa.Table
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,7 @@ class Flow:
     # Looking.
 
     def news(self, since: datetime | None) -> News:
-        """The days of call sessions that the source has updated since an instant (default: a day ago)."""
+        """The call sessions that the source has updated since an instant (default: a day ago)."""
         answers: list[Answer] = []
 
         async def keep(answer: Answer) -> None:

@@ -1,13 +1,15 @@
 """When the job runs by itself: nightly for the last days, and whenever the source has news of any day."""
 
 import hashlib
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from pipeline.errors import CallMetricsError
+from pipeline.errors import CallMetricsError, FixSettings
 from pipeline.flow import Flow
 from pipeline.orchestration.liveness import end_dead_runs
 
@@ -17,7 +19,7 @@ TRAILING_DAYS = 3
 """Days before today that the nightly schedule goes over: calls end, and reports come, after midnight."""
 
 OVERLAP = timedelta(minutes=10)
-"""By which each look of the sensor begins before the last one: the source indexes with a delay, and rows do not say
+"""By which each look of the sensor begins before the last one: changes come in while it looks, and rows do not say
 when they were updated."""
 
 
@@ -52,22 +54,49 @@ def build_sensor(job: UnresolvedAssetJobDefinition, first_day: date) -> dg.Senso
     def late_data(context: dg.SensorEvaluationContext, flow: dg.ResourceParam[Flow]) -> dg.SensorResult | dg.SkipReason:
         end_dead_runs(context.instance, flow.settings)
         try:
-            since = datetime.fromisoformat(context.cursor) if context.cursor else None
-            news = flow.news(since - OVERLAP if since else None)
+            cursor = Cursor.read(context.cursor)
+            news = flow.news(cursor.asked_at - OVERLAP if cursor.asked_at else None)
         except CallMetricsError as error:
             return dg.SkipReason(str(error))
-        except ValueError:
-            return dg.SkipReason(f"the cursor {context.cursor!r} is no instant; reset it in the sensor's page")
+        sessions = news.sessions.to_pylist()
+        unseen: dict[date, list[str]] = {}
+        for row in sessions:
+            if row["version"] not in cursor.seen and row["session_date"] >= first_day:
+                unseen.setdefault(row["session_date"], []).append(row["version"])
         requests = [
-            dg.RunRequest(run_key=f"{day}:{_version(rows)}", partition_key=day.isoformat())
-            for day, rows in sorted(news.by_day.items())
-            if day >= first_day
+            dg.RunRequest(run_key=f"{day}:{_digest(versions)}", partition_key=day.isoformat())
+            for day, versions in sorted(unseen.items())
         ]
-        return dg.SensorResult(run_requests=requests, cursor=news.asked_at.isoformat())
+        recent = news.asked_at - 2 * OVERLAP
+        seen = {row["version"] for row in sessions if row["generated_at"] is None or row["generated_at"] >= recent}
+        return dg.SensorResult(run_requests=requests, cursor=Cursor(news.asked_at, frozenset(seen)).text())
 
     return late_data
 
 
-def _version(rows: list[str]) -> str:
-    """The same for the same news, so that an overlap does not run a day twice."""
-    return hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()[:16]
+@dataclass(frozen=True)
+class Cursor:
+    """How far the sensor has looked: when it asked, by the source's clock, and what the overlap will bring again."""
+
+    asked_at: datetime | None = None
+    seen: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(cls, text: str | None) -> "Cursor":
+        """The cursor of the last tick. Raises `FixSettings` where someone has written another into its place."""
+        if not text:
+            return cls()
+        try:
+            stored = json.loads(text)
+            return cls(datetime.fromisoformat(stored["asked_at"]), frozenset(stored["seen"]))
+        except (ValueError, KeyError, TypeError):
+            raise FixSettings(f"the cursor {text[:60]!r} is none of this sensor; reset it in Dagster") from None
+
+    def text(self) -> str:
+        """As `read` takes it."""
+        asked_at = self.asked_at.isoformat() if self.asked_at else None
+        return json.dumps({"asked_at": asked_at, "seen": sorted(self.seen)})
+
+
+def _digest(versions: list[str]) -> str:
+    return hashlib.sha256("".join(sorted(versions)).encode()).hexdigest()[:16]

@@ -17,7 +17,7 @@ __all__ = ["flow_resource", "shared_flow_resource"]
 @dg.resource(description="The pipeline over the data folder of the settings, for one run")
 def flow_resource(context: dg.InitResourceContext) -> Iterator[Flow]:
     """A `Flow` of its own for each run, from the environment and `.env`."""
-    with Flow(Settings.load()) as flow, alive(flow.settings, context.run_id):
+    with Flow(Settings.load()) as flow, alive(flow.settings, context.run.run_id if context.run else None):
         yield flow
 
 
@@ -26,7 +26,7 @@ def shared_flow_resource(flow: Flow) -> dg.ResourceDefinition:
 
     @dg.resource(description="The pipeline of the process that runs the backfill")
     def shared(context: dg.InitResourceContext) -> Iterator[Flow]:
-        with alive(flow.settings, context.run_id):
+        with alive(flow.settings, context.run.run_id if context.run else None):
             yield flow
 
     return shared
