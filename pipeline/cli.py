@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from pipeline.errors import CallMetricsError, FixSettings, FixStorage, Interrupted
 from pipeline.settings import Secret, Settings, parse_date
 
-__all__ = ["main"]
+__all__ = ["build_parser", "main"]
 
 COMPLETE, INCOMPLETE, NOT_STARTED = 0, 1, 2
 
@@ -44,7 +44,7 @@ LIMIT 5
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _stop)
     try:
         code: int = options.run(options)
@@ -334,7 +334,8 @@ def _as_json(survey: Any, days_left: int) -> dict[str, Any]:
     }
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
     parser = _Parser(
         prog="call-metrics",
         description="Keeps the call-quality metrics of Stream's Video API: every stay in every call, in full.",
