@@ -1,0 +1,111 @@
+"""A stay is cut into windows that cover it exactly, and an answer counts as final by the source's own rules."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.windows import SETTLING, WIDTH, Window, is_current, tile
+from tests.support import at, examples
+
+INSTANTS = st.integers(0, 86_400_000_000).map(lambda microseconds: at(0) + timedelta(microseconds=microseconds))
+LENGTHS = st.one_of(
+    st.integers(1, 5 * 86_400_000_000).map(lambda microseconds: timedelta(microseconds=microseconds)),
+    st.integers(1, 50).map(lambda windows: windows * WIDTH),
+    st.integers(1, 50).map(lambda windows: windows * WIDTH + timedelta(microseconds=1)),
+    st.integers(1, 50).map(lambda windows: windows * WIDTH - timedelta(microseconds=1)),
+)
+
+
+@given(INSTANTS, LENGTHS)
+@examples(200)
+def test_windows_cover_a_stay_exactly(joined_at: datetime, length: timedelta) -> None:
+    """The first begins at joined_at, each next one where the last ended, and the last ends at left_at."""
+    windows = tile(joined_at, joined_at + length)
+    assert windows[0].since == joined_at
+    assert windows[-1].until == joined_at + length
+    assert all(earlier.until == later.since for earlier, later in pairwise(windows))
+    assert all(window.since < window.until for window in windows)
+
+
+@given(INSTANTS, LENGTHS)
+@examples(200)
+def test_no_window_is_wider_than_half_an_hour_and_only_the_last_is_shorter(
+    joined_at: datetime, length: timedelta
+) -> None:
+    """All windows but the last are exactly as wide as the API allows, so that there are as few as can be."""
+    windows = tile(joined_at, joined_at + length)
+    assert all(window.until - window.since == timedelta(minutes=30) for window in windows[:-1])
+    assert timedelta(0) < windows[-1].until - windows[-1].since <= timedelta(minutes=30)
+    assert len(windows) == -(-length // timedelta(minutes=30))
+
+
+@given(INSTANTS, LENGTHS, LENGTHS)
+@examples(100)
+def test_a_stay_that_goes_on_keeps_its_whole_windows(joined_at: datetime, length: timedelta, more: timedelta) -> None:
+    """Windows begin where they began before, whenever the stay is looked at: only the last one may grow."""
+    before = tile(joined_at, joined_at + length)
+    after = tile(joined_at, joined_at + length + more)
+    assert after[: len(before) - 1] == before[:-1]
+    assert after[len(before) - 1].since == before[-1].since
+
+
+@given(INSTANTS, st.timedeltas(timedelta(0), timedelta(days=2)))
+@examples(50)
+def test_a_stay_of_no_length_is_one_window(joined_at: datetime, backwards: timedelta) -> None:
+    """A stay that ends when it begins, or before, is one window of no length."""
+    assert tile(joined_at, joined_at - backwards) == [Window(joined_at, joined_at)]
+
+
+def test_the_worked_example() -> None:
+    """70 minutes are 30, 30 and 10."""
+    assert tile(at(10, 5), at(11, 15)) == [
+        Window(at(10, 5), at(10, 35)),
+        Window(at(10, 35), at(11, 5)),
+        Window(at(11, 5), at(11, 15)),
+    ]
+
+
+def test_a_window_covers_itself_and_what_lies_inside() -> None:
+    """Bounds belong to it; a moment more on either side does not."""
+    window = Window(at(10), at(10, 30))
+    moment = timedelta(microseconds=1)
+    assert window.covers(window)
+    assert window.covers(Window(at(10), at(10)))
+    assert not window.covers(Window(at(10) - moment, at(10, 30)))
+    assert not window.covers(Window(at(10), at(10, 30) + moment))
+
+
+@pytest.mark.parametrize(
+    ("fetched_at", "ended_at", "generated_at", "current"),
+    [
+        (at(12), at(11), at(11, 5), True),
+        (at(11, 5), at(11), at(11, 5), True),
+        (at(11, 4), at(11), at(11, 5), False),
+        (at(11), at(11), None, True),
+        (at(10, 59), at(11), None, False),
+        (at(10, 59), at(11), at(10, 50), False),
+        (at(11), at(11), at(10, 50), True),
+        (at(10, 32), None, at(10, 45), True),
+        (at(10, 31, 59), None, None, False),
+    ],
+)
+def test_an_answer_is_final_once_the_source_has_all(
+    fetched_at: datetime, ended_at: datetime | None, generated_at: datetime | None, current: bool
+) -> None:
+    """Of a call that ended, from its report on and not before its end; of a live one, two minutes after the window."""
+    window = Window(at(10), at(10, 30))
+    assert timedelta(minutes=2) == SETTLING
+    assert is_current(window, window, fetched_at=fetched_at, ended_at=ended_at, generated_at=generated_at) is current
+
+
+def test_an_answer_for_a_shorter_window_is_not_final_for_the_longer_one() -> None:
+    """A stay that went on after its last window was asked for is asked about again."""
+    asked, grown = Window(at(10), at(10, 12)), Window(at(10), at(10, 30))
+    late = at(23)
+    assert not is_current(grown, asked, fetched_at=late, ended_at=at(11), generated_at=at(11))
+    assert is_current(asked, grown, fetched_at=late, ended_at=at(11), generated_at=at(11))
