@@ -16,10 +16,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline.errors import CallMetricsError, FixSettings, FixStorage, Interrupted
 from pipeline.settings import Secret, Settings, parse_date
+
+if TYPE_CHECKING:
+    from pipeline.survey import Survey
 
 __all__ = ["build_parser", "main"]
 
@@ -166,16 +169,20 @@ def _status(options: argparse.Namespace) -> int:
     with Flow(settings) as flow:
         days = [day for day in flow.landing.days() if _between(day, options)]
         surveys = [flow.survey(day) for day in days]
+        certificates = {day: flow.certificates(day) for day in days} if options.json else {}
     now = datetime.now(UTC)
     if options.json:
-        print(json.dumps([_as_json(survey, console.days_left(survey, now)) for survey in surveys], indent=2))
+        days_as_json = [
+            _as_json(survey, console.days_left(survey, now), certificates[survey.day]) for survey in surveys
+        ]
+        print(json.dumps(days_as_json, indent=2, default=str))
     elif not surveys:
         print(f"nothing has landed under {settings.data} yet; `call-metrics backfill` or `call-metrics demo` begins")
     else:
         out = console.stdout()
         out.print(console.survey_table(surveys, now))
-        for line in console.failures(surveys):
-            out.print(f"missing: {line}", markup=False)
+        for line in (*console.edge_lines(surveys, now), *(f"missing: {line}" for line in console.failures(surveys))):
+            out.print(line, markup=False)
     return COMPLETE if all(survey.complete for survey in surveys) else INCOMPLETE
 
 
@@ -196,6 +203,18 @@ def _rebuild(options: argparse.Namespace) -> int:
     for line in console.failures(surveys):
         print(f"missing: {line}")
     return COMPLETE if all(survey.complete for survey in surveys) else INCOMPLETE
+
+
+def _forget(options: argparse.Namespace) -> int:
+    from pipeline import console
+    from pipeline.flow import Flow
+
+    settings = Settings.load()
+    with console.logging_to_stderr(console.stderr()), Flow(settings) as flow:
+        days = flow.forget(options.user)
+    found = f"removed from {len(days)} days" if days else "was not found"
+    print(f"The user {found}, and is left out of everything that lands from now on.")
+    return COMPLETE
 
 
 def _sql(options: argparse.Namespace) -> int:
@@ -319,7 +338,7 @@ def _print_query(settings: Settings, query: str, form: str) -> None:
     print_result(settings.warehouse, query, form)
 
 
-def _as_json(survey: Any, days_left: int) -> dict[str, Any]:
+def _as_json(survey: Survey, days_left: int, certificates: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "day": survey.day.isoformat(),
         "complete": survey.complete,
@@ -330,7 +349,11 @@ def _as_json(survey: Any, days_left: int) -> dict[str, Any]:
         "windows": survey.windows,
         "windows_due": survey.due,
         "days_left": days_left,
+        "forgotten_on": survey.forgotten_on,
         "problems": list(survey.problems),
+        "call_sessions": [
+            {name: value for name, value in row.items() if name != "session_date"} for row in certificates
+        ],
     }
 
 
@@ -361,6 +384,9 @@ def build_parser() -> argparse.ArgumentParser:
     for sub in (status, rebuild):
         sub.add_argument("--from", dest="since", metavar="DATE", help="first day (UTC; default: all)")
         sub.add_argument("--to", dest="until", metavar="DATE", help="last day (UTC), included")
+
+    forget = command("forget", _forget, "remove a person from raw answers, tables and database, for good")
+    forget.add_argument("--user", required=True, metavar="ID", help="user id, as the app gave it to Stream")
 
     sql = command("sql", _sql, "ask the published database, read-only")
     sql.add_argument("query", metavar="QUERY", help="a statement in DuckDB's SQL")

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -20,7 +20,7 @@ from pipeline.plan import FORGETTING
 from pipeline.survey import Survey
 from pipeline.tables import WINDOW_STATES
 
-__all__ = ["Meter", "failures", "logging_to_stderr", "survey_table"]
+__all__ = ["Meter", "days_left", "edge_lines", "failures", "logging_to_stderr", "stderr", "stdout", "survey_table"]
 
 WIDE = 160
 """Columns where there is no terminal, so that nothing is cut."""
@@ -141,6 +141,18 @@ def days_left(survey: Survey, now: datetime) -> int:
     """Days until the source forgets who took part in the first of the calls of the day; 0 where it has begun to."""
     edge = survey.forgotten_on or datetime.combine(survey.day, datetime.min.time(), UTC) + FORGETTING
     return max(0, (edge - now).days)
+
+
+def edge_lines(surveys: Sequence[Survey], now: datetime, most: int = 3) -> Iterator[str]:
+    """The days that the source forgets next, and what of them is missing."""
+    upcoming = sorted((days_left(survey, now), survey.day, survey) for survey in surveys if not _is_past(survey, now))
+    for left, day, survey in upcoming[:most]:
+        missing = "; ".join(survey.problems[:3]) or "nothing of it is missing"
+        yield f"the source forgets {day} in {left} days: {missing}"
+
+
+def _is_past(survey: Survey, now: datetime) -> bool:
+    return datetime.combine(survey.day, datetime.min.time(), UTC) + FORGETTING + timedelta(days=1) < now
 
 
 def failures(surveys: Sequence[Survey], most: int = 20) -> Iterator[str]:

@@ -7,6 +7,7 @@ A message is one sentence for the person who reads it, and never holds a secret.
     ├── FixSettings          a setting, date or argument is wrong; nothing was started
     ├── FixCredentials       Stream refuses the key or the secret; every further request would fail too
     ├── FixStorage           the disk, a folder or a file of ours cannot be used
+    │   └── SetAside         a broken file was renamed; what it held is due again, so begin the step again
     ├── Interrupted          Ctrl-C or SIGTERM; all that was fetched has landed
     └── RequestFailed        one request has no usable answer
         ├── AskAgain         a fault that passes: time-out, dropped connection, 5xx, garbled body
@@ -27,6 +28,7 @@ __all__ = [
     "Gone",
     "Interrupted",
     "RequestFailed",
+    "SetAside",
     "WaitForQuota",
 ]
 
@@ -45,6 +47,10 @@ class FixCredentials(CallMetricsError):
 
 class FixStorage(CallMetricsError):
     """A file or folder of ours cannot be read or written."""
+
+
+class SetAside(FixStorage):
+    """A broken file of raw answers was set aside under another name; the step can begin again without it."""
 
 
 class Interrupted(CallMetricsError):

@@ -60,9 +60,7 @@ class Request:
         parts = [self.endpoint, str(self.session_date)]
         if call:
             parts.append(f"{call.call_type}:{call.call_id} (session {call.call_session_id})")
-        if self.stay:
-            parts.append(f"user {self.stay.user_id} (session {self.stay.user_session_id})")
-        if self.window:
+        if self.window:  # of whom, is nobody's business who reads logs; `windows` has it
             parts.append(f"{self.window.since:%Y-%m-%d %H:%M:%S} to {self.window.until:%H:%M:%S}")
         if self.page:
             parts.append(f"page {self.page + 1}")

@@ -29,7 +29,7 @@ from pipeline.series import UNITS, Answers, explode
 from pipeline.sql import statement
 from pipeline.tables import METRICS, TABLES
 
-__all__ = ["VERSION", "DayOfMetrics", "Flattener", "MetricChunk", "fingerprint"]
+__all__ = ["VERSION", "DayOfMetrics", "Flattener", "MetricChunk", "digest", "fingerprint", "pages"]
 
 VERSION = "1"
 """Of the rules in this module and its SQL: part of every fingerprint, so that tables follow when they change."""
@@ -41,7 +41,7 @@ MEMORY = "400MB"
 CALL = ["call_type", "call_id", "call_session_id"]
 STAY = [*CALL, "user_id", "user_session_id"]
 
-Bodies = Callable[[Sequence[tuple[int, int, int]]], list[str]]
+Bodies = Callable[[Sequence[tuple[str, int, int]]], list[str]]
 """Reads the bodies at some places (segment, row group, row)."""
 
 
@@ -94,7 +94,7 @@ class DayOfMetrics:
     """What is found while the chunks of a day go by, complete after the last one.
 
     `clients` has a row per stay, `held` one per window with its distinct points; `suspect` and `unit` are by place in
-    the index; `unknown` counts fields that the specification does not have.
+    the index; `unknown` counts fields that the specification does not have; `digests` has a running SHA-256 per call.
     """
 
     clients: list[pa.Table] = field(default_factory=list)
@@ -102,6 +102,7 @@ class DayOfMetrics:
     suspect: dict[int, bool] = field(default_factory=dict)
     unit: dict[int, str] = field(default_factory=dict)
     unknown: Counter[str] = field(default_factory=Counter)
+    digests: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
 
 class Flattener:
@@ -127,15 +128,15 @@ class Flattener:
 
     def call_sessions(self, day: date, index: pa.Table, bodies: Bodies) -> pa.Table:
         """The rows of `call_sessions`, from the pages of call_stats."""
-        return _as_table("call_sessions", self._query("call_sessions", {"day": day}, answers=_pages(index, bodies)))
+        return _as_table("call_sessions", self._query("call_sessions", {"day": day}, answers=pages(index, bodies)))
 
     def attendance(self, index: pa.Table, bodies: Bodies) -> tuple[pa.Table, pa.Table]:
         """Two tables from the pages of Call Attendance.
 
         One row per stay: ids, `joined_at`, `left_at`, `duration_seconds`, `publisher_type`, `roles`. One row per call
-        session: ids and `promised`, the user sessions that the source speaks of in all.
+        session: ids, `promised`, the user sessions that the source speaks of in all, and `forgotten`, those left out.
         """
-        answers = _pages(index, bodies)
+        answers = pages(index, bodies)
         return self._query("attendance", answers=answers), self._query("attendance_totals", answers=answers)
 
     def news(self, bodies: list[str]) -> pa.Table:
@@ -154,6 +155,24 @@ class Flattener:
         for start, stop in _chunks(stay, usable.column("body_bytes")):
             rows = usable.slice(start, stop - start)
             yield self._chunk(day, rows, stay[start:stop] - stay[start], bodies, found)
+
+    def completeness(
+        self,
+        day: date,
+        sessions: pa.Table,
+        promised: pa.Table,
+        attended: pa.Table,
+        windows: pa.Table,
+        found: DayOfMetrics,
+    ) -> pa.Table:
+        """The rows of `ingest_completeness_by_call`, from those of the other tables."""
+        hashes = [(*call, digest.hexdigest()) for call, digest in found.digests.items()]
+        columns = zip(*hashes, strict=True) if hashes else ([] for _ in range(4))
+        digests = pa.table([pa.array(column, pa.string()) for column in columns], [*CALL, "raw_sha256"])
+        tables = {"sessions": sessions, "promised": promised, "attended": attended, "settled": windows}
+        return _as_table(
+            "ingest_completeness_by_call", self._query("completeness", {"day": day}, digests=digests, **tables)
+        )
 
     def participant_sessions(self, day: date, attendance: pa.Table, found: DayOfMetrics) -> pa.Table:
         """The rows of `participant_sessions`: who attended, and what the metrics say of their clients."""
@@ -177,6 +196,7 @@ class Flattener:
     ) -> MetricChunk:
         texts = bodies(_places(rows))
         unknown = _unknown_fields(texts)
+        digest(rows, texts, found)
         answers = pa.table({"n": pa.array(range(len(texts)), pa.int64()), "body": pa.array(texts, pa.string())})
         parsed = self._query("metrics", answers=answers)
         tracks = _tracks(parsed, stay)
@@ -234,6 +254,15 @@ def fingerprint(*parts: object) -> str:
     return digest.hexdigest()[:32]
 
 
+def digest(rows: pa.Table, bodies: list[str], found: DayOfMetrics) -> None:
+    """Add bodies to the digests of their calls, in the order given; `rows` has the ids of each."""
+    calls = zip(*(rows.column(name).to_pylist() for name in CALL), strict=True)
+    for call, body in zip(calls, bodies, strict=True):
+        if call not in found.digests:
+            found.digests[call] = hashlib.sha256()
+        found.digests[call].update(body.encode())
+
+
 class _registered:  # noqa: N801 - reads as the block it opens
     """Arrow tables under names that DuckDB's SQL can use, for the length of a block."""
 
@@ -258,9 +287,10 @@ def _usable(index: pa.Table) -> pa.Table:
     return numbered.filter(pc.is_null(numbered.column("error")))
 
 
-def _pages(index: pa.Table, bodies: Bodies) -> pa.Table:
-    pages = _usable(index)
-    return pages.select(["n", *CALL]).append_column("body", pa.array(bodies(_places(pages)), pa.string()))
+def pages(index: pa.Table, bodies: Bodies) -> pa.Table:
+    """The usable answers of an index: `n`, in order of time, the ids of the call, and `body`."""
+    usable = _usable(index).sort_by("n")
+    return usable.select(["n", *CALL]).append_column("body", pa.array(bodies(_places(usable)), pa.string()))
 
 
 def _by_time(index: pa.Table) -> np.ndarray[Any, Any]:
@@ -271,7 +301,7 @@ def _by_time(index: pa.Table) -> np.ndarray[Any, Any]:
     return rank
 
 
-def _places(rows: pa.Table) -> list[tuple[int, int, int]]:
+def _places(rows: pa.Table) -> list[tuple[str, int, int]]:
     return list(zip(*(rows.column(name).to_pylist() for name in ("segment", "row_group", "row")), strict=True))
 
 

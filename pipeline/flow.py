@@ -8,26 +8,28 @@ step that was cut off goes on where it stopped. The stages know nothing of each 
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import pyarrow as pa
 
 from pipeline.api import StreamApi
-from pipeline.errors import RequestFailed
-from pipeline.exchange import Answer, Endpoint, Request
+from pipeline.errors import FixSettings, FixStorage, RequestFailed, SetAside
+from pipeline.exchange import ENDPOINTS, Answer, Endpoint, Request
 from pipeline.fetch import EventLoop, Progress, each, fetch_listing, fetch_windows
-from pipeline.flatten import Bodies, DayOfMetrics, Flattener, fingerprint
+from pipeline.flatten import Bodies, DayOfMetrics, Flattener, digest, fingerprint, pages
 from pipeline.knowledge import Known, expected_windows, known_of, listings_of, requests_of
 from pipeline.lake import Lake
 from pipeline.landing import Landing
 from pipeline.locks import locked
 from pipeline.plan import CallFacts, attendance_is_due, unfinished
-from pipeline.privacy import redactor
+from pipeline.privacy import Forgotten, redactor
 from pipeline.settings import Settings
 from pipeline.survey import Survey, survey
 from pipeline.tables import TABLES
@@ -69,10 +71,11 @@ class News:
 
 @dataclass(frozen=True)
 class _Enumerated:
-    """Of one day: rows of call_sessions, rows of Call Attendance, and what both say."""
+    """Of one day: rows of call_sessions, rows and totals of Call Attendance, and what they say."""
 
     sessions: pa.Table
     attended: pa.Table
+    promised: pa.Table
     known: Known
 
 
@@ -92,9 +95,12 @@ class Flow:
     ) -> None:
         work = settings.data / ".work"
         self.settings = settings
-        self.landing = Landing(settings.data / "raw", redact=redactor(settings.client_ip))
+        self._forgotten = settings.data / "raw" / "forgotten.json"
+        self.landing = Landing(
+            settings.data / "raw", redactor=lambda: redactor(settings.client_ip, Forgotten.read(self._forgotten))
+        )
         self.lake = Lake(str(settings.data / "tables"))
-        self.warehouse = Warehouse(settings.warehouse, work / "warehouse.duckdb")
+        self.warehouse = Warehouse(settings.warehouse, work / "warehouse.duckdb", owner=self._folder_id)
         self._locks = work / "locks"
         self._temporary = work / "tmp"
         self._report = report
@@ -131,8 +137,7 @@ class Flow:
             async with self.landing.writer("call_stats", day) as writer:
                 return await fetch_listing(api, writer.append, Request("call_stats", day), going_on)
 
-        with self._locked(day):
-            return self._landed("call_stats", enumerate_calls)
+        return self._holding(day, lambda: self._landed("call_stats", enumerate_calls))
 
     def land_attendance(self, day: date) -> Landed:
         """List who took part in every call session of the day, where that is not known for good."""
@@ -154,8 +159,7 @@ class Flow:
                 await each(sorted(due, key=lambda facts: facts.urgency), attend_call, self.settings.concurrency)
             return failures
 
-        with self._locked(day):
-            return self._landed("participant_sessions", attend)
+        return self._holding(day, lambda: self._landed("participant_sessions", attend))
 
     def land_metrics(self, day: date) -> Landed:
         """Plan the windows of every stay of the day, and fetch those that have no final answer yet."""
@@ -167,35 +171,43 @@ class Flow:
                 workers = self.settings.concurrency
                 return await fetch_windows(api, writer.append, day, stays, asked, workers=workers, report=self._report)
 
-        with self._locked(day):
-            return self._landed("participant_metrics", measure)
+        return self._holding(day, lambda: self._landed("participant_metrics", measure))
 
     def write_tables(self, day: date, *, anew: bool = False) -> Written:
         """Flatten what has landed of the day and write its tables; a file that would come out the same stays."""
-        found = DayOfMetrics()
-        with self._locked(day), Flattener(self._temporary) as flattener:
-            enumerated = self._known(day)
-            sessions, attended = enumerated.sessions, enumerated.attended
-            index, bodies = self._raw("participant_metrics", day)
-            windows = expected_windows(enumerated.known.stays, requests_of(index))
-            segments = [segment.name for segment in self.landing.segments("participant_metrics", day)]
+        return self._holding(day, lambda: self._write_tables(day, anew=anew))
 
-            marks = dict.fromkeys(TABLES, fingerprint(day, segments, attended, windows))
-            marks["call_sessions"] = fingerprint(day, sessions)
+    def _write_tables(self, day: date, *, anew: bool) -> Written:
+        found = DayOfMetrics()
+        with Flattener(self._temporary) as flattener:
+            listed = self._known(day)
+            index, bodies = self._raw("participant_metrics", day)
+            expected = expected_windows(listed.known.stays, requests_of(index))
+            ended = listed.sessions.select(["call_type", "call_id", "call_session_id", "ended_at"])
+            segments = [path.name for name in ENDPOINTS[1:] for path in self.landing.segments(name, day)]
+
+            marks = dict.fromkeys(TABLES, fingerprint(day, segments, listed.attended, expected, ended))
+            marks["call_sessions"] = fingerprint(day, listed.sessions)
             changed = {name for name, mark in marks.items() if anew or self.lake.fingerprint(name, day) != mark}
             if "call_sessions" in changed:
-                self._write("call_sessions", day, marks, sessions)
+                self._write("call_sessions", day, marks, listed.sessions)
             if changed - {"call_sessions"}:
                 changed |= marks.keys() - {"call_sessions"}
+                digest(*_ids_and_texts(pages(*self._raw("participant_sessions", day))), found)
                 with ExitStack() as files:
                     names = ("tracks", "metric_points", "track_warnings")
                     writers = {name: files.enter_context(self.lake.writer(name, day, marks[name])) for name in names}
                     for chunk in flattener.metrics(day, index, bodies, found):
                         for name, writer in writers.items():
                             writer.write(getattr(chunk, name))
-                attendees = flattener.participant_sessions(day, attended, found)
+                attendees = flattener.participant_sessions(day, listed.attended, found)
+                windows = flattener.windows(day, expected, index, found)
+                complete = flattener.completeness(
+                    day, listed.sessions, listed.promised, listed.attended, windows, found
+                )
                 self._write("participant_sessions", day, marks, attendees)
-                self._write("windows", day, marks, flattener.windows(day, windows, index, found))
+                self._write("windows", day, marks, windows)
+                self._write("ingest_completeness_by_call", day, marks, complete)
             rows = {name: self.lake.rows(name, day) for name in TABLES}
         for name, count in found.unknown.items():
             log.warning("%s: %d answers have the field %s, which is new to us; it is kept raw", day, count, name)
@@ -205,6 +217,40 @@ class Flow:
         """Load the tables of these days where they changed, and publish the finished database."""
         with locked(self._locks / "warehouse.lock", "the database"):
             return self.warehouse.load(self.lake, days, anew=anew)
+
+    def forget(self, user_id: str) -> list[date]:
+        """Remove a person from raw answers, tables and database, and keep them out from now on; returns the days.
+
+        Of the person a salted hash of the user id is kept, so that later answers about them are left out. The writer's
+        database is made anew, so that its file has no trace either. Raises `FixSettings` for an empty id.
+        """
+        if not user_id:
+            raise FixSettings("--user is empty; give the id of the user to forget")
+        forgotten = Forgotten.read(self._forgotten).adding(user_id)
+        forgotten.write(self._forgotten)
+        days = [day for day in self.landing.days() if self._holding(day, partial(self._strike, day, forgotten))]
+        for day in self.landing.days():  # all, for a forgetting that was cut off left some of them behind
+            self.write_tables(day, anew=day in days)
+        with locked(self._locks / "warehouse.lock", "the database"):
+            self.warehouse.begin_anew()
+            self.warehouse.load(self.lake, self.lake.days(), anew=True)
+        return days
+
+    def _strike(self, day: date, forgotten: Forgotten) -> bool:
+        def of_others(rows: pa.Table) -> pa.Table:
+            users = rows.column("user_id").to_pylist()
+            return rows.filter(pa.array([not forgotten.knows(user) for user in users], pa.bool_()))
+
+        def without_stays(rows: pa.Table) -> pa.Table:
+            texts = [forgotten.without_stays(body) for body in rows.column("body").to_pylist()]
+            place = rows.schema.get_field_index("body")
+            sizes = pa.array([len(text) for text in texts], pa.int64())
+            rows = rows.set_column(place, rows.schema.field("body"), pa.array(texts, pa.string()))
+            return rows.set_column(place - 1, rows.schema.field("body_bytes"), sizes)
+
+        self._read = None
+        struck = self.landing.rewrite("participant_sessions", day, without_stays)
+        return bool(struck + self.landing.rewrite("participant_metrics", day, of_others))
 
     # Looking.
 
@@ -235,7 +281,23 @@ class Flow:
         states = self.lake.read("windows", day, ["state"]) if day in self.lake.days() else None
         return survey(day, self._known(day).known, list(enumerated), asked, states)
 
+    def certificates(self, day: date) -> list[dict[str, Any]]:
+        """What was promised and is held of each call session of a day: rows of `ingest_completeness_by_call`."""
+        table = "ingest_completeness_by_call"
+        return self.lake.read(table, day).to_pylist() if day in self.lake.days(table) else []
+
     # What the steps are made of.
+
+    def _folder_id(self) -> str:
+        """What tells this data folder from others; it lies with the raw answers, which everything else is made from."""
+        path = self.landing.root / "folder-id"
+        try:
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(f"{secrets.token_hex(16)}\n", encoding="ascii")
+            return path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise FixStorage(f"{path} cannot be used ({error}); mend it and run again") from None
 
     def _known(self, day: date) -> _Enumerated:
         """What the listings of a day say; read again only where a segment has come since."""
@@ -251,7 +313,7 @@ class Flow:
                 attended, promised = flattener.attendance(index, bodies)
             self._read = (
                 (day, segments),
-                _Enumerated(sessions, attended, known_of(sessions, attended, promised, index)),
+                _Enumerated(sessions, attended, promised, known_of(sessions, attended, promised, index)),
             )
         return self._read[1]
 
@@ -262,8 +324,14 @@ class Flow:
         with self.lake.writer(table, day, marks[table]) as writer:
             writer.write(rows)
 
-    def _locked(self, day: date) -> AbstractContextManager[None]:
-        return locked(self._locks / f"session_date={day}.lock", f"{day}")
+    def _holding(self, day: date, step: Callable[[], T]) -> T:
+        """Take the step with the day's lock held; once more for each broken segment that it comes upon."""
+        with locked(self._locks / f"session_date={day}.lock", f"{day}"):
+            while True:
+                try:
+                    return step()
+                except SetAside:
+                    continue  # it was said; there are only so many segments
 
     def _landed(self, endpoint: Endpoint, step: Callable[[StreamApi], Awaitable[Iterable[Answer]]]) -> Landed:
         before = self.requests_sent.get(endpoint, 0)
@@ -279,6 +347,10 @@ class Flow:
         if self._loop is None:
             self._loop = EventLoop()
         return self._loop.run(connected())
+
+
+def _ids_and_texts(answers: pa.Table) -> tuple[pa.Table, list[str]]:
+    return answers, answers.column("body").to_pylist()
 
 
 def _connect(settings: Settings) -> StreamApi:

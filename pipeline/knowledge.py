@@ -37,7 +37,7 @@ def known_of(sessions: pa.Table, attended: pa.Table, promised: pa.Table, index: 
         for row in sessions.select([*_IDS[:3], "started_at", "ended_at", "generated_at"]).to_pylist()
     }
     listings = listings_of(index)
-    totals = {_call(row): row["promised"] or 0 for row in promised.to_pylist()}
+    totals = {_call(row): (row["promised"] or 0) - row["forgotten"] for row in promised.to_pylist()}
     looked_at: dict[Call | None, Any] = {}
     for row in index.select([*_IDS[:3], "fetched_at", "error"]).to_pylist():
         if row["error"] is None:

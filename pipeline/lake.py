@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -24,8 +25,12 @@ from pipeline.tables import TABLES, Table
 
 __all__ = ["Lake", "TableWriter"]
 
+log = logging.getLogger(__name__)
+
 FINGERPRINT = b"call_metrics.fingerprint"
-VERSION = (b"call_metrics.tables_version", b"1")
+VERSION_KEY = b"call_metrics.tables_version"
+VERSION = 1
+"""Of what the files hold; those of an earlier one are made anew, those of a later one refused."""
 ROW_GROUP_ROWS = 1 << 20
 PRUNING = {"call_id", "call_session_id", "user_id", "user_session_id"}
 """Columns that people look things up by; instants too. Statistics on all others would cost a third of the writing."""
@@ -54,15 +59,19 @@ class Lake:
         return sorted(days)
 
     def fingerprint(self, table: str, day: date) -> str | None:
-        """What the file was made from; None where there is no readable one of this version."""
+        """What the file was made from; None where there is no readable one of this version.
+
+        Raises `FixStorage` for a file of a later version.
+        """
         try:
             with self._open(table, day) as file:
                 metadata = file.metadata.metadata or {}
         except FixStorage:
             return None
-        if metadata.get(VERSION[0]) != VERSION[1]:
-            return None
-        return metadata.get(FINGERPRINT, b"").decode() or None
+        version = int(metadata.get(VERSION_KEY, b"0"))
+        if version > VERSION:
+            raise FixStorage(f"{self.path(table, day)} is from a later version of Call Metrics; upgrade this one")
+        return (metadata.get(FINGERPRINT, b"").decode() or None) if version == VERSION else None
 
     def rows(self, table: str, day: date) -> int:
         """How many rows the file has. Raises `FixStorage`."""
@@ -94,12 +103,24 @@ class Lake:
                 writer = TableWriter(sink, TABLES[table], fingerprint)
                 yield writer
                 writer.close()
+            self._keep_broken(table, day)
             self._filesystem.move(temporary, path)
         except OSError as error:
             raise FixStorage(f"{path} cannot be written ({error.strerror or error}); mend it and run again") from None
         finally:
             with contextlib.suppress(OSError):
                 self._filesystem.delete_file(temporary)
+
+    def _keep_broken(self, table: str, day: date) -> None:
+        """Set a file aside that is in the way and cannot be read: it is not ours to delete."""
+        path = self.path(table, day)
+        if self._filesystem.get_file_info(path).is_file:
+            try:
+                with self._open(table, day):
+                    return
+            except FixStorage:
+                self._filesystem.move(path, f"{path}.set-aside")
+                log.warning("%s is broken and was set aside as %s.set-aside; it is made anew", path, f"{table}.parquet")
 
     @contextmanager
     def _open(self, table: str, day: date, dictionaries: list[str] | None = None) -> Iterator[pq.ParquetFile]:
@@ -145,7 +166,7 @@ class TableWriter:
             {
                 "ARROW:schema": base64.b64encode(table.schema.serialize().to_pybytes()).decode(),
                 FINGERPRINT.decode(): fingerprint,
-                VERSION[0].decode(): VERSION[1].decode(),
+                VERSION_KEY.decode(): str(VERSION),
             }
         )
         self.rows = 0

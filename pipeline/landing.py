@@ -4,18 +4,19 @@
 
 A segment holds the requests of a few seconds beside their answers, in Parquet, so that the request columns can be read
 without the bodies. Segments appear whole or not at all. What the answers mean is `flatten.py`'s business; which
-requests to make from what is here, `flow.py`'s.
+requests to make from what is here, `flow.py`'s. A segment that cannot be read is set aside under another name, never
+deleted, and what it held counts as not landed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import FixStorage
+from pipeline.errors import FixStorage, SetAside
 from pipeline.exchange import ENDPOINTS, Answer, Endpoint
 
-__all__ = ["INDEX_COLUMNS", "RAW_SCHEMA", "Landing", "LandingWriter"]
+log = logging.getLogger(__name__)
+
+__all__ = ["INDEX_COLUMNS", "RAW_SCHEMA", "Landing", "LandingWriter", "Place", "Redact"]
 
 INSTANT = pa.timestamp("us", tz="UTC")
-VERSION = b"1"
-"""Version of the segments' columns, in each file's metadata."""
+VERSION = 1
+"""Version of the segments' columns, in each file's metadata as `call_metrics.raw_version`."""
+
+Redact = Callable[[Endpoint, str], str]
+"""Takes out of a body what is not to land."""
+
+Place = tuple[str, int, int]
+"""Where a body lies: name of the segment, row group, row in it."""
 
 SEGMENT_BYTES = 8 << 20
 """Bytes of bodies after which a segment is written."""
@@ -64,29 +73,22 @@ RAW_SCHEMA = pa.schema(
         pa.field("body_bytes", pa.int64()),
         pa.field("body", pa.string(), metadata={"comment": "as received, decompressed"}),
     ],
-    metadata={"call_metrics.raw_version": VERSION},
+    metadata={"call_metrics.raw_version": str(VERSION)},
 )
 INDEX_COLUMNS = [name for name in RAW_SCHEMA.names if name != "body"]
 _DICTIONARIES = ["endpoint", "call_type", "call_id", "call_session_id", "user_id", "user_session_id", "error"]
 
 
-@dataclass(frozen=True)
-class Segment:
-    """One file of answers."""
-
-    path: Path
-
-    @property
-    def name(self) -> str:
-        return self.path.name
-
-
 class Landing:
-    """All raw answers under one folder. `redact` is applied to every body before it lands."""
+    """All raw answers under one folder.
 
-    def __init__(self, root: Path, *, redact: Callable[[str], str] = lambda body: body) -> None:
+    `redactor` is called when an endpoint's day is opened for appending; what it returns is applied to every body before
+    it lands.
+    """
+
+    def __init__(self, root: Path, *, redactor: Callable[[], Redact] = lambda: _as_it_came) -> None:
         self.root = root
-        self._redact = redact
+        self._redactor = redactor
 
     def folder(self, endpoint: Endpoint, day: date) -> Path:
         return self.root / endpoint / f"session_date={day.isoformat()}"
@@ -100,22 +102,27 @@ class Landing:
                 days.append(date.fromisoformat(name.removeprefix("session_date=")))
         return sorted(days)
 
-    def segments(self, endpoint: Endpoint, day: date) -> list[Segment]:
+    def segments(self, endpoint: Endpoint, day: date) -> list[Path]:
         """The day's segments, oldest first."""
-        return [Segment(path) for path in sorted(self.folder(endpoint, day).glob("*.parquet"))]
+        return sorted(self.folder(endpoint, day).glob("*.parquet"))
 
     def index(self, endpoint: Endpoint, day: date) -> pa.Table:
         """Every request of the day and how it went, without bodies, in the order of landing.
 
-        `INDEX_COLUMNS` and where the body lies: `segment` (its place in `segments()`), `row_group` and `row` (in it).
+        `INDEX_COLUMNS`, and where the body lies: `segment`, `row_group` and `row`. A segment that cannot be read is set
+        aside. Raises `FixStorage` for one of a later version, and where the disk fails.
         """
         tables = []
-        for number, segment in enumerate(self.segments(endpoint, day)):
-            with _reading(segment) as file:
-                rows = file.read(columns=INDEX_COLUMNS, use_threads=False)
-                sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        for path in self.segments(endpoint, day):
+            try:
+                with _reading(path) as file:
+                    rows = file.read(columns=INDEX_COLUMNS, use_threads=False)
+                    sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+            except _Broken as error:
+                set_aside(path, str(error))
+                continue
             columns = {
-                "segment": pa.repeat(pa.scalar(number, pa.int32()), rows.num_rows),
+                "segment": pa.repeat(pa.scalar(path.name, pa.string()), rows.num_rows),
                 "row_group": pa.array([group for group, size in enumerate(sizes) for _ in range(size)], pa.int32()),
                 "row": pa.array([row for size in sizes for row in range(size)], pa.int32()),
             }
@@ -123,27 +130,52 @@ class Landing:
                 rows = rows.append_column(name, column)
             tables.append(rows)
         if not tables:
-            places = [pa.field(name, pa.int32()) for name in ("segment", "row_group", "row")]
-            return pa.schema([*(RAW_SCHEMA.field(name) for name in INDEX_COLUMNS), *places]).empty_table()
+            fields = [RAW_SCHEMA.field(name) for name in INDEX_COLUMNS]
+            places = [("segment", pa.string()), ("row_group", pa.int32()), ("row", pa.int32())]
+            return pa.schema([*fields, *places]).empty_table()
         return pa.concat_tables(tables)
 
-    def bodies(self, endpoint: Endpoint, day: date, places: Sequence[tuple[int, int, int]]) -> list[str]:
-        """The bodies at `places`, (segment, row group, row) as `index` gives them, in that order.
+    def bodies(self, endpoint: Endpoint, day: date, places: Sequence[Place]) -> list[str]:
+        """The bodies at `places`, as `index` gives them, in that order.
 
-        Reads each row group once; memory is that of one row group and of the bodies asked for.
+        Reads each row group once; memory is that of one row group and of the bodies asked for. Raises `SetAside` where
+        a segment turns out to be broken: the index has to be read again.
         """
-        wanted: dict[int, dict[int, list[tuple[int, int]]]] = {}
-        for position, (number, group, row) in enumerate(places):
-            wanted.setdefault(number, {}).setdefault(group, []).append((row, position))
+        wanted: dict[str, dict[int, list[tuple[int, int]]]] = {}
+        for position, (segment, group, row) in enumerate(places):
+            wanted.setdefault(segment, {}).setdefault(group, []).append((row, position))
         found: list[str] = [""] * len(places)
-        segments = self.segments(endpoint, day)
-        for number, groups in wanted.items():
-            with _reading(segments[number]) as file:
-                for group, rows in groups.items():
-                    column = file.read_row_group(group, columns=["body"], use_threads=False).column("body")
-                    for row, position in rows:
-                        found[position] = column[row].as_py()
+        for segment, groups in wanted.items():
+            path = self.folder(endpoint, day) / segment
+            try:
+                with _reading(path) as file:
+                    for group, rows in groups.items():
+                        column = file.read_row_group(group, columns=["body"], use_threads=False).column("body")
+                        for row, position in rows:
+                            found[position] = column[row].as_py()
+            except _Broken as error:
+                raise SetAside(set_aside(path, str(error))) from None
         return found
+
+    def rewrite(self, endpoint: Endpoint, day: date, keep: Callable[[pa.Table], pa.Table]) -> int:
+        """Replace each segment by what `keep` leaves of it (columns of `RAW_SCHEMA`); returns how many changed.
+
+        The one exception to append-only, for answers that may not be kept. Each segment is replaced as a whole.
+        """
+        changed = 0
+        for path in self.segments(endpoint, day):
+            with _reading(path) as file:
+                rows = file.read()
+            kept = keep(rows)
+            if kept.equals(rows):
+                continue
+            changed += 1
+            if kept.num_rows:
+                groups = [kept.slice(start, 64) for start in range(0, kept.num_rows, 64)]
+                _write_segment(path, groups)
+            else:
+                path.unlink()
+        return changed
 
     @asynccontextmanager
     async def writer(self, endpoint: Endpoint, day: date) -> AsyncIterator[LandingWriter]:
@@ -155,7 +187,7 @@ class Landing:
                 leftover.unlink()
         except OSError as error:
             raise _unwritable(folder, error) from None
-        writer = LandingWriter(folder, self._redact)
+        writer = LandingWriter(folder, self._redactor())
         ticking = asyncio.create_task(writer.tick())
         try:
             yield writer
@@ -169,17 +201,20 @@ class Landing:
 class LandingWriter:
     """Collects answers and writes them as segments, by size and by age."""
 
-    def __init__(self, folder: Path, redact: Callable[[str], str]) -> None:
+    def __init__(self, folder: Path, redact: Redact) -> None:
         self._folder = folder
         self._redact = redact
         self._answers: list[Answer] = []
         self._bytes = 0
         self._writing = asyncio.Lock()
+        self._failure: FixStorage | None = None
         self.landed = 0
         """Answers appended so far."""
 
     async def append(self, answer: Answer) -> None:
         """Take an answer; it is on disk `SEGMENT_SECONDS` later at the latest. Raises `FixStorage`."""
+        if self._failure is not None:
+            raise self._failure
         self._answers.append(answer)
         self._bytes += len(answer.body)
         self.landed += 1
@@ -196,7 +231,8 @@ class LandingWriter:
                 await asyncio.to_thread(_write, self._folder, answers, self._redact)
             except OSError as error:
                 self._answers[:0] = answers
-                raise _unwritable(self._folder, error) from None
+                self._failure = _unwritable(self._folder, error)
+                raise self._failure from None
 
     async def tick(self) -> None:
         """Write every `SEGMENT_SECONDS`, until cancelled."""
@@ -205,9 +241,15 @@ class LandingWriter:
             await asyncio.shield(self.flush())
 
 
-def _write(folder: Path, answers: list[Answer], redact: Callable[[str], str]) -> None:
+def _write(folder: Path, answers: list[Answer], redact: Redact) -> None:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    path = folder / f"{stamp}-{secrets.token_hex(4)}.parquet"
+    rows = ([_row(answer, redact) for answer in group] for group in _groups(answers))
+    groups = (pa.Table.from_pylist(group, RAW_SCHEMA) for group in rows)
+    _write_segment(folder / f"{stamp}-{secrets.token_hex(4)}.parquet", groups)
+
+
+def _write_segment(path: Path, groups: Iterable[pa.Table]) -> None:
+    """Write a segment that appears whole or not at all, and lasts through a power cut."""
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as sink:
         with pq.ParquetWriter(
@@ -218,12 +260,12 @@ def _write(folder: Path, answers: list[Answer], redact: Callable[[str], str]) ->
             use_dictionary=_DICTIONARIES,
             write_page_checksum=True,
         ) as writer:
-            for group in _groups(answers):
-                writer.write_table(pa.Table.from_pylist([_row(answer, redact) for answer in group], RAW_SCHEMA))
+            for group in groups:
+                writer.write_table(group)
         sink.flush()
         os.fsync(sink.fileno())
     temporary.replace(path)
-    _sync_folder(folder)
+    _sync_folder(path.parent)
 
 
 def _groups(answers: list[Answer]) -> Iterator[list[Answer]]:
@@ -239,11 +281,11 @@ def _groups(answers: list[Answer]) -> Iterator[list[Answer]]:
         yield group
 
 
-def _row(answer: Answer, redact: Callable[[str], str]) -> dict[str, Any]:
+def _row(answer: Answer, redact: Redact) -> dict[str, Any]:
     request = answer.request
     stay = request.stay
     call = stay.call if stay is not None else request.call
-    body = redact(answer.body)
+    body = redact(request.endpoint, answer.body)
     return {
         "endpoint": request.endpoint,
         "session_date": request.session_date,
@@ -268,13 +310,41 @@ def _row(answer: Answer, redact: Callable[[str], str]) -> dict[str, Any]:
     }
 
 
+class _Broken(Exception):
+    """What is in the file is not what was written."""
+
+
 @contextlib.contextmanager
-def _reading(segment: Segment) -> Iterator[pq.ParquetFile]:
+def _reading(path: Path) -> Iterator[pq.ParquetFile]:
     try:
-        with pq.ParquetFile(segment.path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            version = int((file.metadata.metadata or {}).get(b"call_metrics.raw_version", b"0"))
+            if version > VERSION:
+                raise FixStorage(f"{path} was written by a later version of Call Metrics; upgrade this one")
             yield file
-    except (pa.ArrowInvalid, OSError) as error:
-        raise FixStorage(f"{segment.path} cannot be read: {str(error).splitlines()[0]}") from None
+    except pa.ArrowException as error:
+        raise _Broken(_reason(error)) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise FixStorage(f"{path} cannot be read ({error.strerror}); mend it and run again") from None
+        raise _Broken(_reason(error)) from None
+
+
+def set_aside(path: Path, reason: str) -> str:
+    """Rename a broken file, so that it is looked at by nobody but who wants to; returns the sentence that says so."""
+    aside = path.with_name(f"{path.name}.set-aside")
+    path.replace(aside)
+    sentence = f"{path} is broken ({reason}) and was set aside as {aside.name}; what it held is asked for again"
+    log.warning(sentence)
+    return sentence
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _as_it_came(_endpoint: Endpoint, body: str) -> str:
+    return body
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,14 +1,26 @@
-"""What is taken out of answers before they land: the IP addresses of clients, as far as the settings say."""
+"""What is taken out of answers before they land: IP addresses, as far as the settings say, and forgotten people.
+
+Of a person who is forgotten nothing is kept but a salted hash of the user id, by which later answers about them are
+told and left out.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import json
 import re
+import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from pipeline.errors import FixStorage
+from pipeline.exchange import Endpoint
 from pipeline.settings import ClientIp
 
-__all__ = ["redactor"]
+__all__ = ["Forgotten", "redactor"]
 
 _ADDRESS = re.compile(r'("(?:ip|current_ip)"\s*:\s*)"((?:[^"\\]|\\.)*)"')
 """The fields in which Stream's specification has addresses: `client.ip`, and `current_ip` of participant statistics."""
@@ -16,16 +28,86 @@ _ADDRESS = re.compile(r'("(?:ip|current_ip)"\s*:\s*)"((?:[^"\\]|\\.)*)"')
 KEPT_BITS = {4: 24, 6: 48}
 
 
-def redactor(mode: ClientIp) -> Callable[[str], str]:
-    """A function over JSON text that keeps addresses, truncates them to /24 (IPv4) or /48 (IPv6), or makes them null.
+@dataclass(frozen=True)
+class Forgotten:
+    """The people who are forgotten, as salted SHA-256 hashes of their user ids, in a small JSON file."""
 
-    The rest of the text stays as it came, byte for byte. What is no address is made null where addresses are truncated.
+    salt: str
+    users: frozenset[str]
+
+    @classmethod
+    def read(cls, path: Path) -> Forgotten:
+        """Those of a data folder; nobody where there is no file. Raises `FixStorage` where it cannot be read."""
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            return cls(str(stored["salt"]), frozenset(map(str, stored["users"])))
+        except FileNotFoundError:
+            return cls(secrets.token_hex(16), frozenset())
+        except (OSError, ValueError, KeyError, TypeError):
+            raise FixStorage(f"{path} cannot be read; restore it, for it says who may not be kept") from None
+
+    def write(self, path: Path) -> None:
+        """Store it, as a whole. Raises `FixStorage`."""
+        temporary = path.with_suffix(".tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps({"salt": self.salt, "users": sorted(self.users)}), encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise FixStorage(f"{path} cannot be written ({error.strerror}); mend it and run again") from None
+
+    def digest(self, user_id: str) -> str:
+        """What is kept of a user id."""
+        return hashlib.sha256(f"{self.salt}:{user_id}".encode()).hexdigest()
+
+    def knows(self, user_id: object) -> bool:
+        """Whether this user is forgotten."""
+        return bool(self.users) and isinstance(user_id, str) and self.digest(user_id) in self.users
+
+    def adding(self, user_id: str) -> Forgotten:
+        """The same and one more."""
+        return Forgotten(self.salt, self.users | {self.digest(user_id)})
+
+    def without_stays(self, body: str) -> str:
+        """A page of Call Attendance without the stays of the forgotten; a mark stands for each, so that totals hold.
+
+        The body comes back as it is where nobody is concerned, or where it is no such page.
+        """
+        try:
+            page = json.loads(body)
+            stays = page["participants_sessions"]
+        except (ValueError, KeyError, TypeError):
+            return body
+        if not isinstance(stays, list) or not any(self.knows(_user(stay)) for stay in stays):
+            return body
+        page["participants_sessions"] = [self._mark(stay) if self.knows(_user(stay)) else stay for stay in stays]
+        return json.dumps(page, ensure_ascii=False, separators=(",", ":"))
+
+    def _mark(self, stay: dict[str, Any]) -> dict[str, Any]:
+        return {"forgotten": self.digest(f"{stay.get('user_id')}/{stay.get('user_session_id')}")}
+
+
+def redactor(mode: ClientIp, forgotten: Forgotten) -> Callable[[Endpoint, str], str]:
+    """A function over bodies that takes out what may not land.
+
+    Addresses are kept, truncated to /24 (IPv4) or /48 (IPv6), or made null; the rest of a body stays as it came, byte
+    for byte. What is no address is made null where addresses are truncated. Forgotten people are left out.
     """
-    if mode == "keep":
-        return lambda body: body
-    if mode == "drop":
-        return lambda body: _ADDRESS.sub(r"\1null", body)
-    return lambda body: _ADDRESS.sub(lambda match: match[1] + _truncated(match[2]), body)
+
+    def redact(endpoint: Endpoint, body: str) -> str:
+        if forgotten.users and endpoint == "participant_sessions":
+            body = forgotten.without_stays(body)
+        if mode == "drop":
+            return _ADDRESS.sub(r"\1null", body)
+        if mode == "truncate":
+            return _ADDRESS.sub(lambda match: match[1] + _truncated(match[2]), body)
+        return body
+
+    return redact
+
+
+def _user(stay: object) -> object:
+    return stay.get("user_id") if isinstance(stay, dict) else None
 
 
 def _truncated(text: str) -> str:

@@ -196,6 +196,36 @@ _TABLES = (
             ]
         ),
     ),
+    Table(
+        "ingest_completeness_by_call",
+        "call session: what the source promised of it, and what is held",
+        _names(_CALL),
+        pa.schema(
+            [
+                *_CALL,
+                _column(
+                    "stays_promised", pa.int64(), "User sessions of which Call Attendance speaks; NULL: not asked yet"
+                ),
+                _column("stays_held", pa.int64(), "User sessions held"),
+                _column("stays_forgotten", pa.int64(), "User sessions left out: of people who may not be kept"),
+                _column("windows_expected", pa.int64(), "Windows that should exist"),
+                _column("windows_landed", pa.int64(), "Windows answered with points"),
+                _column("windows_empty", pa.int64(), "Windows answered without points"),
+                _column("windows_gone", pa.int64(), "Windows of which the source knows nothing (404)"),
+                _column("windows_suspect", pa.int64(), "Windows whose timestamps cannot be right"),
+                _column("windows_failed", pa.int64(), "Windows without a usable answer after all retries"),
+                _column("windows_missing", pa.int64(), "Windows not asked for yet"),
+                _column("points", pa.int64(), "Distinct data points, those on a seam of two windows counted in both"),
+                _column("timestamp_units", pa.string(), "Units of the source's timestamps: s, ms, us, ns"),
+                _column("newest_fetch_at", INSTANT, "When the newest of the answers came"),
+                _column("forgotten_at", INSTANT, "When the source forgets who took part: 90 days after the end"),
+                _column(
+                    "raw_sha256", pa.string(), "SHA-256 over the raw answers about the call that its rows are from"
+                ),
+                _column("is_complete", pa.bool_(), "Whether the call is over and nothing of it is missing or suspect"),
+            ]
+        ),
+    ),
 )
 
 TABLES = {table.name: table for table in _TABLES}

@@ -12,7 +12,7 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -30,8 +30,8 @@ __all__ = ["Loaded", "Source", "Warehouse", "open_published"]
 
 log = logging.getLogger(__name__)
 
-VERSION = "1"
-"""Of what is in `store`; a writer's database of another version is set aside and made anew from the tables."""
+VERSION = 1
+"""Of what is in `store`. A writer's database of an earlier one is made anew from the tables, a later one refused."""
 
 MEMORY = "400MB"
 STORED = [name for name in TABLES if name != "metric_points"]
@@ -56,11 +56,15 @@ class Loaded:
 
 
 class Warehouse:
-    """The published database at `published`, and the writer's at `writer`. One process at a time (see `locks.py`)."""
+    """The published database at `published`, and the writer's at `writer`. One process at a time (see `locks.py`).
 
-    def __init__(self, published: Path, writer: Path) -> None:
+    `owner` names the data folder that both are made from: one folder does not publish over what another published.
+    """
+
+    def __init__(self, published: Path, writer: Path, *, owner: Callable[[], str] = lambda: "") -> None:
         self._published = published
         self._writer = writer
+        self._owner = owner
 
     def load(self, source: Source, days: Sequence[date], *, anew: bool = False) -> Loaded:
         """Load the days whose tables have changed, one transaction each, and publish what is finished.
@@ -81,6 +85,12 @@ class Warehouse:
             self._publish()
             loaded.published = True
         return loaded
+
+    def begin_anew(self) -> None:
+        """Drop the writer's database: the next load makes it from the tables. Raises `FixStorage`."""
+        with _storage_errors(self._writer):
+            self._writer.unlink(missing_ok=True)
+            self._writer.with_name(f"{self._writer.name}.wal").unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, bool]]:
@@ -108,10 +118,14 @@ class Warehouse:
             tables = database.execute(
                 "SELECT table_schema || '.' || table_name FROM information_schema.tables"
             ).fetchall()
-            if tables and (("store.meta",) not in tables or _meta(database, "version") != VERSION):
+            if tables and ("store.meta",) not in tables:
+                raise _Foreign
+            if tables and (version := int(_meta(database, "version") or 0)) != VERSION:
+                if version > VERSION:
+                    raise FixStorage(f"{self._writer} is of a later version of Call Metrics; upgrade")
                 raise _Foreign
             if not tables:
-                _create(database)
+                _create(database, self._owner())
         except BaseException:
             database.close()
             raise
@@ -123,8 +137,15 @@ class Warehouse:
             self._published.parent.mkdir(parents=True, exist_ok=True)
             for leftover in self._published.parent.glob(f".{self._published.name}.*.tmp"):  # of a killed run
                 leftover.unlink()
-            if self._published.exists() and not _is_ours(self._published):
-                _set_aside(self._published)
+            if self._published.exists():
+                owner = _owner_of(self._published)
+                if owner is None:
+                    _set_aside(self._published)
+                elif owner not in ("", self._owner()):
+                    raise FixStorage(
+                        f"{self._published} was published from another data folder; set CALL_METRICS_WAREHOUSE to "
+                        "another file for this one, or move that one away"
+                    )
             try:
                 shutil.copyfile(self._writer, temporary)
                 with temporary.open("rb+") as copy:
@@ -151,7 +172,7 @@ class _Foreign(Exception):
     """A DuckDB file that is not ours, or of another version."""
 
 
-def _create(database: duckdb.DuckDBPyConnection) -> None:
+def _create(database: duckdb.DuckDBPyConnection, owner: str) -> None:
     with _transaction(database):
         for name in STORED:
             columns = ", ".join(f"{_quoted(column.name)} {_type_name(column.type)}" for column in TABLES[name].schema)
@@ -159,9 +180,8 @@ def _create(database: duckdb.DuckDBPyConnection) -> None:
         database.execute(statement("store"))
         for table in TABLES.values():
             _comment(database, table)
-        database.execute(
-            "INSERT INTO store.meta VALUES ('version', $version), ('generation', '0')", {"version": VERSION}
-        )
+        meta = {"version": str(VERSION), "generation": "0", "owner": owner}
+        database.executemany("INSERT INTO store.meta VALUES (?, ?)", list(meta.items()))
 
 
 def _comment(database: duckdb.DuckDBPyConnection, table: Table) -> None:
@@ -233,15 +253,18 @@ def _is_published(path: Path, generation: str | None) -> bool:
         return False
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether the file is one that we published; one that someone holds for writing counts as ours."""
+def _owner_of(path: Path) -> str | None:
+    """The data folder that a database was published from; None where it is none of ours.
+
+    One that someone holds for writing cannot be asked; it counts as ours, with no name.
+    """
     try:
         with duckdb.connect(str(path), read_only=True) as database:
-            return _meta(database, "version") is not None
+            return _meta(database, "owner") or ""
     except duckdb.IOException as error:
-        return "lock" in str(error).lower()
+        return "" if "lock" in str(error).lower() else None
     except duckdb.Error:
-        return False
+        return None
 
 
 def _set_aside(path: Path) -> None:

@@ -5,7 +5,7 @@ Each asset calls one step of `pipeline.flow`, and says in its metadata what ther
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -108,7 +108,7 @@ def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg
             if name == "metric_points" and written.unknown_fields:
                 metadata["unknown_fields"] = written.unknown_fields
             yield dg.MaterializeResult(asset_key=["lake", name], metadata=metadata)
-        yield from completeness_results(seen)
+        yield from completeness_results(seen, datetime.now(UTC))
 
     @dg.multi_asset(
         name="warehouse",

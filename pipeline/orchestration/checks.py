@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import dagster as dg
 
@@ -12,6 +13,9 @@ __all__ = ["completeness_results", "completeness_specs"]
 
 _COMPLETE = "every_window_has_landed"
 _ATTENDANCE = "everyone_promised_is_held"
+_EDGE = "nothing_is_about_to_be_forgotten"
+SOON = timedelta(days=14)
+"""Before the source forgets, within which what is missing is urgent."""
 
 
 def completeness_specs() -> list[dg.AssetCheckSpec]:
@@ -27,16 +31,25 @@ def completeness_specs() -> list[dg.AssetCheckSpec]:
             asset=["lake", "participant_sessions"],
             description="As many stays are held as the source speaks of",
         ),
+        dg.AssetCheckSpec(
+            _EDGE,
+            asset=["lake", "ingest_completeness_by_call"],
+            description=f"Nothing is missing that the source forgets within {SOON.days} days",
+        ),
     ]
 
 
-def completeness_results(seen: Survey) -> Iterator[dg.AssetCheckResult]:
-    """What the checks found on a day."""
+def completeness_results(seen: Survey, now: datetime) -> Iterator[dg.AssetCheckResult]:
+    """What the checks found on a day, as it is at `now`."""
     edge = f"; the source forgets the first of it on {seen.forgotten_on:%Y-%m-%d}" if seen.forgotten_on else ""
     windows_missing = [problem for problem in seen.problems if "windows" in problem]
     others = [problem for problem in seen.problems if problem not in windows_missing]
     yield _result(_COMPLETE, "windows", windows_missing, edge, {"windows_due": seen.due, **seen.windows})
     yield _result(_ATTENDANCE, "participant_sessions", others, edge, {"promised": seen.promised, "held": seen.held})
+
+    urgent = seen.problems if seen.forgotten_on is not None and now >= seen.forgotten_on - SOON else []
+    left = max(0, (seen.forgotten_on - now).days) if seen.forgotten_on else 0
+    yield _result(_EDGE, "ingest_completeness_by_call", list(urgent), f"{edge}, in {left} days", {"days_left": left})
 
 
 def _result(name: str, table: str, problems: list[str], edge: str, counts: dict[str, int]) -> dg.AssetCheckResult:

@@ -1,0 +1,60 @@
+-- Grain: one row per call session. Sources: `sessions` (rows of call_sessions), `promised` (see attendance_totals.sql),
+-- `attended` (see attendance.sql), `settled` (rows of windows) and `digests(call_type, call_id, call_session_id,
+-- raw_sha256)`. A call is complete when it is over, everyone promised is held, and every window has its final answer.
+WITH stays AS (
+    SELECT call_type, call_id, call_session_id, count(*) AS held
+    FROM attended
+    GROUP BY ALL
+),
+
+counted AS (
+    SELECT
+        call_type,
+        call_id,
+        call_session_id,
+        count(*) AS expected,
+        count(*) FILTER (WHERE state = 'landed') AS landed,
+        count(*) FILTER (WHERE state = 'empty') AS empty,
+        count(*) FILTER (WHERE state = 'gone') AS gone,
+        count(*) FILTER (WHERE state = 'suspect') AS suspect,
+        count(*) FILTER (WHERE state = 'failed') AS failed,
+        count(*) FILTER (WHERE state = 'missing') AS missing,
+        sum(points)::BIGINT AS points,
+        string_agg(DISTINCT timestamp_unit, ' ' ORDER BY timestamp_unit) AS timestamp_units,
+        max(fetched_at) AS newest_fetch_at
+    FROM settled
+    GROUP BY ALL
+)
+
+SELECT
+    $day::DATE AS session_date,
+    sessions.call_type,
+    sessions.call_id,
+    sessions.call_session_id,
+    promised.promised - promised.forgotten AS stays_promised,
+    coalesce(stays.held, 0) AS stays_held,
+    coalesce(promised.forgotten, 0) AS stays_forgotten,
+    coalesce(counted.expected, 0) AS windows_expected,
+    coalesce(counted.landed, 0) AS windows_landed,
+    coalesce(counted.empty, 0) AS windows_empty,
+    coalesce(counted.gone, 0) AS windows_gone,
+    coalesce(counted.suspect, 0) AS windows_suspect,
+    coalesce(counted.failed, 0) AS windows_failed,
+    coalesce(counted.missing, 0) AS windows_missing,
+    coalesce(counted.points, 0) AS points,
+    counted.timestamp_units,
+    counted.newest_fetch_at,
+    sessions.ended_at + INTERVAL 90 DAY AS forgotten_at,
+    digests.raw_sha256,
+    coalesce(
+        NOT sessions.is_live
+        AND stays_held >= stays_promised
+        AND windows_suspect + windows_failed + windows_missing = 0,
+        false
+    ) AS is_complete
+FROM sessions
+LEFT JOIN promised USING (call_type, call_id, call_session_id)
+LEFT JOIN stays USING (call_type, call_id, call_session_id)
+LEFT JOIN counted USING (call_type, call_id, call_session_id)
+LEFT JOIN digests USING (call_type, call_id, call_session_id)
+ORDER BY sessions.call_type, sessions.call_id, sessions.call_session_id
