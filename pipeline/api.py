@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import logging
+import math
 import random
 import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -198,8 +199,8 @@ class StreamApi:
                 if isinstance(error, AskAgain) and attempts < ATTEMPTS:
                     await self._clock.sleep(self._backoff(attempts + 1))
                     continue
-                body = "" if reply is None else self._text(reply)
-                return Answer(request, error.status, body, attempts, self.now(), error=self._redacted(str(error)))
+                body = "" if reply is None else _text(reply)
+                return Answer(request, error.status, body, attempts, self.now(), error=str(error))
 
     async def read_clock(self) -> None:
         """Ask for anything at all, so that `now()` knows the source's clock."""
@@ -233,7 +234,7 @@ class StreamApi:
                 raise WaitForQuota("the quota of this minute is used up", status=response.status_code)
             if allowance is not None or response.is_success:
                 limiter.learn(allowance)
-            return Reply(response.status_code, response.headers, response.content)
+            return Reply(response.status_code, response.headers, self._redacted(response.content))
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -254,22 +255,19 @@ class StreamApi:
         return Answer(
             request,
             reply.status,
-            self._text(reply),
+            _text(reply),
             attempts,
             self.now(),
             next_cursor=next_cursor,
             publishes=publishes,
         )
 
-    def _text(self, reply: Reply) -> str:
-        return self._redacted(reply.content.decode("utf-8", errors="backslashreplace"))
-
-    def _redacted(self, text: str) -> str:
+    def _redacted(self, content: bytes) -> bytes:
         """Without token and secret, should an answer ever repeat them."""
-        for secret in (self._token, self._secret):
-            if secret in text:
-                text = text.replace(secret, "********")
-        return text
+        for secret in (self._token.encode(), self._secret.encode()):
+            if secret in content:
+                content = content.replace(secret, b"********")
+        return content
 
     def _read_clock(self, headers: Mapping[str, str]) -> None:
         try:
@@ -300,7 +298,7 @@ class StreamApi:
             at = email.utils.parsedate_to_datetime(value)
         except (ValueError, TypeError):
             return None
-        return (at - self.now()).total_seconds()
+        return (at.replace(tzinfo=at.tzinfo or UTC) - self.now()).total_seconds()
 
 
 def _server_token(secret: str) -> str:
@@ -328,6 +326,10 @@ _TRANSLATIONS: dict[type[Exception], tuple[type[RequestFailed], str]] = {
 def _translated(error: Exception, base_url: str) -> RequestFailed:
     kind, message = next(_TRANSLATIONS[cls] for cls in type(error).__mro__ if cls in _TRANSLATIONS)
     return kind(message.format(base_url=base_url))
+
+
+def _text(reply: Reply) -> str:
+    return reply.content.decode("utf-8", errors="backslashreplace")
 
 
 def _judged(reply: Reply) -> bytes:
@@ -413,13 +415,14 @@ def _rfc3339(instant: datetime) -> str:
 
 
 def _first_number(value: str | None) -> float | None:
-    """Of a header that proxies may have joined to a list, the first that is not empty."""
+    """Of a header that proxies may have joined to a list, the first that is not empty; None for what is no number."""
     for part in (value or "").split(","):
         if part.strip():
             try:
-                return float(part)
+                number = float(part)
             except ValueError:
                 return None
+            return number if math.isfinite(number) else None
     return None
 
 

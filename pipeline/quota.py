@@ -97,7 +97,7 @@ class Limiter:
         if allowance is not None:
             self._take(allowance)
         now = self._clock.now()
-        if retry_after:
+        if retry_after is not None and retry_after > 0:
             wait = retry_after
         elif allowance is not None and allowance.reset > now:
             wait = allowance.reset - now
