@@ -1,0 +1,259 @@
+"""Settings come from the environment and a .env file, are refused in one sentence, and print no secret."""
+
+from __future__ import annotations
+
+import dataclasses
+import traceback
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import FixSettings
+from pipeline.settings import Credentials, Secret, Settings, parse_date
+from tests.support import examples
+
+
+def load(tmp_path: Path, **environ: str) -> Settings:
+    """The settings of a process with this environment, in an empty folder."""
+    return Settings.load(environ, tmp_path)
+
+
+def refusal(tmp_path: Path, **environ: str) -> str:
+    """Why this environment is refused: one sentence."""
+    with pytest.raises(FixSettings) as caught:
+        load(tmp_path, **environ)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_nothing_needs_to_be_set(tmp_path: Path) -> None:
+    """The defaults are those that are documented."""
+    settings = load(tmp_path)
+    assert settings == Settings(data=tmp_path / "data")
+    assert settings.base_url == "https://video.stream-io-api.com"
+    assert settings.warehouse == tmp_path / "data" / "warehouse.duckdb"
+    assert settings.start == date(2026, 1, 1)
+    assert (settings.concurrency, settings.quota_share, settings.client_ip) == (16, 1.0, "keep")
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "field", "value"),
+    [
+        ("STREAM_API_KEY", "abc", "api_key", "abc"),
+        ("STREAM_API_SECRET", "shh", "api_secret", Secret("shh")),
+        ("STREAM_BASE_URL", "http://127.0.0.1:8080/", "base_url", "http://127.0.0.1:8080"),
+        ("STREAM_BASE_URL", "https://gateway.example/stream", "base_url", "https://gateway.example/stream"),
+        ("CALL_METRICS_DATA", "/var/lib/metrics", "data", Path("/var/lib/metrics")),
+        ("CALL_METRICS_DATA", "~/metrics", "data", Path("~/metrics").expanduser()),
+        ("CALL_METRICS_WAREHOUSE", "/srv/w.duckdb", "warehouse", Path("/srv/w.duckdb")),
+        ("CALL_METRICS_START", "2025-06-30", "start", date(2025, 6, 30)),
+        ("CALL_METRICS_CONCURRENCY", "1", "concurrency", 1),
+        ("CALL_METRICS_CONCURRENCY", "256", "concurrency", 256),
+        ("CALL_METRICS_QUOTA_SHARE", "0.25", "quota_share", 0.25),
+        ("CALL_METRICS_QUOTA_SHARE", "1", "quota_share", 1.0),
+        ("CALL_METRICS_CLIENT_IP", "truncate", "client_ip", "truncate"),
+        ("CALL_METRICS_CLIENT_IP", "drop", "client_ip", "drop"),
+    ],
+)
+def test_every_setting_is_read(tmp_path: Path, variable: str, text: str, field: str, value: object) -> None:
+    """Each from its variable, blanks around it aside."""
+    assert getattr(load(tmp_path, **{variable: text}), field) == value
+    assert getattr(load(tmp_path, **{variable: f" {text} "}), field) == value
+
+
+def test_every_field_is_tested_above() -> None:
+    """A new setting needs its lines here."""
+    marks = test_every_setting_is_read.pytestmark  # type: ignore[attr-defined]
+    tested = {case[0] for case in marks[0].args[1]}
+    assert tested == {field.metadata["variable"] for field in dataclasses.fields(Settings)}
+
+
+@pytest.mark.parametrize("variable", [field.metadata["variable"] for field in dataclasses.fields(Settings)])
+def test_an_empty_variable_is_not_set(tmp_path: Path, variable: str) -> None:
+    """As if it were not there."""
+    assert load(tmp_path, **{variable: "  "}) == load(tmp_path)
+
+
+def test_relative_paths_are_of_the_working_folder(tmp_path: Path) -> None:
+    """Made absolute once, so that changing folder later changes nothing."""
+    settings = load(tmp_path, CALL_METRICS_DATA="some/where", CALL_METRICS_WAREHOUSE="w.duckdb")
+    assert settings.data == tmp_path / "some" / "where"
+    assert settings.warehouse == tmp_path / "w.duckdb"
+
+
+@pytest.mark.parametrize(
+    ("variable", "texts"),
+    [
+        (
+            "STREAM_BASE_URL",
+            [
+                "stream.example",
+                "ftp://x.example",
+                "http://",
+                "http://x:notaport",
+                "http://u:p@x.example",
+                "http://x?a=b",
+            ],
+        ),
+        ("CALL_METRICS_START", ["yesterday", "2026-13-01", "2026-02-30", "01.11.2026", "2026-11-01T00:00"]),
+        ("CALL_METRICS_CONCURRENCY", ["0", "-1", "257", "many", "1.5", "1e2"]),
+        ("CALL_METRICS_QUOTA_SHARE", ["0", "-0.5", "1.01", "half", "nan", "inf", "50%"]),
+        ("CALL_METRICS_CLIENT_IP", ["yes", "KEEP", "truncated"]),
+    ],
+)
+def test_a_bad_value_is_refused_by_the_name_of_its_variable(tmp_path: Path, variable: str, texts: list[str]) -> None:
+    """In one sentence that says what to write instead."""
+    for text in texts:
+        message = refusal(tmp_path, **{variable: text})
+        assert message.startswith(f"{variable} is ")
+        assert "; write " in message
+
+
+@given(st.text(max_size=20))
+@examples(300)
+def test_whatever_is_written_is_read_or_refused(text: str) -> None:
+    """No text ends in anything but a value in its range or a sentence."""
+    for variable in ("CALL_METRICS_CONCURRENCY", "CALL_METRICS_QUOTA_SHARE", "CALL_METRICS_START", "STREAM_BASE_URL"):
+        try:
+            settings = Settings.load({variable: text}, Path("/nowhere"))
+        except FixSettings as error:
+            sentence = str(error)
+        else:
+            sentence = f"{variable} is usable"
+            assert 1 <= settings.concurrency <= 256
+            assert 0 < settings.quota_share <= 1
+            assert settings.base_url.startswith(("http://", "https://"))
+        assert sentence.startswith(f"{variable} is ")
+
+
+def test_a_secret_in_an_address_is_not_repeated(tmp_path: Path) -> None:
+    """An address with a password is refused without saying it."""
+    assert "hunter2" not in refusal(tmp_path, STREAM_BASE_URL="https://me:hunter2@stream.example")
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("CALL_METRICS_CONCURENCY", "CALL_METRICS_CONCURRENCY"),
+        ("CALL_METRICS_DATA_DIR", "CALL_METRICS_DATA"),
+        ("CALL_METRICS_CLIENT_IPS", "CALL_METRICS_CLIENT_IP"),
+        ("CALL_METRICS_WAREHOSE", "CALL_METRICS_WAREHOUSE"),
+    ],
+)
+def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(tmp_path: Path, variable: str, meant: str) -> None:
+    """Ignoring it in silence would be worse."""
+    assert refusal(tmp_path, **{variable: "1"}) == f"{variable} is no setting of Call Metrics; did you mean {meant}?"
+
+
+def test_an_unknown_setting_is_refused_even_when_empty(tmp_path: Path) -> None:
+    """Whoever writes it believes that it does something."""
+    assert "CALL_METRICS_" in refusal(tmp_path, CALL_METRICS_QQQQ="")
+
+
+def test_an_unknown_setting_like_none_is_answered_with_all_there_are(tmp_path: Path) -> None:
+    """Where nothing is near, the list helps."""
+    message = refusal(tmp_path, CALL_METRICS_="1")
+    assert "did you mean" in message or "CALL_METRICS_DATA" in message
+
+
+def test_variables_of_others_are_left_alone(tmp_path: Path) -> None:
+    """Only our own prefix is ours to judge."""
+    assert load(tmp_path, STREAM_WHATEVER="1", CALLMETRICS="1", PATH="/bin") == load(tmp_path)
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    """And the file before the defaults."""
+    (tmp_path / ".env").write_text("STREAM_API_KEY=from-file\nexport CALL_METRICS_CONCURRENCY='4' # a comment\n")
+    settings = load(tmp_path, STREAM_API_KEY="from-environment")
+    assert settings.api_key == "from-environment"
+    assert settings.concurrency == 4
+
+
+def test_the_file_is_judged_like_the_environment(tmp_path: Path) -> None:
+    """Misspelt names and bad values in it are refused too."""
+    (tmp_path / ".env").write_text("CALL_METRICS_CONCURENCY=4\n")
+    assert "did you mean CALL_METRICS_CONCURRENCY?" in refusal(tmp_path)
+    (tmp_path / ".env").write_text("CALL_METRICS_CONCURRENCY=none\n")
+    assert refusal(tmp_path).startswith("CALL_METRICS_CONCURRENCY is 'none'")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """In one sentence, whether it is no file or no text."""
+    path = tmp_path / ".env"
+    path.write_bytes(b"STREAM_API_KEY=\xff\xfe\n")
+    assert refusal(tmp_path).startswith(f"{path} cannot be read")
+
+
+def test_loading_reads_the_process_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment and the working folder of this process."""
+    monkeypatch.setenv("CALL_METRICS_CONCURRENCY", "3")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("STREAM_API_KEY=k\n")
+    settings = Settings.load()
+    assert (settings.concurrency, settings.api_key, settings.data) == (3, "k", tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("environ", "missing"),
+    [
+        ({}, "STREAM_API_KEY and STREAM_API_SECRET"),
+        ({"STREAM_API_KEY": "k"}, "STREAM_API_SECRET"),
+        ({"STREAM_API_SECRET": "s3cr3t"}, "STREAM_API_KEY"),
+    ],
+)
+def test_half_credentials_are_none(tmp_path: Path, environ: dict[str, str], missing: str) -> None:
+    """What is missing is named, and what is there is not shown."""
+    with pytest.raises(FixSettings) as caught:
+        load(tmp_path, **environ).credentials()
+    assert str(caught.value).startswith(f"set {missing} ")
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_whole_credentials_are_given(tmp_path: Path) -> None:
+    """Key and secret as they were set."""
+    settings = load(tmp_path, STREAM_API_KEY="k", STREAM_API_SECRET="s3cr3t")
+    assert settings.credentials() == Credentials("k", Secret("s3cr3t"))
+    assert settings.credentials().secret.reveal() == "s3cr3t"
+
+
+def _shown(secret: Secret) -> list[str]:
+    settings = Settings(api_key="k", api_secret=secret)
+    held: list[Any] = [secret, settings, settings.credentials(), [secret], {"secret": secret}]
+    shown = [form(one) for one in held for form in (str, repr, "{}".format, "{!r:>40}".format, "%s".__mod__)]
+    try:
+        raise ValueError(settings, secret)
+    except ValueError as error:
+        shown.append("".join(traceback.TracebackException.from_exception(error, capture_locals=True).format()))
+    return [*shown, str(vars(settings)), str(dataclasses.replace(settings, api_key="x"))]
+
+
+def test_a_secret_never_shows() -> None:
+    """Neither in text of any form, nor in what holds it, nor in a traceback with local variables."""
+    shown = _shown(Secret("s3cr3t"))
+    assert not [text for text in shown if "s3cr3t" in text]
+    assert all("********" in text for text in shown)
+
+
+def test_the_length_of_a_secret_does_not_show_either() -> None:
+    """All secrets look the same."""
+    assert str(Secret("a")) == str(Secret("b" * 80))
+
+
+def test_secrets_are_compared_by_what_they_hold() -> None:
+    """So that settings can be compared."""
+    assert Secret("a") == Secret("a")
+    assert Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+    assert len({Secret("a"), Secret("a"), Secret("b")}) == 2
+
+
+def test_dates_are_iso_dates() -> None:
+    """Anything else is refused under the name that was given."""
+    assert parse_date("--from", "2026-11-01") == date(2026, 11, 1)
+    with pytest.raises(FixSettings, match=r"^--from is '1/11/2026'; write a date as YYYY-MM-DD, such as 2026-11-01$"):
+        parse_date("--from", "1/11/2026")
