@@ -218,7 +218,8 @@ class Flattener:
         found.held.append(
             rows.take(pa.array(first)).select([*STAY, "since"]).append_column("points", pa.array(points.per_window))
         )
-        found.clients.append(_with_ids(clients, ids))
+        # A copy: what comes from DuckDB holds on to all the memory of its query.
+        found.clients.append(_with_ids(clients, ids).take(pa.array(range(clients.num_rows))))
 
         timestamp = pa.array(points.timestamp).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
         held = _extent(points.series, points.of, points.timestamp)

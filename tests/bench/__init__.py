@@ -1,0 +1,1 @@
+"""Speed and memory, measured: each script prints figures and ratios of one run, and asserts no time."""

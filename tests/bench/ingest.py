@@ -1,0 +1,109 @@
+"""CPU and memory of a whole backfill, against a script on the official SDK with pandas.
+
+    python -m tests.bench.ingest
+
+A day of 80 calls of 10 people and 55 minutes at 5 seconds (2.64 million points), Dagster's start-up included; then one
+four times as large; then the same day again, with nothing left to do. The script fetches a twentieth of the day in the
+same run; it needs pandas (`pip install -e '.[bench]'`).
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import duckdb
+
+from tests.bench.measuring import YESTERDAY, Cost, cost_of, environment, uniform_source
+
+BACKFILL = [sys.executable, "-m", "pipeline", "backfill", "--from", f"{YESTERDAY}", "--to", f"{YESTERDAY}"]
+
+SCRIPT = """
+import sys
+from datetime import timedelta
+import pandas as pd
+from getstream import Stream
+client = Stream(api_key="emulator", api_secret="emulator-secret-for-local-use-only", base_url=sys.argv[1])
+frames, cursor = [], None
+while True:
+    page = client.video.query_call_session_stats(limit=100, next=cursor).data
+    for stats in page.call_stats:
+        ids = dict(type=stats.call_type, id=stats.call_id, session=stats.call_session_id)
+        people = client.video.query_call_participant_sessions(**ids, limit=100).data
+        for stay in people.participants_sessions:
+            since = stay.joined_at
+            while since < stay.left_at:
+                until = min(since + timedelta(minutes=30), stay.left_at)
+                metrics = client.video.get_call_participant_session_metrics(
+                    **ids, user=stay.user_id, user_session=stay.user_session_id, since=since, until=until
+                ).data
+                for track in metrics.published_tracks or ():
+                    resolution = track.resolution
+                    for name, series in (
+                        ("bitrate", track.bitrate),
+                        ("framerate", track.framerate),
+                        ("resolution_width", resolution and resolution.width),
+                        ("resolution_height", resolution and resolution.height),
+                    ):
+                        if series and series.data_points:
+                            frame = pd.DataFrame(series.data_points, columns=["timestamp", "value"])
+                            frame["timestamp"] = pd.to_datetime(frame["timestamp"], unit="s", utc=True)
+                            for column, value in {**ids, "user": stay.user_id, "stay": stay.user_session_id,
+                                                  "track": track.track_id, "metric": name}.items():
+                                frame[column] = value
+                            frames.append(frame)
+                since = until
+    cursor = page.next
+    if not cursor:
+        break
+points = pd.concat(frames).drop_duplicates(["type", "id", "session", "user", "stay", "track", "metric", "timestamp"])
+points.to_parquet("points.parquet")
+print(len(points))
+"""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        with uniform_source() as url:
+            one = _backfill(folder, url, "one")
+            again = cost_of(BACKFILL, environment(url, folder / "one"), folder)
+        with uniform_source(calls=320) as url:
+            four = _backfill(folder, url, "four")
+        with uniform_source(calls=4) as url:
+            script = cost_of([sys.executable, "-c", SCRIPT, url], environment(url, folder / "script"), folder)
+        points, points_of_four = (_points(folder / name) for name in ("one", "four"))
+        _say("backfill", one, points)
+        _say("backfill, day four times as large", four, points_of_four)
+        _say("the same day again", again, None)
+        if script.code:
+            print(f"the script on the SDK did not run: {script.output[-300:]}")
+            return
+        points_of_script = int(script.output.split()[-1])
+        _say("script on the SDK with pandas", script, points_of_script)
+        ratio = (script.cpu / points_of_script) / (one.cpu / points)
+        print(f"CPU per point: {ratio:.1f} times less than the script")
+        print(f"memory: {four.megabytes / one.megabytes:.2f} times as much for a day four times as large")
+
+
+def _backfill(folder: Path, url: str, name: str) -> Cost:
+    cost = cost_of(BACKFILL, environment(url, folder / name), folder)
+    assert cost.code == 0, cost.output
+    return cost
+
+
+def _points(data: Path) -> int:
+    with duckdb.connect(str(data / "warehouse.duckdb"), read_only=True) as database:
+        row = database.execute("SELECT count(*) FROM metric_points").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def _say(name: str, cost: Cost, points: int | None) -> None:
+    each = f", {cost.cpu / points * 1e6:.2f} µs a point of {points}" if points else ""
+    print(f"{name}: CPU {cost.cpu:.2f} s, wall {cost.wall:.2f} s, memory {cost.megabytes:.0f} MB{each}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
