@@ -219,7 +219,7 @@ class LandingWriter:
         self._bytes += len(answer.body)
         self.landed += 1
         if self._bytes >= SEGMENT_BYTES:
-            await self.flush()
+            await asyncio.shield(self.flush())  # whoever stops waiting: the day is not closed before it is on disk
 
     async def flush(self) -> None:
         """Write what was collected. Raises `FixStorage`, with nothing forgotten."""
