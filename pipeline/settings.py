@@ -19,12 +19,15 @@ from dotenv import dotenv_values
 
 from pipeline.errors import FixSettings
 
-__all__ = ["ClientIp", "Credentials", "Secret", "Settings", "parse_date"]
+__all__ = ["MIN_TOKEN", "ClientIp", "Credentials", "Secret", "Settings", "parse_date"]
 
 ClientIp = Literal["keep", "truncate", "drop"]
 T = TypeVar("T")
 
 PREFIX = "CALL_METRICS_"
+
+MIN_TOKEN = 16
+"""Characters that a token must have at least."""
 
 
 class Secret:
@@ -99,6 +102,14 @@ class Settings:
         metadata={
             "variable": "CALL_METRICS_CLIENT_IP",
             "help": "`keep`, `truncate` (to /24 or /48) or `drop` IP addresses before anything lands",
+        },
+    )
+
+    serve_token: Secret | None = field(
+        default=None,
+        metadata={
+            "variable": "CALL_METRICS_SERVE_TOKEN",
+            "help": "token that clients of `call-metrics serve` must give; one is made and kept unless set",
         },
     )
 
@@ -201,6 +212,12 @@ def _client_ip(name: str, text: str) -> ClientIp:
     return cast("ClientIp", text)
 
 
+def _token(name: str, text: str) -> Secret:
+    if len(text) < MIN_TOKEN:
+        raise FixSettings(f"{name} is too short; use at least {MIN_TOKEN} characters that nobody guesses")
+    return Secret(text)
+
+
 _PARSERS: dict[str, Callable[[str, str], object]] = {
     "api_key": lambda _, text: text,
     "api_secret": lambda _, text: Secret(text),
@@ -211,4 +228,5 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "concurrency": _concurrency,
     "quota_share": _share,
     "client_ip": _client_ip,
+    "serve_token": _token,
 }

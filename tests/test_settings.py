@@ -58,6 +58,7 @@ def test_nothing_needs_to_be_set(tmp_path: Path) -> None:
         ("CALL_METRICS_QUOTA_SHARE", "1", "quota_share", 1.0),
         ("CALL_METRICS_CLIENT_IP", "truncate", "client_ip", "truncate"),
         ("CALL_METRICS_CLIENT_IP", "drop", "client_ip", "drop"),
+        ("CALL_METRICS_SERVE_TOKEN", "sixteen-letters!", "serve_token", Secret("sixteen-letters!")),
     ],
 )
 def test_every_setting_is_read(tmp_path: Path, variable: str, text: str, field: str, value: object) -> None:

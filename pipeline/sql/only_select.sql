@@ -1,0 +1,26 @@
+-- What the remote server does with the text that a client sends: the statement to run in its place, or NULL to refuse.
+--
+-- A text that DuckDB's own parser takes for one SELECT (SHOW, DESCRIBE and SUMMARIZE are such) runs as it is; of table
+-- functions it may use those that count, unnest, or describe the catalog. Of what else there is, INSERT is NULL, for
+-- that is how a client asks before it sends rows; any other text becomes a statement that fails with one sentence.
+CREATE OR REPLACE MACRO only_select(session_id, query) AS (
+    SELECT
+        CASE
+            WHEN regexp_matches(query::VARCHAR, '^\s*INSERT\b', 'i') THEN NULL
+            WHEN parsed ->> '$.error_type' = 'parser'
+                THEN 'SELECT error(''' || replace(parsed ->> '$.error_message', '''', '''''') || ''')'
+            WHEN parsed ->> '$.error' IS DISTINCT FROM 'false' OR json_array_length(parsed, '$.statements') <> 1
+                THEN 'SELECT error(''this server answers one SELECT at a time and nothing else'')'
+            WHEN NOT list_has_all(
+                [
+                    'range', 'generate_series', 'unnest', 'json_each', 'json_tree', 'summary',
+                    'duckdb_tables', 'duckdb_views', 'duckdb_columns', 'duckdb_schemas', 'duckdb_databases',
+                    'duckdb_types', 'duckdb_functions', 'duckdb_constraints', 'pragma_table_info', 'pragma_version'
+                ],
+                coalesce(parsed ->> '$..function.function_name', [])
+            )
+                THEN 'SELECT error(''this server answers no table function that leaves the published tables'')'
+            ELSE query::VARCHAR
+        END
+    FROM (SELECT json_serialize_sql(query::VARCHAR) AS parsed)
+);
