@@ -262,6 +262,23 @@ def _emulator(options: argparse.Namespace) -> int:
         ) from None
 
 
+def _serve(options: argparse.Namespace) -> int:
+    from pipeline import console
+    from pipeline.serve import LOOPBACK, Server, run, token_file
+
+    settings = Settings.load()
+
+    def ready(server: Server) -> None:
+        token = "in CALL_METRICS_SERVE_TOKEN" if settings.serve_token else f"in {token_file(settings)}"
+        print(f"{settings.warehouse} is served, read-only, at {server.uri} (Ctrl-C ends it); the token is {token}")
+        if options.host != LOOPBACK:
+            print("The protocol does not encrypt: let clients come through a TLS proxy or an SSH tunnel")
+        sys.stdout.flush()
+
+    with console.logging_to_stderr(console.stderr()):
+        return run(settings, host=options.host, port=options.port, ready=ready)
+
+
 # What they share.
 
 
@@ -393,6 +410,10 @@ def build_parser() -> argparse.ArgumentParser:
     sql.add_argument("--format", choices=["table", "csv", "json", "parquet"], default="table", help="default: table")
 
     command("doctor", _doctor, "check settings, credentials, network, clock, quotas and timestamps")
+
+    serve = command("serve", _serve, "serve the published database, read-only, to DuckDB on other machines")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1)")
+    serve.add_argument("--port", type=_whole(0, 65535), default=9494, help="TCP port (default: 9494; 0: any)")
 
     ui = command("ui", _ui, "open Dagster on the same runs")
     ui.add_argument("--port", type=_whole(1, 65535), default=3000, help="TCP port on 127.0.0.1 (default: 3000)")
