@@ -37,7 +37,7 @@ VERSION = "1"
 CHUNK_BYTES = 4 << 20
 """Bytes of bodies that are worked on at a time: few enough that memory is used again rather than asked for anew."""
 
-MEMORY = "400MB"
+MEMORY = "256MB"
 CALL = ["call_type", "call_id", "call_session_id"]
 STAY = [*CALL, "user_id", "user_session_id"]
 

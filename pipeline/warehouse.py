@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 VERSION = 1
 """Of what is in `store`. A writer's database of an earlier one is made anew from the tables, a later one refused."""
 
-MEMORY = "400MB"
+MEMORY = "256MB"
 STORED = [name for name in TABLES if name != "metric_points"]
 """The tables that are stored as they are; metric_points is a view on store.samples."""
 
