@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -91,11 +90,23 @@ class Meter:
         return max(estimates, default=None)
 
 
+class _Lines(logging.Handler):
+    """Log lines as they are, one each, above the bar."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the message."""
+        self._console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def logging_to_stderr(console: Console) -> Iterator[None]:
-    """Lines of our own modules on the console, above the bar."""
+    """Lines of our own modules on the console."""
     logger = logging.getLogger("pipeline")
-    handler = RichHandler(console=console, show_time=False, show_level=False, show_path=False, markup=False)
+    handler = _Lines(console)
     logger.addHandler(handler)
     before, logger.level = logger.level, logging.INFO
     try:

@@ -209,8 +209,9 @@ class Flow:
                 self._write("windows", day, marks, windows)
                 self._write("ingest_completeness_by_call", day, marks, complete)
             rows = {name: self.lake.rows(name, day) for name in TABLES}
-        for name, count in found.unknown.items():
-            log.warning("%s: %d answers have the field %s, which is new to us; it is kept raw", day, count, name)
+        if found.unknown:
+            fields = ", ".join(f"{name} ({count})" for name, count in sorted(found.unknown.items()))
+            log.warning("%s: answers have fields that are new to us and stay in the raw answers: %s", day, fields)
         return Written(rows, frozenset(changed), dict(found.unknown))
 
     def load(self, days: Sequence[date], *, anew: bool = False) -> Loaded:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -18,6 +19,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.instance.ref import InstanceRef
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import CallMetricsError, FixStorage, Interrupted
 from pipeline.flow import Flow
@@ -78,12 +80,24 @@ class Runner:
             self._job.execute_in_process(
                 partition_key=day.isoformat(), instance=self._instance, run_config={"loggers": SILENT}
             )
-        except dg.Failure as failure:
-            if isinstance(failure.__cause__, CallMetricsError):
-                raise failure.__cause__ from None
-            raise
         except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             raise Interrupted("stopped; everything fetched so far has landed") from None
+        except Exception as error:
+            if (ours := _own_error(error)) is not None:
+                raise ours from None
+            if isinstance(error, SQLAlchemyError | sqlite3.Error):
+                reason = str(error).splitlines()[0]
+                folder = self._instance.root_directory
+                raise FixStorage(f"Dagster's records in {folder} cannot be used ({reason}); mend it") from None
+            raise
+
+
+def _own_error(error: BaseException) -> CallMetricsError | None:
+    """The error of ours that began it all, however Dagster wrapped it or stumbled over it."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, CallMetricsError):
+        seen = seen.__cause__ or seen.__context__
+    return seen
 
 
 def _configuration() -> Path:

@@ -1,0 +1,245 @@
+"""Thousands of requests with one fault in five, kills at random moments, and disks and files that fail.
+
+    python -m tests.bench.soak [SECONDS]
+
+Backfills of four odd days are killed at random moments for as long as told (default: 120 seconds), each going on
+where the last one stopped, while one request in five meets a fault. At the end the database is held against the source,
+row by row. Then, one by one: a disk that is full (a small tmpfs, where mounting is allowed), a data folder that cannot
+be written, a broken segment, a broken table, broken and foreign databases, and a clock that is an hour off. Prints a
+line a case; exits with 1 if anything was lost or doubled, or if a case ended in anything but one sentence.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from pipeline.emulator import Emulator, Fault, Quota, World, skewed
+from pipeline.tables import TABLES
+from tests.bench.measuring import environment
+
+TODAY = datetime.now(UTC).date()
+FIRST, LAST = TODAY - timedelta(days=6), TODAY - timedelta(days=3)
+KINDS = ("server_error", "dropped", "truncated", "not_json", "empty_body", "wrong_shape", "rate_limited", "slow")
+COMMAND = [sys.executable, "-m", "pipeline", "backfill", "--from", f"{FIRST}", "--to", f"{LAST}"]
+
+
+def world() -> World:
+    """Four days of odd calls, all over."""
+    odd = World.odd(FIRST, days=3, scale=0.3)
+    return World(tuple(call for call in odd.calls if call.ended_at is not None))
+
+
+def faults() -> tuple[Fault, ...]:
+    """One request in five, of every kind that passes."""
+    return tuple(
+        Fault(kind, share=0.2 / len(KINDS), seed=seed, delay_seconds=0.3, retry_after_seconds=1)
+        for seed, kind in enumerate(KINDS)
+    )
+
+
+def main() -> int:
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 120
+    wrong = 0
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        wrong += soak(folder, seconds)
+        for case in (full_disk, unwritable, broken_segment, broken_table, broken_databases, wrong_clock):
+            data = folder / case.__name__
+            try:
+                print(f"{case.__name__}: {case(data)}", flush=True)
+            except AssertionError as error:
+                wrong += 1
+                print(f"{case.__name__}: WRONG: {error}", flush=True)
+    return 1 if wrong else 0
+
+
+def soak(folder: Path, seconds: int) -> int:
+    """Kill and go on until the time is up, then let it finish and compare."""
+    chance = random.Random(7)
+    quotas = {"participant_metrics": Quota(120, 2.0)}
+    with Emulator(world(), faults=faults(), quotas=quotas) as emulator:
+        variables = environment(emulator.url, folder / "soak")
+        until = time.monotonic() + seconds
+        kills = runs = 0
+        while time.monotonic() < until:
+            if runs and runs % 5 == 0:
+                shutil.rmtree(folder / "soak")  # begin with nothing, now and then
+                emulator.forget_requests()
+            process = _start(variables, folder)
+            runs += 1
+            try:
+                process.wait(timeout=chance.uniform(1.5, 12))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+            process.communicate()
+        code, _ = _finish(variables, folder)
+        tries = 1
+        while code == 1 and tries < 5:  # a window may meet six faults in a row; the next run asks for just that one
+            code, _ = _finish(variables, folder)
+            tries += 1
+        met = sum(emulator.faults_met().values())
+        requests = sum(emulator.count(name) for name in ("call_stats", "participant_sessions", "participant_metrics"))
+        differences = list(_differences(folder / "soak", emulator.truth()))
+        print(f"soak: {runs} runs, {kills} kills, {requests} requests since the last beginning, {met} faults in all")
+        print(f"soak: exit code {code} after {tries} runs; {'; '.join(differences) or 'nothing lost, nothing doubled'}")
+        return int(bool(differences) or code != 0)
+
+
+def full_disk(data: Path) -> str:
+    """A disk of two megabytes."""
+    data.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(data)], capture_output=True).returncode:
+        return "not tried: mounting is not allowed here"
+    try:
+        with Emulator(world()) as emulator:
+            variables = environment(emulator.url, data / "data")
+            code, out = _finish(variables, data.parent)
+            sentence = _sentence(out)
+            assert code in (1, 2), out
+            subprocess.run(["mount", "-o", "remount,size=500m", str(data)], check=True)
+            code, out = _finish(variables, data.parent)
+            assert code == 0, out
+            _compare(data / "data", emulator)
+            return f"{sentence} -- with room again, everything is there"
+    finally:
+        subprocess.run(["umount", str(data)], check=False)
+
+
+def unwritable(data: Path) -> str:
+    """A file stands where the data folder should be."""
+    data.write_text("")
+    with Emulator(world()) as emulator:
+        code, out = _finish(environment(emulator.url, data / "data"), data.parent)
+    assert code == 2, out
+    return _sentence(out)
+
+
+def broken_segment(data: Path) -> str:
+    """The middle of a raw segment is overwritten."""
+
+    def damage() -> None:
+        path = max((data / "raw" / "participant_metrics").rglob("*.parquet"), key=lambda found: found.stat().st_size)
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2 : len(content) // 2 + 500] = b"?" * 500
+        path.write_bytes(bytes(content))
+        shutil.rmtree(data / "tables")
+
+    return _mended(data, damage)
+
+
+def broken_table(data: Path) -> str:
+    """A table file is cut short."""
+
+    def damage() -> None:
+        path = max((data / "tables" / "metric_points").rglob("*.parquet"))
+        path.write_bytes(path.read_bytes()[:-100])
+
+    return _mended(data, damage)
+
+
+def broken_databases(data: Path) -> str:
+    """The published database is somebody else's, the writer's is nonsense."""
+
+    def damage() -> None:
+        (data / "warehouse.duckdb").unlink()
+        with duckdb.connect(str(data / "warehouse.duckdb")) as foreign:
+            foreign.execute("CREATE TABLE somebody_elses AS SELECT 1 AS one")
+        (data / ".work" / "warehouse.duckdb").write_bytes(b"nonsense" * 1000)
+
+    return _mended(data, damage)
+
+
+def wrong_clock(data: Path) -> str:
+    """The source's clock is an hour ahead of ours."""
+    with Emulator(world(), clock=skewed(timedelta(hours=1))) as emulator:
+        variables = environment(emulator.url, data)
+        code, out = _finish(variables, data.parent)
+        assert code == 0, out
+        asked = emulator.count("participant_metrics")
+        code, out = _finish(variables, data.parent)
+        assert emulator.count("participant_metrics") == asked
+        _compare(data, emulator)
+    return "nothing is asked twice, everything is there"
+
+
+def _mended(data: Path, damage: Callable[[], None]) -> str:
+    with Emulator(world()) as emulator:
+        variables = environment(emulator.url, data)
+        code, out = _finish(variables, data.parent)
+        assert code == 0, out
+        damage()
+        code, out = _finish(variables, data.parent)
+        sentences = " / ".join(line for line in out.splitlines() if "set aside" in line)
+        if code == 1:
+            code, out = _finish(variables, data.parent)
+        assert code == 0, out
+        _compare(data, emulator)
+        assert list(data.rglob("*.set-aside*")), "the broken file was not kept"
+    return sentences.replace(str(data), "…")
+
+
+def _start(variables: dict[str, str], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        COMMAND, env=variables, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def _finish(variables: dict[str, str], folder: Path) -> tuple[int, str]:
+    process = _start(variables, folder)
+    out, _ = process.communicate()
+    return process.returncode, out
+
+
+def _sentence(out: str) -> str:
+    assert "Traceback" not in out, out
+    (line,) = [line for line in out.splitlines() if line.startswith("call-metrics: ")]
+    return line
+
+
+def _compare(data: Path, emulator: Emulator) -> None:
+    differences = list(_differences(data, emulator.truth()))
+    assert not differences, "; ".join(differences)
+
+
+def _differences(data: Path, truth: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    with _opened(data / "warehouse.duckdb") as database:
+        for table, rows in truth.items():
+            names = TABLES[table].schema.names
+            columns = ", ".join(f'"{name}"' for name in names)
+            held = Counter(map(_plain, database.execute(f"SELECT {columns} FROM {table}").fetchall()))
+            expected = Counter(_plain(tuple(row[name] for name in names)) for row in rows)
+            if lost := sum((expected - held).values()):
+                yield f"{table}: {lost} rows lost"
+            if extra := sum((held - expected).values()):
+                yield f"{table}: {extra} rows too many"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(str(path), read_only=True) as database:
+        database.execute("SET TimeZone = 'UTC'")
+        yield database
+
+
+def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(tuple(value) if isinstance(value, list) else value for value in row)
+
+
+if __name__ == "__main__":
+    os.environ.pop("DAGSTER_HOME", None)
+    sys.exit(main())
