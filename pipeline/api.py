@@ -202,10 +202,6 @@ class StreamApi:
                 body = "" if reply is None else _text(reply)
                 return Answer(request, error.status, body, attempts, self.now(), error=str(error))
 
-    async def read_clock(self) -> None:
-        """Ask for anything at all, so that `now()` knows the source's clock."""
-        await self.rate_limits()
-
     async def rate_limits(self) -> dict[str, Any]:
         """The app's quotas as the API lists them. Raises a `RequestFailed` or `FixCredentials`."""
         reply = await self._send("rate_limits", "GET", "/api/v2/rate_limits", {"server_side": "true"}, None)
@@ -339,7 +335,7 @@ def _judged(reply: Reply) -> bytes:
         return reply.content
     try:
         error = _ERROR.decode(reply.content)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         error = _Error()
     code = f", code {error.code}" if error.code is not None else ""
     words = f": {error.message.strip()[:300]}" if error.message.strip() else ""
@@ -364,7 +360,7 @@ def _decode(decoder: msgspec.json.Decoder[Any], content: bytes) -> Any:
         return decoder.decode(content)
     except msgspec.ValidationError as error:
         raise AskAgain(f"the answer has another shape than documented: {error}", status=200) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise AskAgain("the answer is no JSON", status=200) from None
 
 

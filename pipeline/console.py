@@ -80,14 +80,13 @@ class Meter:
                 self._bar = None
 
     def _seconds_left(self, progress: Progress, now: float) -> float | None:
-        """Windows left by what the quota allows, or by how fast it went so far, whichever is slower."""
-        left = progress.total - progress.done
-        since, done_then = self._began
+        """Windows left by the pace: what the quota allows, or what was reached so far where that is less."""
+        began, done_then = self._began
         done = progress.done - done_then
-        estimates = [left / progress.rate] if progress.rate else []
-        if done and now > since:
-            estimates.append(left * (now - since) / done if not progress.rate else 0.0)
-        return max(estimates, default=None)
+        paces = [progress.rate] if progress.rate else []
+        if done and now > began:
+            paces.append(done / (now - began))
+        return (progress.total - progress.done) / min(paces) if paces else None
 
 
 class _Lines(logging.Handler):

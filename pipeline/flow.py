@@ -193,7 +193,8 @@ class Flow:
                 self._write("call_sessions", day, marks, listed.sessions)
             if changed - {"call_sessions"}:
                 changed |= marks.keys() - {"call_sessions"}
-                digest(*_ids_and_texts(pages(*self._raw("participant_sessions", day))), found)
+                listings = pages(*self._raw("participant_sessions", day))
+                digest(listings, listings.column("body").to_pylist(), found)
                 with ExitStack() as files:
                     names = ("tracks", "metric_points", "track_warnings")
                     writers = {name: files.enter_context(self.lake.writer(name, day, marks[name])) for name in names}
@@ -238,20 +239,9 @@ class Flow:
         return days
 
     def _strike(self, day: date, forgotten: Forgotten) -> bool:
-        def of_others(rows: pa.Table) -> pa.Table:
-            users = rows.column("user_id").to_pylist()
-            return rows.filter(pa.array([not forgotten.knows(user) for user in users], pa.bool_()))
-
-        def without_stays(rows: pa.Table) -> pa.Table:
-            texts = [forgotten.without_stays(body) for body in rows.column("body").to_pylist()]
-            place = rows.schema.get_field_index("body")
-            sizes = pa.array([len(text) for text in texts], pa.int64())
-            rows = rows.set_column(place, rows.schema.field("body"), pa.array(texts, pa.string()))
-            return rows.set_column(place - 1, rows.schema.field("body_bytes"), sizes)
-
         self._read = None
-        struck = self.landing.rewrite("participant_sessions", day, without_stays)
-        return bool(struck + self.landing.rewrite("participant_metrics", day, of_others))
+        struck = self.landing.rewrite("participant_sessions", day, forgotten.struck_from_pages)
+        return bool(struck + self.landing.rewrite("participant_metrics", day, forgotten.struck_from_answers))
 
     # Looking.
 
@@ -263,11 +253,14 @@ class Flow:
             answers.append(answer)
 
         async def ask(api: StreamApi) -> tuple[datetime, list[Answer]]:
-            await api.read_clock()
-            asked_at = api.now()
+            asked_at, skew = api.now(), api.skew
             updated_since = since or asked_at - timedelta(days=1)
             request = Request("call_stats", asked_at.date(), updated_since=updated_since)
-            return asked_at, await fetch_listing(api, keep, request, None)
+            failures = await fetch_listing(api, keep, request, None)
+            if api.skew != skew and not failures:  # now we know the source's clock: ask by that
+                answers.clear()
+                return await ask(api)
+            return asked_at, failures
 
         asked_at, failures = self._with_api(ask)
         if failures:
@@ -279,13 +272,13 @@ class Flow:
         """What is known of a day and what of it is missing, from what has landed and from its tables."""
         enumerated = listings_of(self.landing.index("call_stats", day)).get(None, {}).values()
         asked = requests_of(self.landing.index("participant_metrics", day))
-        states = self.lake.read("windows", day, ["state"]) if day in self.lake.days() else None
+        states = self.lake.read("windows", day, ["state"]) if self.lake.has("windows", day) else None
         return survey(day, self._known(day).known, list(enumerated), asked, states)
 
     def certificates(self, day: date) -> list[dict[str, Any]]:
         """What was promised and is held of each call session of a day: rows of `ingest_completeness_by_call`."""
         table = "ingest_completeness_by_call"
-        return self.lake.read(table, day).to_pylist() if day in self.lake.days(table) else []
+        return self.lake.read(table, day).to_pylist() if self.lake.has(table, day) else []
 
     # What the steps are made of.
 
@@ -302,11 +295,7 @@ class Flow:
 
     def _known(self, day: date) -> _Enumerated:
         """What the listings of a day say; read again only where a segment has come since."""
-        segments = [
-            segment.name
-            for endpoint in ("call_stats", "participant_sessions")
-            for segment in self.landing.segments(endpoint, day)
-        ]
+        segments = [path.name for name in ENDPOINTS[:2] for path in self.landing.segments(name, day)]
         if self._read is None or self._read[0] != (day, segments):
             with Flattener() as flattener:
                 sessions = flattener.call_sessions(day, *self._raw("call_stats", day))
@@ -348,10 +337,6 @@ class Flow:
         if self._loop is None:
             self._loop = EventLoop()
         return self._loop.run(connected())
-
-
-def _ids_and_texts(answers: pa.Table) -> tuple[pa.Table, list[str]]:
-    return answers, answers.column("body").to_pylist()
 
 
 def _connect(settings: Settings) -> StreamApi:

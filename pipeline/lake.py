@@ -58,6 +58,10 @@ class Lake:
                     days.append(date.fromisoformat(path.parent.name.removeprefix("session_date=")))
         return sorted(days)
 
+    def has(self, table: str, day: date) -> bool:
+        """Whether there is a file of this table and day."""
+        return bool(self._filesystem.get_file_info(self.path(table, day)).is_file)
+
     def fingerprint(self, table: str, day: date) -> str | None:
         """What the file was made from; None where there is no readable one of this version.
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline.errors import FixStorage
 from pipeline.exchange import Endpoint
 from pipeline.settings import ClientIp
@@ -82,6 +84,20 @@ class Forgotten:
             return body
         page["participants_sessions"] = [self._mark(stay) if self.knows(_user(stay)) else stay for stay in stays]
         return json.dumps(page, ensure_ascii=False, separators=(",", ":"))
+
+    def struck_from_pages(self, answers: pa.Table) -> pa.Table:
+        """Raw answers of Call Attendance (columns of `landing.RAW_SCHEMA`), each body by `without_stays`."""
+        texts = [self.without_stays(body) for body in answers.column("body").to_pylist()]
+        for name, values in (("body", texts), ("body_bytes", [len(text) for text in texts])):
+            place = answers.schema.get_field_index(name)
+            field = answers.schema.field(place)
+            answers = answers.set_column(place, field, pa.array(values, field.type))
+        return answers
+
+    def struck_from_answers(self, answers: pa.Table) -> pa.Table:
+        """Raw answers of Participant Metrics without those about the forgotten."""
+        users = answers.column("user_id").to_pylist()
+        return answers.filter(pa.array([not self.knows(user) for user in users], pa.bool_()))
 
     def _mark(self, stay: dict[str, Any]) -> dict[str, Any]:
         return {"forgotten": self.digest(f"{stay.get('user_id')}/{stay.get('user_session_id')}")}
