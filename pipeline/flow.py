@@ -253,13 +253,14 @@ class Flow:
             answers.append(answer)
 
         async def ask(api: StreamApi) -> tuple[datetime, list[Answer]]:
-            asked_at, skew = api.now(), api.skew
-            updated_since = since or asked_at - timedelta(days=1)
-            request = Request("call_stats", asked_at.date(), updated_since=updated_since)
-            failures = await fetch_listing(api, keep, request, None)
-            if api.skew != skew and not failures:  # now we know the source's clock: ask by that
+            for _ in range(2):  # the first answer tells how the source's clock goes; then it is asked by that
+                asked_at, skew = api.now(), api.skew
+                updated_since = since or asked_at - timedelta(days=1)
+                request = Request("call_stats", asked_at.date(), updated_since=updated_since)
                 answers.clear()
-                return await ask(api)
+                failures = await fetch_listing(api, keep, request, None)
+                if api.skew == skew:
+                    break
             return asked_at, failures
 
         asked_at, failures = self._with_api(ask)
