@@ -8,6 +8,7 @@ lie is `landing.py`'s business, where rows go `lake.py`'s.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,6 @@ from typing import Any, Self
 import duckdb
 import msgspec
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -374,21 +374,35 @@ def _garbled(tracks: pa.Table, texts: list[str]) -> np.ndarray[Any, Any]:
         if pairs.null_count:
             of_pair = np.repeat(owner, np.asarray(pc.fill_null(pc.list_value_length(lists), 0)))
             for n in set(of_pair[np.asarray(pairs.is_null())].tolist()):
-                garbled[n] |= not _only_pairs(orjson.loads(texts[n]))
+                garbled[n] |= not _only_pairs(_document(texts[n]))
     return garbled
 
 
-def _only_pairs(answer: Any) -> bool:
-    """Whether every element that is given is a pair."""
-    for track in answer.get("published_tracks") or ():
-        resolution = track.get("resolution") or {}
+def _only_pairs(answer: dict[str, Any]) -> bool:
+    """Whether every element that is given is a pair; what is no series at all has no elements."""
+    for track in map(_object, _list(answer.get("published_tracks"))):
+        resolution = _object(track.get("resolution"))
         for series in (track.get("bitrate"), track.get("framerate"), resolution.get("width"), resolution.get("height")):
-            elements = (series or {}).get("data_points") or ()
-            if any(
-                element is not None and (not isinstance(element, list) or len(element) != 2) for element in elements
-            ):
-                return False
+            for element in _list(_object(series).get("data_points")):
+                if element is not None and len(_list(element)) != 2:
+                    return False
     return True
+
+
+def _document(text: str) -> dict[str, Any]:
+    """An answer, read with patience: numbers of any size; nothing where it is nested beyond measure."""
+    try:
+        return _object(json.loads(text))
+    except RecursionError:
+        return {}
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _unknown_fields(texts: list[str]) -> Counter[str]:
@@ -397,8 +411,8 @@ def _unknown_fields(texts: list[str]) -> Counter[str]:
     for text in texts:
         try:
             _KNOWN.decode(text)
-        except msgspec.ValidationError:
-            unknown.update(set(_fields_beyond(msgspec.json.decode(text), _Metrics)))
+        except (msgspec.ValidationError, RecursionError):
+            unknown.update(set(_fields_beyond(_document(text), _Metrics)))
         except msgspec.DecodeError as error:
             raise FixStorage(f"a raw answer of Participant Metrics cannot be read any more ({error})") from None
     return unknown
@@ -408,9 +422,8 @@ def _fields_beyond(answer: dict[str, Any], known: type[msgspec.Struct], prefix: 
     yield from (prefix + name for name in answer.keys() - set(known.__struct_fields__))
     if isinstance(client := answer.get("client"), dict):
         yield from _fields_beyond(client, _Client, "client.")
-    for track in answer.get("published_tracks") or ():
-        if isinstance(track, dict):
-            yield from _fields_beyond(track, _Track, "published_tracks[].")
+    for track in map(_object, _list(answer.get("published_tracks"))):
+        yield from _fields_beyond(track, _Track, "published_tracks[].")
 
 
 def _tracks(parsed: pa.Table, stay: np.ndarray[Any, Any]) -> pa.Table:
