@@ -22,6 +22,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Self
 
@@ -177,6 +178,13 @@ class Server:
             )
         except duckdb.Error:  # its message may hold the statement
             raise _unusable(self._host, self._port, "DuckDB cannot listen there") from None
+        # DuckDB listens in a thread of its own; stopped before that has begun, it would hold the port to the end.
+        with contextlib.closing(HTTPConnection(self._host, self._port, timeout=10)) as probe:
+            try:
+                probe.request("GET", "/")
+                probe.getresponse()
+            except (OSError, HTTPException) as error:
+                raise _unusable(self._host, self._port, _first_line(error)) from None
 
 
 def run(settings: Settings, *, host: str, port: int, ready: Callable[[Server], None]) -> int:
