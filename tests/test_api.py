@@ -526,6 +526,24 @@ def test_what_is_no_utf8_is_no_json() -> None:
     assert "\\xff" in answer.body
 
 
+@pytest.mark.parametrize("status", [200, 500])
+def test_what_is_nested_beyond_measure_is_no_answer(status: int) -> None:
+    """It is asked for again and given up, like any other nonsense."""
+    body = '{"published_tracks": [], "code": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    answer = Scripted(raw(body, status)).use(lambda api: api.fetch(METRICS))
+    assert (answer.attempts, answer.status) == (ATTEMPTS, status)
+    assert answer.error
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b'{"message": "\xff"}', b'{"code": "nine"}', b'{"message": null}']
+)
+def test_an_error_of_any_shape_is_an_error(body: bytes) -> None:
+    """The status says enough."""
+    answer = Scripted(raw(body, 400)).use(lambda api: api.fetch(METRICS))
+    assert (answer.attempts, answer.status, answer.error) == (1, 400, "HTTP 400")
+
+
 def test_redirects_are_not_followed() -> None:
     """They would carry the token elsewhere."""
     elsewhere = Scripted(raw({}))
@@ -646,7 +664,7 @@ def test_the_present_is_by_the_sources_clock(skew: timedelta) -> None:
     with Emulator(WORLD, clock=skewed(skew)) as emulator:
 
         async def ask(api: StreamApi) -> tuple[datetime, Answer]:
-            await api.read_clock()
+            await api.rate_limits()
             return api.now(), await api.fetch(METRICS)
 
         now, answer = use(emulator.url, ask)
