@@ -8,13 +8,13 @@ WITH listed AS (
         call_id,
         call_session_id,
         unnest(
-            from_json(
+            try(from_json(
                 body,
                 '{"participants_sessions": [{
                     "user_id": "VARCHAR", "user_session_id": "VARCHAR", "joined_at": "VARCHAR", "left_at": "VARCHAR",
                     "duration_in_seconds": "BIGINT", "publisher_type": "VARCHAR", "roles": ["VARCHAR"]
                 }]}'
-            ).participants_sessions
+            )).participants_sessions
         ) AS stay
     FROM answers
 )

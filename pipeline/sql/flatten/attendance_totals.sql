@@ -6,10 +6,10 @@ WITH pages AS (
         call_type,
         call_id,
         call_session_id,
-        from_json(
+        try(from_json(
             body,
             '{"total_participant_sessions": "BIGINT", "participants_sessions": [{"forgotten": "VARCHAR"}]}'
-        ) AS page
+        )) AS page
     FROM answers
 ),
 

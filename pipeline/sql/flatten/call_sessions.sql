@@ -5,7 +5,7 @@ WITH listed AS (
     SELECT
         n,
         unnest(
-            from_json(
+            try(from_json(
                 body,
                 '{"call_stats": [{
                     "call_type": "VARCHAR", "call_id": "VARCHAR", "call_session_id": "VARCHAR",
@@ -19,7 +19,7 @@ WITH listed AS (
                         "max_freezes_duration_ms": "BIGINT", "avg_user_rating": "DOUBLE", "min_user_rating": "BIGINT"
                     }
                 }]}'
-            ).call_stats
+            )).call_stats
         ) AS stats
     FROM answers
 ),

@@ -2,7 +2,7 @@
 -- `data_points` are pairs of timestamp and value; an element that is no such pair is NULL here.
 SELECT
     n,
-    from_json(
+    try(from_json(
         body,
         '{
             "is_publisher": "BOOLEAN", "is_subscriber": "BOOLEAN",
@@ -25,5 +25,5 @@ SELECT
                 "warnings": [{"time": "VARCHAR", "code": "VARCHAR", "warning": "VARCHAR"}]
             }]
         }'
-    ) AS answer
+    )) AS answer
 FROM answers

@@ -4,6 +4,6 @@ SELECT DISTINCT
     instant(stats ->> 'call_started_at')::DATE AS session_date,
     md5(stats::VARCHAR) AS version,
     instant(stats ->> 'generated_at') AS generated_at
-FROM (SELECT unnest(from_json(body, '{"call_stats": ["JSON"]}').call_stats) AS stats FROM answers)
+FROM (SELECT unnest(try(from_json(body, '{"call_stats": ["JSON"]}')).call_stats) AS stats FROM answers)
 WHERE instant(stats ->> 'call_started_at') IS NOT NULL
 ORDER BY ALL
