@@ -105,7 +105,12 @@ class Lake:
             self._filesystem.create_dir(str(PurePosixPath(path).parent), recursive=True)
             with self._filesystem.open_output_stream(temporary) as sink:
                 writer = TableWriter(sink, TABLES[table], fingerprint)
-                yield writer
+                try:
+                    yield writer
+                except BaseException:
+                    with contextlib.suppress(OSError, pa.ArrowException):
+                        writer.close()  # or it would close itself later, on a file that is gone
+                    raise
                 writer.close()
             self._keep_broken(table, day)
             self._filesystem.move(temporary, path)
