@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import itertools
 import json
-import resource
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -28,7 +26,7 @@ from pipeline.landing import INDEX_COLUMNS, RAW_SCHEMA, SEGMENT_BYTES, SEGMENT_S
 from pipeline.privacy import Forgotten, redactor
 from pipeline.settings import ClientIp
 from pipeline.windows import Window
-from tests.support import CALL, DAY, STAY, at, examples
+from tests.support import CALL, DAY, STAY, at, examples, no_file_larger_than
 
 METRICS: Endpoint = "participant_metrics"
 REQUEST = Request(METRICS, DAY, stay=STAY, window=Window(at(10), at(10, 30)))
@@ -335,17 +333,6 @@ def test_what_a_killed_run_left_behind_is_removed(tmp_path: Path) -> None:
 
 
 # When it cannot land.
-
-
-@contextlib.contextmanager
-def no_file_larger_than(size: int) -> Iterator[None]:
-    """What a full disk is like: writing more than so many bytes to a file fails."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def incompressible(size: int) -> str:

@@ -1,0 +1,348 @@
+"""Tables as files: what readers see of them, and that a file is replaced as a whole or stays."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import FixStorage
+from pipeline.lake import PRUNING, Lake
+from pipeline.tables import METRICS, TABLES
+from tests.support import DAY, at, examples, no_file_larger_than
+
+NAMES = list(TABLES)
+FOLDERS = itertools.count()
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """Tables in a folder of the test's own."""
+    return Lake(str(tmp_path / "tables"))
+
+
+def value(field: pa.Field, number: int) -> Any:
+    """Something of the field's type."""
+    if pa.types.is_string(field.type):
+        return f"{field.name} {number}"
+    if pa.types.is_date(field.type):
+        return DAY
+    if pa.types.is_timestamp(field.type):
+        return at(10, 0, number + 0.000001)
+    if pa.types.is_boolean(field.type):
+        return number % 2 == 0
+    if pa.types.is_list(field.type):
+        return ["user", f"role {number}"]
+    return number if pa.types.is_integer(field.type) else number + 0.25
+
+
+def rows(table: str, count: int = 3) -> pa.Table:
+    """Some rows of a table, sorted by its key, with a NULL where one may be."""
+    schema = TABLES[table].schema
+    filled = [{field.name: value(field, number) for field in schema} for number in range(count)]
+    for name in set(schema.names) - set(TABLES[table].key):
+        filled[-1][name] = None
+    return pa.Table.from_pylist(filled, schema)
+
+
+def write(lake: Lake, table: str, content: pa.Table, fingerprint: str = "f1", day: date = DAY) -> None:
+    with lake.writer(table, day, fingerprint) as writer:
+        writer.write(content)
+
+
+# What readers see.
+
+
+@pytest.mark.parametrize("table", NAMES)
+def test_rows_come_back_as_they_were(table: str, lake: Lake) -> None:
+    """With the schema of the contract: names, types and comments."""
+    write(lake, table, rows(table))
+    back = lake.read(table, DAY)
+    assert back.to_pylist() == rows(table).to_pylist()
+    assert back.schema.equals(TABLES[table].schema)
+    assert all(back.schema.field(name).metadata for name in back.schema.names)
+    assert lake.rows(table, DAY) == 3
+
+
+@pytest.mark.parametrize("table", NAMES)
+def test_anyone_can_read_the_file_with_pyarrow(table: str, lake: Lake) -> None:
+    """Plain text columns with their comments, whatever the encoding within."""
+    write(lake, table, rows(table))
+    for read in (pq.read_schema(lake.path(table, DAY)), ds.dataset(lake.path(table, DAY)).schema):
+        for field in TABLES[table].schema:
+            assert read.field(field.name).type == field.type
+            assert read.field(field.name).metadata[b"comment"] == field.metadata[b"comment"]
+
+
+DUCKDB_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.date32(): "DATE",
+    pa.timestamp("us", tz="UTC"): "TIMESTAMP WITH TIME ZONE",
+    pa.int64(): "BIGINT",
+    pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN",
+    pa.list_(pa.string()): "VARCHAR[]",
+}
+
+
+@pytest.mark.parametrize("table", NAMES)
+def test_anyone_can_read_the_folder_with_duckdb(table: str, lake: Lake, tmp_path: Path) -> None:
+    """Columns have the types of the contract, instants are exact, and the day in the path agrees with the column."""
+    write(lake, table, rows(table))
+    with duckdb.connect() as database:
+        database.execute("SET TimeZone = 'UTC'")
+        found = database.sql(
+            f"SELECT * FROM read_parquet('{tmp_path}/tables/{table}/*/*.parquet', hive_partitioning = true)"
+        )
+        assert dict(zip(found.columns, map(str, found.types), strict=True)) == {
+            field.name: DUCKDB_TYPES[field.type] for field in TABLES[table].schema
+        }
+        assert found.select(*TABLES[table].schema.names).to_arrow_table().cast(TABLES[table].schema) == rows(table)
+
+
+@pytest.mark.parametrize("table", NAMES)
+def test_files_are_small_and_say_how_they_are_sorted(table: str, lake: Lake) -> None:
+    """Compressed with zstd, sorted by the key, with statistics on what people look things up by."""
+    write(lake, table, rows(table))
+    metadata = pq.read_metadata(lake.path(table, DAY))
+    group = metadata.row_group(0)
+    columns = [group.column(place) for place in range(group.num_columns)]
+    assert {column.compression for column in columns} == {"ZSTD"}
+    names = [metadata.schema.column(one.column_index).name for one in group.sorting_columns]
+    assert tuple(names) == TABLES[table].key
+    assert not any(one.descending or one.nulls_first for one in group.sorting_columns)
+    described = {column.path_in_schema for column in columns if column.is_stats_set}
+    assert described >= PRUNING & set(TABLES[table].schema.names)
+
+
+def test_every_column_of_the_contract_has_a_comment() -> None:
+    """And every table a key of its own columns, the day first."""
+    for table in TABLES.values():
+        assert all(table.comment_of(name) for name in table.schema.names)
+        assert set(table.key) <= set(table.schema.names)
+        assert table.schema.names[:4] == ["session_date", "call_type", "call_id", "call_session_id"]
+        assert table.comment.startswith("One row per ")
+
+
+# Writing.
+
+
+def test_rows_can_be_written_bit_by_bit_and_as_dictionaries(lake: Lake) -> None:
+    """However they come: plain or encoded, each piece with a dictionary of its own."""
+    plain = rows("metric_points", 6)
+    encoded = plain.slice(2, 2)
+    for place, field in enumerate(encoded.schema):
+        if pa.types.is_string(field.type):
+            encoded = encoded.set_column(place, field.name, encoded.column(field.name).dictionary_encode())
+    with lake.writer("metric_points", DAY, "f") as writer:
+        for piece in (plain.slice(0, 2), encoded, plain.slice(4), plain.slice(0, 0)):
+            writer.write(piece.select(list(reversed(piece.column_names))))
+        assert writer.rows == 6
+    assert lake.read("metric_points", DAY).to_pylist() == plain.to_pylist()
+
+
+def test_a_table_without_rows_is_a_file_too(lake: Lake) -> None:
+    """It says that there are none."""
+    with lake.writer("tracks", DAY, "f"):
+        pass
+    assert lake.rows("tracks", DAY) == 0
+    assert lake.read("tracks", DAY).schema.equals(TABLES["tracks"].schema)
+    assert list(lake.chunks("tracks", DAY)) == []
+
+
+@given(
+    points=st.lists(
+        st.tuples(
+            st.none() | st.text(max_size=8),
+            st.sampled_from(METRICS),
+            st.integers(0, 2**50),
+            st.floats(allow_nan=False),
+        ),
+        max_size=30,
+    ),
+    size=st.integers(1, 10),
+)
+@examples(40)
+def test_any_values_come_back(points: list[tuple[Any, ...]], size: int, tmp_path: Path) -> None:
+    """Texts, instants and numbers of any kind; on any filesystem that pyarrow knows."""
+    lake = Lake("tables", pafs.SubTreeFileSystem(str(tmp_path / str(next(FOLDERS))), pafs.LocalFileSystem()))
+    schema = TABLES["metric_points"].schema
+    filled = [
+        {**dict.fromkeys(schema.names), "session_date": DAY, "track_id": track, "metric": metric, "value": measured}
+        for track, metric, _, measured in points
+    ]
+    table = pa.Table.from_pylist(filled, schema)
+    instants = (
+        pa.array([instant for *_, instant, _ in points], pa.int64())
+        .cast(pa.timestamp("us"))
+        .cast(schema.field("timestamp").type)
+    )
+    table = table.set_column(schema.get_field_index("timestamp"), schema.field("timestamp"), instants)
+    with lake.writer("metric_points", DAY, "f") as writer:
+        for start in range(0, table.num_rows, size):
+            writer.write(table.slice(start, size))
+    assert lake.read("metric_points", DAY).equals(table)
+
+
+def test_chunks_are_row_groups_with_dictionaries_where_asked_for(lake: Lake) -> None:
+    """All rows in order; the named columns come encoded."""
+    plain = rows("metric_points", 4)
+    with lake.writer("metric_points", DAY, "f") as writer:
+        writer.write(plain.slice(0, 3))
+        writer.write(plain.slice(3))
+    chunks = list(lake.chunks("metric_points", DAY, dictionaries=["call_id", "metric"]))
+    assert pa.types.is_dictionary(chunks[0].schema.field("call_id").type)
+    assert not pa.types.is_dictionary(chunks[0].schema.field("codec").type)
+    assert [row for chunk in chunks for row in chunk.to_pylist()] == plain.to_pylist()
+
+
+def test_days_are_those_of_which_there_is_a_file(lake: Lake, tmp_path: Path) -> None:
+    """Oldest first; other files and folders are none."""
+    assert lake.days() == []
+    for day in (date(2026, 11, 2), date(2026, 10, 31)):
+        write(lake, "windows", rows("windows"), day=day)
+    write(lake, "tracks", rows("tracks"), day=date(2026, 11, 3))
+    (tmp_path / "tables" / "windows" / "session_date=2026-11-09").mkdir()
+    (tmp_path / "tables" / "windows" / "notes.txt").write_text("x")
+    assert lake.days() == [date(2026, 10, 31), date(2026, 11, 2)]
+    assert lake.days("tracks") == [date(2026, 11, 3)]
+    assert lake.has("tracks", date(2026, 11, 3))
+    assert not lake.has("tracks", DAY)
+
+
+# Replacing.
+
+
+def test_a_file_is_replaced_as_a_whole(lake: Lake) -> None:
+    """Until the block has ended readers have the old one; who has it open keeps it."""
+    write(lake, "tracks", rows("tracks", 3), "old")
+    with pq.ParquetFile(lake.path("tracks", DAY)) as opened:
+        with lake.writer("tracks", DAY, "new") as writer:
+            writer.write(rows("tracks", 5))
+            assert lake.fingerprint("tracks", DAY) == "old"
+            assert lake.rows("tracks", DAY) == 3
+        assert opened.read().num_rows == 3
+    assert lake.fingerprint("tracks", DAY) == "new"
+    assert lake.rows("tracks", DAY) == 5
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, FixStorage])
+def test_an_error_leaves_the_old_file_and_nothing_else(error: type[BaseException], lake: Lake, tmp_path: Path) -> None:
+    """Whatever goes wrong while rows are made."""
+    write(lake, "tracks", rows("tracks"), "old")
+
+    def fail() -> None:
+        with lake.writer("tracks", DAY, "new") as writer:
+            writer.write(rows("tracks", 5))
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    gc.collect()
+    assert lake.fingerprint("tracks", DAY) == "old"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["tracks.parquet"]
+
+
+def test_rows_that_are_not_of_the_table_leave_the_old_file(lake: Lake) -> None:
+    """A column that is missing or of another type is an error, not a file."""
+    write(lake, "tracks", rows("tracks"), "old")
+    for wrong in (rows("tracks").drop_columns(["codec"]), rows("windows")):
+        with pytest.raises((KeyError, pa.ArrowInvalid)):
+            write(lake, "tracks", wrong, "new")
+    assert lake.fingerprint("tracks", DAY) == "old"
+
+
+@pytest.mark.parametrize("room", [0, 100, 4096])
+def test_a_disk_that_is_full_leaves_the_old_file(room: int, lake: Lake, tmp_path: Path) -> None:
+    """Whether rows or the end of the file find no room: one sentence, and what was there stays."""
+    write(lake, "metric_points", rows("metric_points"), "old")
+    many = rows("metric_points", 2000)
+    with no_file_larger_than(room), pytest.raises(FixStorage, match="cannot be written") as caught:
+        write(lake, "metric_points", many, "new")
+    assert "\n" not in str(caught.value)
+    gc.collect()
+    assert lake.fingerprint("metric_points", DAY) == "old"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["metric_points.parquet"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A file is in its place: one sentence says which path."""
+    (tmp_path / "tables").write_text("not a folder")
+    lake = Lake(str(tmp_path / "tables"))
+    with pytest.raises(FixStorage, match="cannot be written") as caught:
+        write(lake, "tracks", rows("tracks"))
+    assert lake.path("tracks", DAY) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+# Fingerprints and broken files.
+
+
+def test_a_file_says_what_it_was_made_from(lake: Lake) -> None:
+    """None where there is no file."""
+    assert lake.fingerprint("tracks", DAY) is None
+    write(lake, "tracks", rows("tracks"), "abc")
+    assert lake.fingerprint("tracks", DAY) == "abc"
+
+
+def test_a_file_of_another_hand_has_no_fingerprint(lake: Lake) -> None:
+    """It is made anew."""
+    path = Path(lake.path("tracks", DAY))
+    path.parent.mkdir(parents=True)
+    pq.write_table(rows("tracks"), path)
+    assert lake.fingerprint("tracks", DAY) is None
+
+
+def test_a_file_of_a_later_version_is_refused(lake: Lake) -> None:
+    """Making it anew would throw away what the later version knows."""
+    path = Path(lake.path("tracks", DAY))
+    path.parent.mkdir(parents=True)
+    pq.write_table(rows("tracks").replace_schema_metadata({"call_metrics.tables_version": "99"}), path)
+    with pytest.raises(FixStorage, match="upgrade"):
+        lake.fingerprint("tracks", DAY)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PAR1" + b"\0" * 40 + b"PAR1"])
+def test_a_broken_file_is_named_and_has_no_fingerprint(content: bytes, lake: Lake) -> None:
+    """One sentence says which and what to do; writing sets it aside."""
+    path = Path(lake.path("tracks", DAY))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert lake.fingerprint("tracks", DAY) is None
+    for read in (lake.read, lake.rows, lambda *key: list(lake.chunks(*key))):
+        with pytest.raises(FixStorage, match="rebuild") as caught:
+            read("tracks", DAY)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    write(lake, "tracks", rows("tracks"), "new")
+    assert lake.fingerprint("tracks", DAY) == "new"
+    assert path.with_name("tracks.parquet.set-aside").read_bytes() == content
+
+
+def test_a_flipped_bit_is_noticed(lake: Lake) -> None:
+    """Pages have checksums: wrong values are never read as if they were right."""
+    write(lake, "metric_points", rows("metric_points", 2000))
+    path = Path(lake.path("metric_points", DAY))
+    content = bytearray(path.read_bytes())
+    column = pq.read_metadata(path).row_group(0).column(TABLES["metric_points"].schema.names.index("value"))
+    content[column.data_page_offset + column.total_compressed_size - 5] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(FixStorage, match="cannot be read"):
+        lake.read("metric_points", DAY)
+
+
+def test_a_file_that_is_not_there_is_named(lake: Lake) -> None:
+    """With what makes it."""
+    with pytest.raises(FixStorage, match="is not there; `call-metrics rebuild` makes it"):
+        lake.read("tracks", DAY)
