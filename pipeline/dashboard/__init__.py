@@ -1,0 +1,40 @@
+"""A dashboard to start from: the fleet by day, the worst calls, quality by segment, one call in detail.
+
+`python -m pipeline.dashboard` serves it on loopback with Streamlit (the extra `dashboard`). What it asks stands in
+`queries`, one statement a file with a header that says its grain; `app.py` is what it looks like. What the figures mean
+is the business of the views that the queries read.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pipeline.warehouse import open_published
+
+__all__ = ["ask", "names", "query"]
+
+ONE_AT_A_TIME = threading.Lock()
+"""DuckDB shares a file that is open twice in a process: only who opens it alone gets what was published last."""
+
+
+def ask(published: Path, name: str, **parameters: object) -> list[dict[str, Any]]:
+    """The rows of a query on what is published now. Raises `FixStorage`."""
+    with ONE_AT_A_TIME, open_published(published) as database:
+        rows: list[dict[str, Any]] = database.execute(query(name), parameters).to_arrow_table().to_pylist()
+    return rows
+
+
+@cache
+def query(name: str) -> str:
+    """The text of `queries/<name>.sql`."""
+    return resources.files(__name__).joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+
+
+def names() -> list[str]:
+    """All queries, by name, sorted."""
+    files = resources.files(__name__).joinpath("queries").iterdir()
+    return sorted(file.name.removesuffix(".sql") for file in files if file.name.endswith(".sql"))

@@ -1,0 +1,40 @@
+-- Grain: one row per segment of $by (network_type, country, client_name, client_version or codec), over all days from
+-- $first to $last. n is of how many judged tracks poor_share is; low and high are its 95 % Wilson interval.
+WITH counted AS (
+    SELECT
+        coalesce(
+            CASE $by
+                WHEN 'network_type' THEN network_type
+                WHEN 'country' THEN country
+                WHEN 'client_name' THEN client_name
+                WHEN 'client_version' THEN concat_ws(' ', client_name, client_version)
+                WHEN 'codec' THEN codec
+            END,
+            'unknown'
+        ) AS segment,
+        sum(tracks)::BIGINT AS tracks,
+        sum(n)::BIGINT AS n,
+        sum(poor)::BIGINT AS poor,
+        round(sum(active_seconds) / 3600, 1) AS hours
+    FROM quality_by_segment
+    WHERE session_date BETWEEN $first AND $last
+    GROUP BY ALL
+),
+
+shared AS (
+    SELECT *, poor / n AS share, 1.959964 AS z FROM counted WHERE n > 0
+)
+
+SELECT
+    segment,
+    n,
+    poor,
+    share AS poor_share,
+    (share + z * z / (2 * n) - z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / (1 + z * z / n)
+        AS poor_share_low,
+    (share + z * z / (2 * n) + z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / (1 + z * z / n)
+        AS poor_share_high,
+    tracks,
+    hours
+FROM shared
+ORDER BY poor_share_low DESC, segment
