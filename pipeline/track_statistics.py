@@ -34,8 +34,10 @@ STEP_BITS = 37
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one chunk of whole tracks: `series` with `track_number` (the first series of the same track), `samples` with
-    `interval_seconds`, and the rows of `store.track_statistics` and `store.track_spans` (see `sql/quality.sql`).
+    """Of one chunk of whole tracks: its series, its samples, and rows of two tables (see `sql/quality.sql`).
+
+    Series have two columns more: `track_number`, the first series of the same track, and `shares_track`, whether there
+    are others. Samples have `interval_seconds`.
     """
 
     series: pa.Table
@@ -105,7 +107,9 @@ def measured(series: pa.Table, samples: pa.Table) -> Measured:
         **_resolutions(points, values, step),
     }
     return Measured(
-        series.append_column("track_number", pa.array(numbers[place])),
+        series.append_column("track_number", pa.array(numbers[place])).append_column(
+            "shares_track", pa.array(np.bincount(place)[place] > 1)
+        ),
         samples.append_column("interval_seconds", pa.array(interval)),
         pa.table(statistics),
         _spans(points, numbers),

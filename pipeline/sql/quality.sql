@@ -1,8 +1,8 @@
 -- What the views of call quality stand on: per track what is dear to work out at every query, written with the day's
 -- points by `track_statistics.py`, and the thresholds that users edit. No value here depends on a threshold.
 --
--- store.track_statistics: one row per track with points; track_number is its first series_id. Seconds are time-weighted:
--- a point counts until the next of its track, or one median step where that is more than three steps away.
+-- store.track_statistics: one row per track with points; track_number is its first series_id. Seconds are time-
+-- weighted: a point counts until the next of its track, or one median step where that is more than three steps away.
 --   framerate_histogram: seconds at 0 to 1, 1 to 2, … frames per second; the 61st element is for 60 and more
 --   height_seconds: seconds at each height, in pixels of the shorter side
 --   bits_per_pixel_frame: bits sent per pixel of each frame, over points that have all four metrics

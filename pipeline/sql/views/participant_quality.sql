@@ -57,7 +57,13 @@ spans AS (
         epoch(spans.since) AS since,
         epoch(spans.until) AS until,
         max(epoch(spans.until)) OVER (
-            PARTITION BY series.session_date, series.call_type, series.call_id, series.call_session_id, series.user_id, series.user_session_id
+            PARTITION BY
+                series.session_date,
+                series.call_type,
+                series.call_id,
+                series.call_session_id,
+                series.user_id,
+                series.user_session_id
             ORDER BY spans.since, spans.until
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS covered_until

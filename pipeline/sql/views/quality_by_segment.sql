@@ -114,8 +114,12 @@ SELECT
     intervals.n,
     intervals.poor,
     intervals.poor_share,
-    least(intervals.poor_share, greatest(intervals.centre - intervals.margin, 0)) AS poor_share_low,
-    greatest(intervals.poor_share, least(intervals.centre + intervals.margin, 1)) AS poor_share_high,
+    CASE
+        WHEN intervals.n > 0 THEN least(intervals.poor_share, greatest(intervals.centre - intervals.margin, 0))
+    END AS poor_share_low,
+    CASE
+        WHEN intervals.n > 0 THEN greatest(intervals.poor_share, least(intervals.centre + intervals.margin, 1))
+    END AS poor_share_high,
     intervals.active_seconds,
     framerates.framerate_p5
 FROM intervals

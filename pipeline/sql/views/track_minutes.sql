@@ -16,38 +16,30 @@
 -- resolution_height_mean: Time-weighted mean, pixels
 -- resolution_height_min: Least height, pixels
 -- resolution_height_max: Greatest height, pixels
-WITH instants AS (
-    SELECT
-        * EXCLUDE ("timestamp"),
-        epoch_us("timestamp") AS instant,
-        epoch_us("timestamp") // 60000000 AS minute_number,
-        60 - (epoch_us("timestamp") % 60000000) / 1e6 AS rest_of_minute
-    FROM store.samples
-),
-
-later_minutes AS (
+WITH later_minutes AS (
     SELECT
         *,
-        unnest(range(1, 1 + ceil((interval_seconds - rest_of_minute) / 60)::BIGINT)) AS minutes_on
-    FROM instants
-    WHERE interval_seconds > rest_of_minute
+        epoch_us("timestamp") % 60000000 + (interval_seconds * 1000000)::BIGINT - 60000000 AS micros_after,
+        unnest(range(1, 1 + (micros_after + 59999999) // 60000000)) AS minutes_on
+    FROM store.samples
+    WHERE epoch_us("timestamp") % 60000000 + (interval_seconds * 1000000)::BIGINT > 60000000
 ),
 
 parts AS (
     SELECT
         series_id,
-        minute_number,
-        least(interval_seconds, rest_of_minute) AS seconds,
+        epoch_us("timestamp") // 60000000 AS minute_number,
+        least(interval_seconds, (60000000 - epoch_us("timestamp") % 60000000) / 1000000) AS seconds,
         bitrate,
         framerate,
         resolution_width,
         resolution_height
-    FROM instants
+    FROM store.samples
     UNION ALL
     SELECT
         series_id,
-        minute_number + minutes_on,
-        least(interval_seconds - rest_of_minute - 60 * (minutes_on - 1), 60),
+        epoch_us("timestamp") // 60000000 + minutes_on,
+        least(micros_after - 60000000 * (minutes_on - 1), 60000000) / 1000000,
         bitrate,
         framerate,
         resolution_width,
@@ -57,10 +49,12 @@ parts AS (
 
 minutes AS (
     SELECT
+        series.session_date,
         series.track_number,
         parts.minute_number,
         sum(parts.seconds) AS active_seconds,
-        sum(parts.bitrate * parts.seconds) / nullif(sum(parts.seconds) FILTER (parts.bitrate IS NOT NULL), 0) AS bitrate_mean,
+        sum(parts.bitrate * parts.seconds)
+        / nullif(sum(parts.seconds) FILTER (parts.bitrate IS NOT NULL), 0) AS bitrate_mean,
         min(parts.bitrate) AS bitrate_min,
         max(parts.bitrate) AS bitrate_max,
         sum(parts.framerate * parts.seconds)
@@ -77,11 +71,11 @@ minutes AS (
         max(parts.resolution_height) AS resolution_height_max
     FROM parts
     INNER JOIN store.series AS series ON parts.series_id = series.series_id
-    GROUP BY series.track_number, parts.minute_number
+    GROUP BY series.session_date, series.track_number, parts.minute_number
 )
 
 SELECT
-    tracks.session_date,
+    minutes.session_date,
     tracks.call_type,
     tracks.call_id,
     tracks.call_session_id,
@@ -90,6 +84,6 @@ SELECT
     tracks.track_id,
     tracks.track_type,
     to_timestamp(minutes.minute_number * 60) AS "minute",
-    minutes.* EXCLUDE (track_number, minute_number)
+    minutes.* EXCLUDE (session_date, track_number, minute_number)
 FROM minutes
 INNER JOIN store.series AS tracks ON minutes.track_number = tracks.series_id

@@ -1,5 +1,6 @@
 -- Grain: one row per published track, those without points included. How well each track was sent, and a verdict.
--- Seconds are time-weighted (see interval_seconds of track_samples); a share is of the time with the metric it is about.
+-- Seconds are time-weighted (see interval_seconds of track_samples); a share is of the time with the metric that it is
+-- about.
 -- What is low, short or enough stands in quality_thresholds, one row per kind of track.
 -- The verdict follows the stream classification of Teams CQD (three classes, "poor due to", frame rates of 7 for video
 -- and 2 for screen share): a track is judged where its kind has a rule, and only by data that is there.
@@ -29,7 +30,8 @@
 -- send_stalls: Times that no frame was sent (frame rate 0) between two times with frames, without a gap: the sender's
 --     doing, not a freeze at a receiver
 -- send_stall_seconds: Seconds in them
--- resolution_switches_per_minute: Changes of pixels per frame, per minute with a resolution; an orientation swap is none
+-- resolution_switches_per_minute: Changes of pixels per frame, per minute with a resolution; an orientation swap is
+--     none
 -- switches_up: Changes to more pixels
 -- switches_down: Changes to fewer pixels
 -- height_seconds: Seconds at each height; height is the picture's shorter side in pixels, so that an orientation swap

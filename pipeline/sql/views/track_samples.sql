@@ -8,10 +8,20 @@
 -- resolution_height: Pixels; NULL without such a point
 -- interval_seconds: Seconds that the points count for: until the next instant of the track; one median step of the
 --     track where that is more than three steps away (the rest is no data); 0 for the last one
-WITH shared AS (
-    SELECT DISTINCT track_number
-    FROM store.series
-    WHERE series_id <> track_number
+WITH merged AS (
+    SELECT
+        series.track_number,
+        samples."timestamp",
+        min(samples.series_id) AS series_id,
+        max(samples.bitrate) AS bitrate,
+        max(samples.framerate) AS framerate,
+        max(samples.resolution_width) AS resolution_width,
+        max(samples.resolution_height) AS resolution_height,
+        max(samples.interval_seconds) AS interval_seconds
+    FROM store.samples AS samples
+    INNER JOIN store.series AS series ON samples.series_id = series.series_id
+    WHERE series.shares_track
+    GROUP BY series.track_number, samples."timestamp"
 )
 
 SELECT
@@ -24,33 +34,12 @@ SELECT
     series.track_id,
     series.track_type,
     samples."timestamp",
-    samples.bitrate,
-    samples.framerate,
-    samples.resolution_width,
-    samples.resolution_height,
-    samples.interval_seconds
+    coalesce(samples.bitrate, merged.bitrate) AS bitrate,
+    coalesce(samples.framerate, merged.framerate) AS framerate,
+    coalesce(samples.resolution_width, merged.resolution_width) AS resolution_width,
+    coalesce(samples.resolution_height, merged.resolution_height) AS resolution_height,
+    coalesce(merged.interval_seconds, samples.interval_seconds) AS interval_seconds
 FROM store.samples AS samples
 INNER JOIN store.series AS series ON samples.series_id = series.series_id
-ANTI JOIN shared ON series.track_number = shared.track_number
-
-UNION ALL
-
-SELECT
-    any_value(series.session_date),
-    any_value(series.call_type),
-    any_value(series.call_id),
-    any_value(series.call_session_id),
-    any_value(series.user_id),
-    any_value(series.user_session_id),
-    any_value(series.track_id),
-    any_value(series.track_type),
-    samples."timestamp",
-    max(samples.bitrate),
-    max(samples.framerate),
-    max(samples.resolution_width),
-    max(samples.resolution_height),
-    sum(samples.interval_seconds)
-FROM store.samples AS samples
-INNER JOIN store.series AS series ON samples.series_id = series.series_id
-SEMI JOIN shared ON series.track_number = shared.track_number
-GROUP BY series.session_date, series.track_number, samples."timestamp"
+LEFT JOIN merged ON series.track_number = merged.track_number AND samples."timestamp" = merged."timestamp"
+WHERE merged.series_id IS NULL OR merged.series_id = samples.series_id
