@@ -289,15 +289,18 @@ def _identity(path: Path) -> tuple[int, ...] | None:
 def _usable_port(host: str, port: int) -> int:
     """The port, or a free one for 0. Raises `FixSettings` where host and port cannot be listened to."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if port:  # as DuckDB's own; else connections of a server that has just ended are in the way for a minute
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_REUSEPORT", socket.SO_REUSEADDR), 1)
             probe.bind(address)
-            return int(probe.getsockname()[1])
+            usable = int(probe.getsockname()[1])
     except OSError as error:
         raise _unusable(host, port, error.strerror) from None
+    with contextlib.suppress(OSError), socket.create_connection((host, usable), timeout=5):
+        raise _unusable(host, port, "another server answers there")
+    return usable
 
 
 def _unusable(host: str, port: int, why: str | None) -> FixSettings:

@@ -300,11 +300,12 @@ def test_the_command_serves_until_it_is_told_to_stop(
 
 
 @needs_extensions
-def test_a_server_that_was_killed_leaves_nothing_in_the_way(published: Path) -> None:
-    """Its folder makes room for the next one on the same port."""
+def test_a_server_leaves_nothing_in_the_way_of_the_next(published: Path, client: Callable[..., Client]) -> None:
+    """Neither its clients' connections nor, after a kill, its folder keep another one from the same port."""
     scratch = published.parent / ".work"
     with serve.Server(published, Secret(TOKEN), scratch) as first:
         port = int(first.uri.rsplit(":", 1)[1])
+        assert client(first.uri).there("SELECT 1") == [[1]]
     (scratch / f"serve-{port}").mkdir()
     (scratch / f"serve-{port}" / "published_1.duckdb").write_bytes(b"left")
     with serve.Server(published, Secret(TOKEN), scratch, port=port):
