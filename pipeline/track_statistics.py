@@ -10,6 +10,7 @@ weighted by the intervals between its own points. Everything is counted in whole
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -71,9 +72,18 @@ class _Points:
             return self
         return _Points.of(self.tracks, self.track[chosen], self.instant[chosen], step)
 
+    @cached_property
+    def starts(self) -> Ints:
+        """Of each track that has points the place of its first one."""
+        return np.flatnonzero(_begins(self.track))
+
     def total(self, what: Any = None) -> Any:
         """Per track the sum of `what`, or of the time that counts."""
-        return np.bincount(self.track, self.held if what is None else what, minlength=self.tracks)
+        values = self.held if what is None else what
+        total = np.zeros(self.tracks, dtype=values.dtype)
+        if len(self.starts):
+            total[self.track[self.starts]] = np.add.reduceat(values, self.starts)
+        return total
 
 
 def measured(series: pa.Table, samples: pa.Table) -> Measured:
