@@ -331,6 +331,26 @@ def test_turns_come_in_the_order_of_asking() -> None:
     assert order == list(range(23))
 
 
+def test_who_comes_when_the_quota_opens_does_not_pass_those_who_wait() -> None:
+    """In the very moment of the reset the queue goes first."""
+    order: list[str] = []
+
+    async def queue() -> None:
+        limiter = Limiter(clock=CLOCK)
+        limiter.learn(Allowance(60, 0, now() + 10))
+
+        async def go(name: str) -> None:
+            async with limiter.slot():
+                order.append(name)
+
+        waiting = [asyncio.ensure_future(go(f"early {number}")) for number in range(3)]
+        await asyncio.sleep(10)
+        await asyncio.gather(go("late"), *waiting)
+
+    simulate(queue())
+    assert order == ["early 0", "early 1", "early 2", "late"]
+
+
 def test_who_stops_waiting_takes_no_turn_with_them() -> None:
     """Cancelled waiters, cancelled holders and cancelled winners of a turn leave the quota to the others."""
 
@@ -369,16 +389,16 @@ def test_who_is_cancelled_in_the_moment_of_their_turn_hands_it_on() -> None:
 
 
 def test_an_answer_that_was_overtaken_does_not_bring_the_old_window_back() -> None:
-    """What is left of the window before says nothing of this one."""
+    """What is left of the window before says nothing of this one: requests go on side by side."""
 
     async def overtake() -> float:
         limiter = Limiter(clock=CLOCK)
         limiter.learn(Allowance(60, 30, now() + 60))
         limiter.learn(Allowance(60, 0, now() - 1))
-        async with limiter.slot():
-            return now() - EPOCH
+        await asyncio.gather(*(_hold(limiter, 0.5) for _ in range(10)))
+        return now() - EPOCH
 
-    assert simulate(overtake()) == 0
+    assert simulate(overtake()) == 0.5
 
 
 def test_answers_of_one_window_in_any_order_leave_the_least() -> None:
