@@ -276,6 +276,14 @@ def test_all_ids_that_text_can_hold_arrive_as_they_are(ids: list[tuple[str, ...]
         assert [tuple(entry.ids.values()) for entry in emulator.requests] == ids
 
 
+def test_dots_go_encoded() -> None:
+    """Whatever stands between us and the source may resolve a lone `.` or `..` in a path."""
+    server = Scripted(raw({}))
+    server.use(lambda api: api.fetch(replace(METRICS, stay=Stay(Call("..", ".", "a.b"), "...", ".."))))
+    path = "/call/%2E%2E/%2E/session/a.b/participant/.../%2E%2E/details/track?"
+    assert server.heads[0].startswith(f"GET /api/v2/video{path}")
+
+
 def test_a_path_of_the_base_url_stays() -> None:
     """A gateway may keep the API under a path of its own."""
     server = Scripted(raw({}))
