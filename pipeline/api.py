@@ -55,6 +55,9 @@ TIMEOUT = httpx.Timeout(15.0, connect=10.0)
 ATTEMPT_SECONDS = 60.0
 """Seconds that one attempt may take in all, however slowly it drips."""
 
+LONGEST_WINDOW = 3600.0
+"""Seconds until the reset of a quota that can be meant: Stream's windows are a minute long."""
+
 MARGIN = timedelta(seconds=1)
 """By which the last window of a stay is asked for beyond its end."""
 
@@ -282,7 +285,10 @@ class StreamApi:
         )
         if limit is None or remaining is None or reset is None or limit < 1:
             return None
-        return Allowance(int(limit), int(remaining), reset - self._skew.total_seconds())
+        reset -= self._skew.total_seconds()
+        if reset > self._clock.now() + LONGEST_WINDOW:
+            return None  # in another unit, or of another time: it would hold us back for ever
+        return Allowance(int(limit), int(remaining), reset)
 
     def _retry_after(self, headers: Mapping[str, str]) -> float | None:
         """Seconds, from seconds or from an HTTP date (RFC 9110, section 10.2.3)."""

@@ -24,7 +24,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import FixStorage
 from pipeline.series import UNITS, Answers, explode
 from pipeline.sql import statement
 from pipeline.tables import METRICS, TABLES
@@ -78,6 +77,30 @@ class _Metrics(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _KNOWN = msgspec.json.Decoder(_Metrics)
+
+
+class _Series(msgspec.Struct):
+    data_points: list[tuple[float | None, float | None] | None] | None = None
+
+
+class _Resolution(msgspec.Struct):
+    width: _Series | None = None
+    height: _Series | None = None
+
+
+class _ShapeOfTrack(msgspec.Struct):
+    bitrate: _Series | None = None
+    framerate: _Series | None = None
+    resolution: _Resolution | None = None
+
+
+class _Shape(msgspec.Struct):
+    """The documented shape of what points are read from, to the letter."""
+
+    published_tracks: list[_ShapeOfTrack | None] | None = None
+
+
+_SHAPE = msgspec.json.Decoder(_Shape)
 
 
 @dataclass(frozen=True)
@@ -147,7 +170,7 @@ class Flattener:
     def metrics(self, day: date, index: pa.Table, bodies: Bodies, found: DayOfMetrics) -> Iterator[MetricChunk]:
         """The rows of a day's tracks, points and warnings, chunk by chunk in the order of the tables.
 
-        `found` gathers the rest. Raises `FixStorage` for a body that cannot be read.
+        `found` gathers the rest. Raises what `bodies` does.
         """
         usable = _usable(index)
         usable = usable.sort_by([(name, "ascending") for name in [*STAY, "fetched_at", "n"]])
@@ -207,7 +230,7 @@ class Flattener:
         points = explode(
             tracks,
             Answers(stay, window, _micros(rows.column("since")), _micros(rows.column("until"))),
-            _garbled(tracks, texts),
+            _garbled(parsed, tracks, texts),
         )
         number = np.asarray(rows.column("place"))
         found.suspect.update((int(n), True) for n in number[points.suspect])
@@ -364,29 +387,30 @@ def _extent(series: pa.Table, of: np.ndarray[Any, Any], timestamp: np.ndarray[An
     )
 
 
-def _garbled(tracks: pa.Table, texts: list[str]) -> np.ndarray[Any, Any]:
-    """Of which answers some element of a series is neither a pair of numbers nor null."""
-    garbled = np.zeros(len(texts), dtype=bool)
+def _garbled(parsed: pa.Table, tracks: pa.Table, texts: list[str]) -> np.ndarray[Any, Any]:
+    """Of which answers a series is something else than pairs of numbers, or nulls, so that points would be lost.
+
+    DuckDB reads what is not of the shape it expects as null. So those answers are read again that have a null, or a
+    track without any pair.
+    """
+    garbled = np.asarray(parsed.column("answer").combine_chunks().is_null()).copy()
     owner = np.asarray(tracks.column("n"))
+    doubtful: set[int] = set()
+    pairs_of_track = np.zeros(tracks.num_rows, dtype=np.int64)
     for name in METRICS:
         lists = tracks.column(name).combine_chunks()
+        lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0))
+        pairs_of_track += lengths
         pairs = pc.list_flatten(lists)
-        if pairs.null_count:
-            of_pair = np.repeat(owner, np.asarray(pc.fill_null(pc.list_value_length(lists), 0)))
-            for n in set(of_pair[np.asarray(pairs.is_null())].tolist()):
-                garbled[n] |= not _only_pairs(_document(texts[n]))
+        has_null = np.asarray(pairs.values.slice(2 * pairs.offset, 2 * len(pairs)).is_null()).reshape(-1, 2).any(axis=1)
+        doubtful.update(np.repeat(owner, lengths)[has_null | np.asarray(pairs.is_null())].tolist())
+    doubtful.update(owner[pairs_of_track == 0].tolist())
+    for n in doubtful:
+        try:
+            _SHAPE.decode(texts[n])
+        except (msgspec.DecodeError, RecursionError):
+            garbled[n] = True
     return garbled
-
-
-def _only_pairs(answer: dict[str, Any]) -> bool:
-    """Whether every element that is given is a pair; what is no series at all has no elements."""
-    for track in map(_object, _list(answer.get("published_tracks"))):
-        resolution = _object(track.get("resolution"))
-        for series in (track.get("bitrate"), track.get("framerate"), resolution.get("width"), resolution.get("height")):
-            for element in _list(_object(series).get("data_points")):
-                if element is not None and len(_list(element)) != 2:
-                    return False
-    return True
 
 
 def _document(text: str) -> dict[str, Any]:
@@ -413,8 +437,8 @@ def _unknown_fields(texts: list[str]) -> Counter[str]:
             _KNOWN.decode(text)
         except (msgspec.ValidationError, RecursionError):
             unknown.update(set(_fields_beyond(_document(text), _Metrics)))
-        except msgspec.DecodeError as error:
-            raise FixStorage(f"a raw answer of Participant Metrics cannot be read any more ({error})") from None
+        except msgspec.DecodeError:
+            continue  # no JSON at all: `_garbled` tells of it
     return unknown
 
 

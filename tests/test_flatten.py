@@ -534,7 +534,20 @@ def test_fields_that_are_new_are_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "element",
-    [[TEN, 1, 2], [TEN], [], ["soon", 1], ["2026-11-01T10:00:00Z", 1], {"time": TEN, "value": 1}, TEN, "x", [[TEN], 1]],
+    [
+        [TEN, 1, 2],
+        [TEN],
+        [],
+        ["soon", 1],
+        ["2026-11-01T10:00:00Z", 1],
+        {"time": TEN, "value": 1},
+        TEN,
+        "x",
+        [[TEN], 1],
+        [TEN, "fast"],
+        [TEN, [1]],
+        [TEN, {"value": 1}],
+    ],
 )
 def test_points_of_another_shape_make_a_window_suspect(element: Any, tmp_path: Path) -> None:
     """Nothing is taken from that answer, everything from the others."""
@@ -547,6 +560,13 @@ def test_points_of_another_shape_make_a_window_suspect(element: Any, tmp_path: P
     )
     assert day.windows.column("state").to_pylist() == ["suspect", "landed"]
     assert day.points() == [("bob-1", "mic", "bitrate", 0, 2)]
+
+
+@pytest.mark.parametrize("series", [5, [[TEN, 1]], {"data_points": {}}, {"data_points": "none"}])
+def test_a_series_of_another_shape_makes_a_window_suspect(series: Any, tmp_path: Path) -> None:
+    """What should be a series and is none is not taken for one without points."""
+    odd = metrics({"published_tracks": [{"track_id": "mic", "track_type": "audio", "bitrate": series}]})
+    assert Day(tmp_path, odd, windows={STAY: [FIRST]}).windows.column("state").to_pylist() == ["suspect"]
 
 
 def test_nulls_in_a_series_are_no_points(tmp_path: Path) -> None:
