@@ -46,6 +46,16 @@ class Measured:
     statistics: pa.Table
     spans: pa.Table
 
+    @property
+    def by_table(self) -> dict[str, pa.Table]:
+        """By the names that they have in `store`."""
+        return {
+            "series": self.series,
+            "samples": self.samples,
+            "track_statistics": self.statistics,
+            "track_spans": self.spans,
+        }
+
 
 @dataclass(frozen=True)
 class _Points:

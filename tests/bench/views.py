@@ -80,12 +80,7 @@ def build(folder: Path, path: Path, *, days: int) -> None:
             begun = time.process_time()
             known = measured(tables.pop("store.series"), tables.pop("store.samples"))
             worked_out += time.process_time() - begun
-            tables |= {
-                "store.series": known.series,
-                "store.samples": known.samples,
-                "store.track_statistics": known.statistics,
-                "store.track_spans": known.spans,
-            }
+            tables |= {f"store.{name}": fresh for name, fresh in known.by_table.items()}
             for name, fresh in tables.items():
                 database.register("fresh", fresh)
                 database.execute(f"INSERT INTO {name} BY NAME SELECT * FROM fresh")
