@@ -25,12 +25,14 @@ from pipeline.errors import FixStorage
 from pipeline.samples import SERIES, numbered, whole_tracks
 from pipeline.sql import statement
 from pipeline.tables import TABLES, Table
+from pipeline.track_statistics import measured
+from pipeline.views import create_views, read_thresholds, replace_thresholds
 
 __all__ = ["Loaded", "Source", "Warehouse", "open_published"]
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Of what is in `store`. A writer's database of an earlier one is made anew from the tables, a later one refused."""
 
 MEMORY = "256MB"
@@ -59,21 +61,29 @@ class Warehouse:
     """The published database at `published`, and the writer's at `writer`. One process at a time (see `locks.py`).
 
     `owner` names the data folder that both are made from: one folder does not publish over what another published.
+    `thresholds` is the file that quality_thresholds is read from at every load; without one it has the defaults.
     """
 
-    def __init__(self, published: Path, writer: Path, *, owner: Callable[[], str] = lambda: "") -> None:
+    def __init__(
+        self, published: Path, writer: Path, *, owner: Callable[[], str] = lambda: "", thresholds: Path | None = None
+    ) -> None:
         self._published = published
         self._writer = writer
         self._owner = owner
+        self._thresholds = thresholds
 
     def load(self, source: Source, days: Sequence[date], *, anew: bool = False) -> Loaded:
         """Load the days whose tables have changed, one transaction each, and publish what is finished.
 
         With `anew` every day counts as changed. A writer's database that is missing, broken or not ours is made from
-        all days of the source. Raises `FixStorage`.
+        all days of the source. Raises `FixStorage`, and `FixSettings` where the file of thresholds is wrong.
         """
         loaded = Loaded()
+        thresholds = None if self._thresholds is None else read_thresholds(self._thresholds)
         with self._writing() as (database, is_new):
+            with _transaction(database):
+                if create_views(database) | replace_thresholds(database, thresholds):
+                    _count_generation(database)
             for day in sorted({*days, *source.days()} if is_new else days):
                 if changed := _changed(database, source, day, anew=anew):
                     with _transaction(database):
@@ -178,6 +188,7 @@ def _create(database: duckdb.DuckDBPyConnection, owner: str) -> None:
             columns = ", ".join(f"{_quoted(column.name)} {_type_name(column.type)}" for column in TABLES[name].schema)
             database.execute(f"CREATE TABLE {name} ({columns})")
         database.execute(statement("store"))
+        database.execute(statement("quality"))
         for table in TABLES.values():
             _comment(database, table)
         meta = {"version": str(VERSION), "generation": "0", "owner": owner}
@@ -224,13 +235,15 @@ def _replace_points(database: duckdb.DuckDBPyConnection, source: Source, day: da
     bounds = {"first": first, "last": first + (1 << 32) - 1}
     for table in ("samples", "series"):
         database.execute(f"DELETE FROM store.{table} WHERE series_id BETWEEN $first AND $last", bounds)
+    for table in ("track_statistics", "track_spans"):
+        database.execute(f"DELETE FROM store.{table} WHERE track_number BETWEEN $first AND $last", bounds)
     count = 0
     for chunk in whole_tracks(source.chunks("metric_points", day, dictionaries=[*SERIES, "metric"])):
-        series, samples = numbered(chunk, first)
-        for table, fresh in (("series", series), ("samples", samples)):
+        known = measured(*numbered(chunk, first))
+        for table, fresh in known.by_table.items():
             with _registered(database, "fresh", fresh):
                 database.execute(f"INSERT INTO store.{table} BY NAME SELECT * FROM fresh")
-        first += series.num_rows
+        first += known.series.num_rows
         count += chunk.num_rows
     return count
 

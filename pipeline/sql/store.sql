@@ -3,6 +3,8 @@
 -- store.samples: one row per track, codec and instant, its metrics side by side: a quarter of the rows of metric_points
 -- and whole numbers instead of eight texts, which makes loading ten times cheaper. store.series says what a series_id
 -- stands for. The ids of a day are its ordinal times 2^32 and on, so that the same tables give the same ids.
+-- What the views need beside these comes from `track_statistics.py`: track_number is the first series_id of the same
+-- track, shares_track whether it has others (its codec changed), interval_seconds the time that a sample counts for.
 CREATE SCHEMA IF NOT EXISTS store;
 
 CREATE TABLE IF NOT EXISTS store.meta (name VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
@@ -25,7 +27,9 @@ CREATE TABLE IF NOT EXISTS store.series (
     user_session_id VARCHAR,
     track_id VARCHAR,
     track_type VARCHAR,
-    codec VARCHAR
+    codec VARCHAR,
+    track_number BIGINT NOT NULL,
+    shares_track BOOLEAN NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS store.samples (
@@ -34,7 +38,8 @@ CREATE TABLE IF NOT EXISTS store.samples (
     bitrate DOUBLE,
     framerate DOUBLE,
     resolution_width DOUBLE,
-    resolution_height DOUBLE
+    resolution_height DOUBLE,
+    interval_seconds DOUBLE NOT NULL
 );
 
 CREATE OR REPLACE VIEW metric_points AS
