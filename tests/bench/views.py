@@ -39,6 +39,7 @@ ASKED = {
     "track_minutes": [
         "SELECT count(*) FROM track_minutes",
         "SELECT minute, avg(framerate_mean), sum(active_seconds) FROM track_minutes GROUP BY ALL",
+        "SELECT * FROM track_minutes",
         "SELECT * FROM track_minutes WHERE session_date = DATE '2026-11-02'",
     ],
 }
