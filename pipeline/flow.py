@@ -33,6 +33,7 @@ from pipeline.privacy import Forgotten, redactor
 from pipeline.settings import Settings
 from pipeline.survey import Survey, survey
 from pipeline.tables import TABLES
+from pipeline.views import THRESHOLDS_FILE
 from pipeline.warehouse import Loaded, Warehouse
 
 __all__ = ["Flow", "Landed", "News", "Written"]
@@ -100,7 +101,12 @@ class Flow:
             settings.data / "raw", redactor=lambda: redactor(settings.client_ip, Forgotten.read(self._forgotten))
         )
         self.lake = Lake(str(settings.data / "tables"))
-        self.warehouse = Warehouse(settings.warehouse, work / "warehouse.duckdb", owner=self._folder_id)
+        self.warehouse = Warehouse(
+            settings.warehouse,
+            work / "warehouse.duckdb",
+            owner=self._folder_id,
+            thresholds=settings.data / THRESHOLDS_FILE,
+        )
         self._locks = work / "locks"
         self._temporary = work / "tmp"
         self._report = report

@@ -11,6 +11,7 @@ import pytest
 from pipeline.cli import build_parser
 from pipeline.settings import Settings
 from pipeline.tables import TABLES, WINDOW_STATES
+from pipeline.views import VIEWS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -47,6 +48,12 @@ def test_every_table_and_column_is_documented(table: object) -> None:
     shared |= {"track_id", "track_type"}
     assert named == [name for name in table.schema.names if name not in shared]
     assert all(f"`{name}`" in README for name in shared)
+
+
+@pytest.mark.parametrize("view", [view for view in VIEWS if view != "track_kinds"])
+def test_every_view_is_documented(view: str) -> None:
+    """The README's table of views has a row for each."""
+    assert len(rows_starting(f"{view}`")) == 1
 
 
 @pytest.mark.parametrize("state", sorted(WINDOW_STATES))

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import CallMetricsError, FixStorage, Interrupted
 from pipeline.flow import Flow
+from pipeline.locks import locked
 from pipeline.orchestration.definitions import build_definitions
 from pipeline.orchestration.liveness import end_dead_runs
 from pipeline.orchestration.resources import shared_flow_resource
@@ -56,7 +57,12 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         },
     }
     logging.getLogger("dagster").setLevel(logging.ERROR)  # that a home has no dagster.yaml is nothing to act on
-    instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(home(settings)), overrides=overrides))
+    folder = home(settings)
+    with locked(folder / ".call-metrics.lock", "Dagster's records"):  # two that make them at once would collide
+        instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=overrides))
+        instance.get_runs(limit=1)
+        instance.event_log_storage.get_records_for_run("none", limit=1)
+        instance.all_instigator_state()
     with instance:
         end_dead_runs(instance, settings)
         yield instance
