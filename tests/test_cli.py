@@ -130,6 +130,20 @@ def test_two_backfills_at_once_share_the_work(command: Callable[..., Any], tmp_p
         assert_published(held_by(tmp_path), emulator.truth())
 
 
+def test_a_rebuild_during_a_backfill_waits_its_turn(command: Callable[..., Any], tmp_path: Path) -> None:
+    """Both end well, nothing is asked twice, and the database holds everything."""
+    with Emulator(LARGE, quotas={"participant_metrics": Quota(60, 1.0)}) as emulator:
+        backfill = command("backfill", *DAYS, on=emulator)
+        while emulator.count("participant_metrics", 200) < 20:
+            time.sleep(0.02)
+        rebuild = command("rebuild")
+        assert finish(backfill)[0] == 0
+        assert finish(rebuild)[0] in (0, 1)  # it may have come before the last windows
+        assert emulator.count("participant_metrics", 200) == 120
+        assert finish(command("backfill", *DAYS, on=emulator))[0] == 0
+        assert_published(held_by(tmp_path), emulator.truth())
+
+
 def test_wrong_credentials_stop_at_once(command: Callable[..., Any]) -> None:
     """A wrong secret ends the run before anything else is asked, with one sentence and without the secret."""
     with Emulator(SMALL) as emulator:

@@ -240,7 +240,7 @@ def test_a_run_whose_process_is_dead_is_ended(tmp_path: Path) -> None:
 
 
 def test_dagster_shows_the_runs_of_the_command_line(tmp_path: Path) -> None:
-    """`call-metrics ui` opens Dagster on the instance in which a backfill was recorded."""
+    """`call-metrics ui` opens Dagster on the instance of the command line, which goes on beside it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -279,6 +279,8 @@ def test_dagster_shows_the_runs_of_the_command_line(tmp_path: Path) -> None:
                 time.sleep(0.5)
         assert data["runsOrError"]["results"] == [{"jobName": "ingest", "status": "SUCCESS"}]
         assert ["warehouse", "metric_points"] in [node["assetKey"]["path"] for node in data["assetNodes"]]
+        beside = [sys.executable, "-m", "pipeline", "demo", "--days", "1"]
+        subprocess.run(beside, check=True, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
     finally:
         os.killpg(ui.pid, signal.SIGTERM)
         try:

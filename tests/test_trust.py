@@ -220,6 +220,20 @@ def test_a_promise_that_is_not_kept_is_reported(flow_for: Callable[..., Flow]) -
         assert_published(flow, emulator.truth())
 
 
+def test_ninety_days_in_one_go(flow_for: Callable[..., Flow]) -> None:
+    """Three months with calls at either end and nothing between them: every day is there, and known to be complete."""
+    days = [DAY + timedelta(days=offset) for offset in range(90)]
+    early = World.uniform(days[0], calls=1, people=1, minutes=10, step_seconds=60)
+    late = World.uniform(days[-1], calls=1, people=1, minutes=10, step_seconds=60)
+    clock = ManualClock(datetime.combine(days[-1], datetime.min.time(), UTC) + timedelta(days=1))
+    with Emulator(early + late, clock=clock) as emulator:
+        flow = flow_for(emulator)
+        run(flow, *days)
+        assert_published(flow, emulator.truth())
+        assert flow.lake.days() == days
+        assert all(flow.survey(day).complete for day in days)
+
+
 # Broken files and foreign ones.
 
 
