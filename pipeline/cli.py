@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pipeline.errors import CallMetricsError, FixSettings, FixStorage, Interrupted
+from pipeline.errors import CallMetricsError, FixCredentials, FixSettings, FixStorage, Interrupted
 from pipeline.settings import Secret, Settings, parse_date
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ def _run_days(settings: Settings, days: Sequence[date]) -> int:
                     check_signals()
                     runner.run(day)
                     finished.append(day)
-        except (Interrupted, FixStorage) as error:
-            if not finished and isinstance(error, FixStorage):
+        except (Interrupted, FixStorage, FixCredentials) as error:
+            if not finished and not isinstance(error, Interrupted):
                 raise
             stopped = error
         surveys = [flow.survey(day) for day in finished]
@@ -149,6 +149,8 @@ def _demo(options: argparse.Namespace) -> int:
             f"An emulator of Stream's API answers at {access['url']}; backfilling {options.days} days through Dagster."
         )
         code = _run_days(settings, days)
+    if code != COMPLETE:
+        return code
     print(f"\nA first query, the five calls with the lowest framerate:\n\n{FIRST_QUERY}\n")
     _print_query(settings, FIRST_QUERY, "table")
     print(

@@ -113,7 +113,7 @@ class Flow:
         self._connect = connect or _connect
         self._loop: EventLoop | None = None
         self._api: StreamApi | None = None
-        self._read: tuple[tuple[date, list[str]], _Enumerated] | None = None
+        self._read: tuple[tuple[date, list[tuple[str, int]]], _Enumerated] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -302,7 +302,8 @@ class Flow:
 
     def _known(self, day: date) -> _Enumerated:
         """What the listings of a day say; read again only where a segment has come since."""
-        segments = [path.name for name in ENDPOINTS[:2] for path in self.landing.segments(name, day)]
+        paths = [path for name in ENDPOINTS[:2] for path in self.landing.segments(name, day)]
+        segments = [(path.name, path.stat().st_mtime_ns) for path in paths]  # forgetting rewrites them in their place
         if self._read is None or self._read[0] != (day, segments):
             with Flattener() as flattener:
                 sessions = flattener.call_sessions(day, *self._raw("call_stats", day))
@@ -332,7 +333,11 @@ class Flow:
 
     def _landed(self, endpoint: Endpoint, step: Callable[[StreamApi], Awaitable[Iterable[Answer]]]) -> Landed:
         before = self.requests_sent.get(endpoint, 0)
-        failures = [f"{answer.request}: {answer.error}" for answer in self._with_api(step)]
+        # Not the words of the source: they may name someone, and logs are kept elsewhere. `windows.error` has them.
+        failures = [
+            f"{answer.request}: {answer.error if answer.status is None else f'HTTP {answer.status}'}"
+            for answer in self._with_api(step)
+        ]
         return Landed(self.requests_sent.get(endpoint, 0) - before, failures)
 
     def _with_api(self, use: Callable[[StreamApi], Awaitable[T]]) -> T:

@@ -164,8 +164,11 @@ class Landing:
         """
         changed = 0
         for path in self.segments(endpoint, day):
-            with _reading(path) as file:
-                rows = file.read()
+            try:
+                with _reading(path) as file:
+                    rows = file.read()
+            except _Broken as error:
+                raise SetAside(set_aside(path, str(error))) from None
             kept = keep(rows)
             if kept.equals(rows):
                 continue
@@ -229,10 +232,12 @@ class LandingWriter:
                 return
             try:
                 await asyncio.to_thread(_write, self._folder, answers, self._redact)
-            except OSError as error:
+            except Exception as error:
                 self._answers[:0] = answers
-                self._failure = _unwritable(self._folder, error)
-                raise self._failure from None
+                if isinstance(error, OSError):
+                    self._failure = _unwritable(self._folder, error)
+                    raise self._failure from None
+                raise
 
     async def tick(self) -> None:
         """Write every `SEGMENT_SECONDS`, until cancelled."""

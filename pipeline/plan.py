@@ -184,8 +184,8 @@ def _is_final(call: CallFacts, window: Window, request: Asked) -> bool:
             ended_at=call.ended_at,
             generated_at=call.generated_at,
         )
-    # What the source did not know of a call that was over, it will not learn.
-    return request.status == 404 and call.ended_at is not None and request.fetched_at >= call.ended_at
+    # What the source did not know when the report was made, it will not learn.
+    return request.status == 404 and call.settled_at is not None and request.fetched_at >= call.settled_at
 
 
 def _published_nothing(facts: StayFacts, first: Window, asked: Iterable[Asked]) -> bool:

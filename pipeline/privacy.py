@@ -78,7 +78,7 @@ class Forgotten:
         try:
             page = json.loads(body)
             stays = page["participants_sessions"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return body
         if not isinstance(stays, list) or not any(self.knows(_user(stay)) for stay in stays):
             return body

@@ -136,6 +136,8 @@ class Settings:
         settings = cls(**given)  # type: ignore[arg-type]
         data = folder / settings.data
         warehouse = folder / settings.warehouse_file if settings.warehouse_file else None
+        if data.exists() and not data.is_dir():
+            raise FixSettings(f"CALL_METRICS_DATA is {str(data)!r}, which is no folder; name one")
         return cls(**{**given, "data": data, "warehouse_file": warehouse})  # type: ignore[arg-type]
 
     @property

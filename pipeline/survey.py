@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pipeline.exchange import Stay
 from pipeline.knowledge import Known
-from pipeline.plan import Asked, Listing, due, forgotten_on
+from pipeline.plan import Asked, CallFacts, Listing, due, forgotten_on
 
 __all__ = ["Survey", "survey"]
 
@@ -73,7 +73,7 @@ def survey(
         name = f"{call.call_type}:{call.call_id} (session {call.call_session_id})"
         if facts.ended_at is None:
             continue
-        if not any(listing.complete or listing.gone for listing in attendance.listings):
+        if not any(_is_whole(listing, facts) for listing in attendance.listings):
             problems.append(f"who took part in {name} was not listed to the end")
             calls_owed.add(facts)
         elif attendance.held < attendance.promised:
@@ -91,3 +91,9 @@ def survey(
         problems=problems,
         forgotten_on=min(edges, default=None),
     )
+
+
+def _is_whole(listing: Listing, call: CallFacts) -> bool:
+    """Whether a listing tells who took part in a call that is over: it was begun after the end, and came to its own."""
+    over = call.ended_at is not None and listing.began_at >= call.ended_at
+    return over and (listing.complete or listing.gone)

@@ -109,8 +109,8 @@ class Warehouse:
             is_new = not self._writer.exists()
             try:
                 database = self._open()
-            except (duckdb.Error, _Foreign):
-                if is_new:
+            except (duckdb.Error, _Foreign) as error:
+                if is_new or "lock" in str(error).lower():  # in use is not broken
                     raise
                 _set_aside(self._writer)
                 database, is_new = self._open(), True

@@ -217,10 +217,10 @@ def test_a_failure_after_a_final_answer_changes_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("call", "fetched_at", "final"),
-    [(ENDED, at(12), True), (ENDED, at(12) - MOMENT, False), (LIVE, at(23), False)],
+    [(ENDED, at(12, 5), True), (ENDED, at(12, 5) - MOMENT, False), (LIVE, at(23), False)],
 )
-def test_a_404_is_final_only_when_the_call_was_over(call: CallFacts, fetched_at: datetime, final: bool) -> None:
-    """What the source does not know of a live call it may know later."""
+def test_a_404_is_final_only_after_the_report(call: CallFacts, fetched_at: datetime, final: bool) -> None:
+    """What the source does not know of a live call, or before its report, it may know later."""
     asked = [failure(HOURS[0], fetched_at, status=404)]
     assert (HOURS[0] not in due(stay(call), asked)) is final
 
@@ -267,7 +267,7 @@ def test_asking_for_what_is_due_leaves_nothing_due(history: list[tuple[int, int 
     for window in HOURS:
         mine = [one for one in asked if one.window == window]
         final = any(one.status == 200 and one.fetched_at >= at(12, 5) for one in mine)
-        final |= any(one.status == 404 and one.fetched_at >= at(12) for one in mine)
+        final |= any(one.status == 404 and one.fetched_at >= at(12, 5) for one in mine)
         assert (window in windows) is not final
 
 
