@@ -23,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 import jwt
@@ -126,6 +127,7 @@ class StreamApi:
         self._base_url = base_url
         self._url = httpx.URL(base_url)
         self._prefix = self._url.raw_path.decode("ascii").rstrip("/")
+        self._proxied = self._url.scheme in getproxies() and not proxy_bypass(self._url.host)
         self._key = credentials.key
         self._secret = credentials.secret.reveal()
         self._token = _server_token(self._secret)
@@ -213,7 +215,8 @@ class StreamApi:
 
     async def _send(self, endpoint: str, method: str, path: str, query: Mapping[str, str], body: bytes | None) -> Reply:
         """One attempt. Raises `WaitForQuota` for a 429, and what stands for it where no complete answer came."""
-        # The target goes as it is: httpx would walk its characters at every request, and resolve segments like `..`.
+        # The target goes as it is, for httpx would walk its characters at every request; but not past a proxy, to which
+        # httpcore would hand the same target when it asks for a tunnel.
         target = f"{self._prefix}{path}?{urlencode({**query, 'api_key': self._key})}".encode("ascii")
         headers = {"Content-Type": "application/json"} if body is not None else None
         limiter = self.limiter(endpoint)
@@ -221,9 +224,14 @@ class StreamApi:
             self.sent[endpoint] = self.sent.get(endpoint, 0) + 1
             try:
                 async with asyncio.timeout(ATTEMPT_SECONDS):
-                    response = await client.request(
-                        method, self._url, content=body, headers=headers, extensions={"target": target}
-                    )
+                    if self._proxied:
+                        url = self._url.copy_with(raw_path=target)
+                        response = await client.request(method, url, content=body, headers=headers)
+                    else:
+                        extensions = {"target": target}
+                        response = await client.request(
+                            method, self._url, content=body, headers=headers, extensions=extensions
+                        )
             except tuple(_TRANSLATIONS) as error:
                 raise _translated(error, self._base_url) from None
             self._read_clock(response.headers)
