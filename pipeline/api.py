@@ -79,6 +79,11 @@ class _ParticipantSessions(msgspec.Struct):
     next: str | None = None
 
 
+class _ParticipantStats(msgspec.Struct):
+    participants: list[msgspec.Raw]
+    next: str | None = None
+
+
 class _ParticipantMetrics(msgspec.Struct):
     is_publisher: bool | None = None
     published_tracks: list[msgspec.Raw] | None = None
@@ -93,6 +98,7 @@ class _Error(msgspec.Struct):
 _DECODERS: dict[Endpoint, msgspec.json.Decoder[Any]] = {
     "call_stats": msgspec.json.Decoder(_CallStats),
     "participant_sessions": msgspec.json.Decoder(_ParticipantSessions),
+    "participant_stats": msgspec.json.Decoder(_ParticipantStats),
     "participant_metrics": msgspec.json.Decoder(_ParticipantMetrics),
 }
 _ERROR = msgspec.json.Decoder(_Error)
@@ -349,8 +355,10 @@ def _judged(reply: Reply) -> bytes:
         return reply.content
     try:
         error = _ERROR.decode(reply.content)
+        is_stream = True
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         error = _Error()
+        is_stream = not reply.content.strip()
     code = f", code {error.code}" if error.code is not None else ""
     words = f": {error.message.strip()[:300]}" if error.message.strip() else ""
     said = f"HTTP {status}{code}{words}"
@@ -359,6 +367,8 @@ def _judged(reply: Reply) -> bytes:
             f"Stream refuses STREAM_API_KEY or STREAM_API_SECRET ({said}); check both in its dashboard"
         )
     if status == httpx.codes.NOT_FOUND:
+        if not is_stream:  # a gateway's page, say: the source itself has not said that it does not know
+            raise AskAgain(f"{said}, and none of Stream's; check STREAM_BASE_URL and what stands before it")
         raise Gone(said, status=status)
     if 300 <= status < 400:
         raise DoNotAskAgain(f"{said}; check STREAM_BASE_URL", status=status)
@@ -381,8 +391,11 @@ def _decode(decoder: msgspec.json.Decoder[Any], content: bytes) -> Any:
 def _address(request: Request) -> tuple[str, str, dict[str, str], bytes | None]:
     """Method, path, query and body."""
     if request.endpoint == "call_stats":
-        if request.updated_since is not None:
-            field, condition = "updated_at", {"$gte": _rfc3339(request.updated_since)}
+        if request.updated is not None:
+            first, last = request.updated
+            field, condition = "updated_at", {"$gte": _rfc3339(first)}
+            if last is not None:
+                condition["$lte"] = _rfc3339(last)
         else:
             since = datetime.combine(request.session_date, datetime.min.time(), UTC)
             field = "session_started_at"
@@ -398,12 +411,13 @@ def _address(request: Request) -> tuple[str, str, dict[str, str], bytes | None]:
     call = request.stay.call if request.stay is not None else request.call
     if call is None:
         raise ValueError(f"a request to {request.endpoint} needs a call session")
+    page = {"limit": str(PAGE)} | ({"next": request.cursor} if request.cursor is not None else {})
+    if request.endpoint == "participant_stats":
+        path = _path("call_stats", call.call_type, call.call_id, call.call_session_id, "participants")
+        return "GET", path, page, None
     path = _path("call", call.call_type, call.call_id, "session", call.call_session_id)
     if request.endpoint == "participant_sessions":
-        query = {"limit": str(PAGE)}
-        if request.cursor is not None:
-            query["next"] = request.cursor
-        return "GET", f"{path}/participant_sessions", query, None
+        return "GET", f"{path}/participant_sessions", page, None
     if request.stay is None or request.window is None:
         raise ValueError(f"a request to {request.endpoint} needs a stay and a window")
     path += _path("participant", request.stay.user_id, request.stay.user_session_id, prefix="")

@@ -87,9 +87,10 @@ def _run_days(settings: Settings, days: Sequence[date]) -> int:
     from pipeline import console
     from pipeline.flow import Flow
     from pipeline.orchestration.running import Runner, open_instance
+    from pipeline.survey import problem_lines
 
     terminal = console.stderr()
-    meter = console.Meter(terminal)
+    meter = console.Meter(terminal, days)
     finished: list[date] = []
     stopped: CallMetricsError | None = None
     with (
@@ -117,12 +118,12 @@ def _run_days(settings: Settings, days: Sequence[date]) -> int:
         out.print(console.survey_table(surveys))
         out.print(f"requests: {', '.join(f'{name} {count}' for name, count in sent.items()) or 'none'}")
         out.print(f"database: {settings.warehouse}")
-    for line in console.failures(surveys):
+    for line in problem_lines(surveys):
         out.print(f"missing: {line}", markup=False)
     if stopped is not None:
         left = len(days) - len(finished)
         _say(f"{stopped} ({left} of {len(days)} days not finished; run the same command again to go on)", INCOMPLETE)
-    return COMPLETE if stopped is None and all(survey.complete for survey in surveys) else INCOMPLETE
+    return COMPLETE if stopped is None and not any(survey.problems for survey in surveys) else INCOMPLETE
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -166,31 +167,34 @@ def _demo(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from pipeline import console
     from pipeline.flow import Flow
+    from pipeline.survey import edge_lines, problem_lines, unheld_lines
 
     settings = Settings.load()
     with Flow(settings) as flow:
-        days = [day for day in flow.landing.days() if _between(day, options)]
+        landed = flow.landing.days()
+        days = _days_of_status(landed, options)
         surveys = [flow.survey(day) for day in days]
         certificates = {day: flow.certificates(day) for day in days} if options.json else {}
     now = datetime.now(UTC)
     if options.json:
-        days_as_json = [
-            _as_json(survey, console.days_left(survey, now), certificates[survey.day]) for survey in surveys
-        ]
-        print(json.dumps(days_as_json, indent=2, default=str))
+        print(
+            json.dumps([_as_json(survey, now, certificates[survey.day]) for survey in surveys], indent=2, default=str)
+        )
     elif not surveys:
         print(f"nothing has landed under {settings.data} yet; `call-metrics backfill` or `call-metrics demo` begins")
     else:
         out = console.stdout()
         out.print(console.survey_table(surveys, now))
-        for line in (*console.edge_lines(surveys, now), *(f"missing: {line}" for line in console.failures(surveys))):
+        missing = (f"missing: {line}" for line in problem_lines(surveys))
+        for line in (*edge_lines(surveys, now), *unheld_lines(landed, now), *missing):
             out.print(line, markup=False)
-    return COMPLETE if all(survey.complete for survey in surveys) else INCOMPLETE
+    return COMPLETE if not any(survey.problems for survey in surveys) else INCOMPLETE
 
 
 def _rebuild(options: argparse.Namespace) -> int:
     from pipeline import console
     from pipeline.flow import Flow
+    from pipeline.survey import problem_lines
 
     settings = Settings.load()
     with console.logging_to_stderr(console.stderr()), Flow(settings) as flow:
@@ -202,9 +206,9 @@ def _rebuild(options: argparse.Namespace) -> int:
         surveys = [flow.survey(day) for day in days]
     if not days:
         print(f"no raw answers under {settings.data / 'raw'}; there is nothing to rebuild")
-    for line in console.failures(surveys):
+    for line in problem_lines(surveys):
         print(f"missing: {line}")
-    return COMPLETE if all(survey.complete for survey in surveys) else INCOMPLETE
+    return COMPLETE if not any(survey.problems for survey in surveys) else INCOMPLETE
 
 
 def _forget(options: argparse.Namespace) -> int:
@@ -302,6 +306,14 @@ def _between(day: date, options: argparse.Namespace) -> bool:
     return first <= day <= last
 
 
+def _days_of_status(landed: Sequence[date], options: argparse.Namespace) -> list[date]:
+    """From --from (else the first day of which anything has landed) to --to (else the last one), gaps among them."""
+    ends = [day for day in landed if _between(day, options)]
+    ends += [parse_date(name, text) for name, text in (("--from", options.since), ("--to", options.until)) if text]
+    first, last = min(ends, default=date.max), min(max(ends, default=date.min), datetime.now(UTC).date())
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
 def _demo_mark(settings: Settings) -> Any:
     return settings.data / ".work" / "demo"
 
@@ -357,7 +369,7 @@ def _print_query(settings: Settings, query: str, form: str) -> None:
     print_result(settings.warehouse, query, form)
 
 
-def _as_json(survey: Survey, days_left: int, certificates: list[dict[str, Any]]) -> dict[str, Any]:
+def _as_json(survey: Survey, now: datetime, certificates: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "day": survey.day.isoformat(),
         "complete": survey.complete,
@@ -367,9 +379,9 @@ def _as_json(survey: Survey, days_left: int, certificates: list[dict[str, Any]])
         "stays_held": survey.held,
         "windows": survey.windows,
         "windows_due": survey.due,
-        "days_left": days_left,
+        "days_left": survey.days_left(now),
         "forgotten_on": survey.forgotten_on,
-        "problems": list(survey.problems),
+        "problems": [str(problem) for problem in survey.problems],
         "call_sessions": [
             {name: value for name, value in row.items() if name != "session_date"} for row in certificates
         ],

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
@@ -15,11 +15,10 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from pipeline.fetch import Progress
-from pipeline.plan import FORGETTING
 from pipeline.survey import Survey
 from pipeline.tables import WINDOW_STATES
 
-__all__ = ["Meter", "days_left", "edge_lines", "failures", "logging_to_stderr", "stderr", "stdout", "survey_table"]
+__all__ = ["Meter", "logging_to_stderr", "stderr", "stdout", "survey_table"]
 
 WIDE = 160
 """Columns where there is no terminal, so that nothing is cut."""
@@ -31,34 +30,40 @@ PLAIN_SECONDS = 5.0
 class Meter:
     """Shows how far the fetching is: a bar with the time left on a terminal, a line now and then elsewhere."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, days: Sequence[date]) -> None:
         self._console = console
+        self._days = list(days)
         self._bar: Bar | None = None
         self._task: TaskID | None = None
-        self._day: object = None
+        self._part: object = None
         self._began = (0.0, 0)
         self._told_at = 0.0
 
     def __call__(self, progress: Progress) -> None:
         """Take in how far it is."""
         now = time.monotonic()
-        if progress.day != self._day:
-            self._day, self._began = progress.day, (now, progress.done)
-            self._told_at = now
+        if self._part != (part := (progress.day, progress.unit)):
+            if self._part is None:
+                self._told_at = now
+            self._part, self._began = part, (now, progress.done)
         left = _duration(self._seconds_left(progress, now))
+        day = f"{progress.day}"
+        if len(self._days) > 1 and progress.day in self._days:
+            day += f" (day {self._days.index(progress.day) + 1} of {len(self._days)})"
         if self._bar is not None:
             if self._task is None:
                 self._task = self._bar.add_task("")
             self._bar.update(
                 self._task,
-                description=f"{progress.day}",
+                description=f"{day}, {progress.unit}",
                 completed=progress.done,
                 total=progress.total,
                 left=left,
             )
         elif now - self._told_at >= PLAIN_SECONDS:
             self._told_at = now
-            self._console.print(f"{progress.day}: {progress.done} of {progress.total} windows, {left}", highlight=False)
+            said = f"{day}: {progress.done} of {progress.total} {progress.unit}"
+            self._console.print(f"{said}, {left} for the day" if progress.unit == "windows" else said, highlight=False)
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -141,36 +146,10 @@ def survey_table(surveys: Sequence[Survey], now: datetime | None = None) -> Tabl
             stays,
             *(f"{survey.windows.get(state, 0)}" for state in WINDOW_STATES),
             f"{survey.due}",
-            f"{days_left(survey, now)}",
-            "complete" if survey.complete else "incomplete",
+            f"{survey.days_left(now)}",
+            survey.verdict,
         )
     return table
-
-
-def days_left(survey: Survey, now: datetime) -> int:
-    """Days until the source forgets who took part in the first of the calls of the day; 0 where it has begun to."""
-    edge = survey.forgotten_on or datetime.combine(survey.day, datetime.min.time(), UTC) + FORGETTING
-    return max(0, (edge - now).days)
-
-
-def edge_lines(surveys: Sequence[Survey], now: datetime, most: int = 3) -> Iterator[str]:
-    """The days that the source forgets next, and what of them is missing."""
-    upcoming = sorted((days_left(survey, now), survey.day, survey) for survey in surveys if not _is_past(survey, now))
-    for left, day, survey in upcoming[:most]:
-        missing = "; ".join(survey.problems[:3]) or "nothing of it is missing"
-        yield f"the source forgets {day} in {left} days: {missing}"
-
-
-def _is_past(survey: Survey, now: datetime) -> bool:
-    return datetime.combine(survey.day, datetime.min.time(), UTC) + FORGETTING + timedelta(days=1) < now
-
-
-def failures(surveys: Sequence[Survey], most: int = 20) -> Iterator[str]:
-    """Sentences about what is missing, by day."""
-    lines = [f"{survey.day}: {problem}" for survey in surveys for problem in survey.problems]
-    yield from lines[:most]
-    if len(lines) > most:
-        yield f"and {len(lines) - most} more; `call-metrics status --json` lists them all"
 
 
 def _duration(seconds: float | None) -> str:

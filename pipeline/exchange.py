@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from pipeline.windows import Window
 
 __all__ = ["ENDPOINTS", "Answer", "Call", "Endpoint", "Request", "Stay"]
 
-Endpoint = Literal["call_stats", "participant_sessions", "participant_metrics"]
-ENDPOINTS: tuple[Endpoint, ...] = ("call_stats", "participant_sessions", "participant_metrics")
-"""Named after what they answer; the names of the folders under `raw/` too."""
+Endpoint = Literal["call_stats", "participant_sessions", "participant_stats", "participant_metrics"]
+ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
+"""Named after what they answer; the names of the folders under `raw/` too. In the order in which a day is fetched."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,8 +41,8 @@ class Request:
     """One request, by what it is about.
 
     `session_date` is the UTC date on which the call session started. A listing of several pages has one `listing` id;
-    `page` counts from 0, and `cursor` is the source's word for where the page starts. With `updated_since`, call_stats
-    lists what was updated since that instant, of whatever day.
+    `page` counts from 0, and `cursor` is the source's word for where the page starts. With `updated`, call_stats lists
+    what was updated from the one instant to the other, both included (None: to now), of whatever day.
     """
 
     endpoint: Endpoint
@@ -53,7 +53,7 @@ class Request:
     listing: str | None = None
     page: int = 0
     cursor: str | None = None
-    updated_since: datetime | None = None
+    updated: tuple[datetime, datetime | None] | None = None
 
     def __str__(self) -> str:
         call = self.stay.call if self.stay else self.call

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from pipeline.errors import Interrupted
 from pipeline.exchange import Answer, Request, Stay
@@ -38,9 +38,12 @@ class Fetcher(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far fetching a day's windows is. `rate` is what the quota allows, in requests per second; None: unknown."""
+    """How far fetching a day is, in calls that are listed or in windows. `rate` is what the quota allows, in requests
+    per second; None: unknown.
+    """
 
     day: date
+    unit: Literal["calls", "windows"]
     done: int
     total: int
     rate: float | None
@@ -148,7 +151,7 @@ async def fetch_windows(
     failures: list[Answer] = []
 
     def progress() -> None:
-        report(Progress(day, done, total, fetcher.rate("participant_metrics")))
+        report(Progress(day, "windows", done, total, fetcher.rate("participant_metrics")))
 
     async def fetch(item: tuple[int, Window, Stay]) -> None:
         nonlocal total, done

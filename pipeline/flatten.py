@@ -162,6 +162,12 @@ class Flattener:
         answers = pages(index, bodies)
         return self._query("attendance", answers=answers), self._query("attendance_totals", answers=answers)
 
+    def participant_stats(self, index: pa.Table, bodies: Bodies) -> pa.Table:
+        """One row per stay that pages of participant statistics name: ids, `listed_at`, and columns of
+        `participant_sessions`.
+        """
+        return self._query("participant_stats", answers=pages(index, bodies))
+
     def news(self, bodies: list[str]) -> pa.Table:
         """One row per call session that pages of call_stats tell of: `session_date`, `version`, `generated_at`."""
         answers = pa.table({"n": pa.array(range(len(bodies)), pa.int64()), "body": pa.array(bodies, pa.string())})
@@ -186,21 +192,31 @@ class Flattener:
         promised: pa.Table,
         attended: pa.Table,
         windows: pa.Table,
+        judged: pa.Table,
         found: DayOfMetrics,
     ) -> pa.Table:
-        """The rows of `ingest_completeness_by_call`, from those of the other tables."""
+        """The rows of `ingest_completeness_by_call`, from those of the other tables and from `survey.verdicts`."""
         hashes = [(*call, digest.hexdigest()) for call, digest in found.digests.items()]
         columns = zip(*hashes, strict=True) if hashes else ([] for _ in range(4))
         digests = pa.table([pa.array(column, pa.string()) for column in columns], [*CALL, "raw_sha256"])
-        tables = {"sessions": sessions, "promised": promised, "attended": attended, "settled": windows}
+        tables = {
+            "sessions": sessions,
+            "promised": promised,
+            "attended": attended,
+            "settled": windows,
+            "judged": judged,
+        }
         return _as_table(
             "ingest_completeness_by_call", self._query("completeness", {"day": day}, digests=digests, **tables)
         )
 
-    def participant_sessions(self, day: date, attendance: pa.Table, found: DayOfMetrics) -> pa.Table:
-        """The rows of `participant_sessions`: who attended, and what the metrics say of their clients."""
+    def participant_sessions(
+        self, day: date, attendance: pa.Table, statistics: pa.Table, found: DayOfMetrics
+    ) -> pa.Table:
+        """The rows of `participant_sessions`: who attended, and what metrics and statistics say of them."""
         clients = pa.concat_tables(found.clients) if found.clients else _no_clients()
-        rows = self._query("participant_sessions", {"day": day}, attendance=attendance, clients=clients)
+        sources = {"attendance": attendance, "clients": clients, "statistics": statistics}
+        rows = self._query("participant_sessions", {"day": day}, **sources)
         return _as_table("participant_sessions", rows)
 
     def windows(self, day: date, expected: pa.Table, index: pa.Table, found: DayOfMetrics) -> pa.Table:
@@ -312,9 +328,11 @@ def _usable(index: pa.Table) -> pa.Table:
 
 
 def pages(index: pa.Table, bodies: Bodies) -> pa.Table:
-    """The usable answers of an index: `n`, in order of time, the ids of the call, and `body`."""
+    """The usable answers of an index: `n`, in order of time, the ids of the call, `fetched_at` and `body`."""
     usable = _usable(index).sort_by("n")
-    return usable.select(["n", *CALL]).append_column("body", pa.array(bodies(_places(usable)), pa.string()))
+    return usable.select(["n", *CALL, "fetched_at"]).append_column(
+        "body", pa.array(bodies(_places(usable)), pa.string())
+    )
 
 
 def _by_time(index: pa.Table) -> np.ndarray[Any, Any]:
@@ -481,7 +499,7 @@ def _as_table(name: str, rows: pa.Table) -> pa.Table:
 
 def _no_clients() -> pa.Table:
     schema = TABLES["participant_sessions"].schema
-    names = schema.names[schema.names.index("is_publisher") :]
+    names = schema.names[schema.names.index("is_publisher") : schema.names.index("sdk")]
     return pa.schema([schema.field(name) for name in [*STAY, *names]]).empty_table()
 
 

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -28,15 +28,21 @@ from pipeline.knowledge import Known, expected_windows, known_of, listings_of, r
 from pipeline.lake import Lake
 from pipeline.landing import Landing
 from pipeline.locks import locked
-from pipeline.plan import CallFacts, attendance_is_due, unfinished
+from pipeline.plan import CallFacts, attendance_is_due, statistics_are_due, unfinished
 from pipeline.privacy import Forgotten, redactor
 from pipeline.settings import Settings
-from pipeline.survey import Survey, survey
+from pipeline.survey import Survey, survey, survey_calls, verdicts
 from pipeline.tables import TABLES
 from pipeline.views import THRESHOLDS_FILE
 from pipeline.warehouse import Loaded, Warehouse
 
 __all__ = ["Flow", "Landed", "News", "Written"]
+
+LISTED: tuple[Endpoint, ...] = ("participant_sessions", "participant_stats")
+"""Endpoints that list people, call by call."""
+
+SCOUTS = 3
+"""Calls that participant statistics are asked for, one by one, before an app is taken to have none."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -72,11 +78,14 @@ class News:
 
 @dataclass(frozen=True)
 class _Enumerated:
-    """Of one day: rows of call_sessions, rows and totals of Call Attendance, and what they say."""
+    """Of one day: rows of call_sessions, rows and totals of Call Attendance, rows of participant statistics, and what
+    they say.
+    """
 
     sessions: pa.Table
     attended: pa.Table
     promised: pa.Table
+    statistics: pa.Table
     known: Known
 
 
@@ -162,10 +171,44 @@ class Flow:
                     request = Request("participant_sessions", day, call=facts.call)
                     failures.extend(await fetch_listing(api, writer.append, request, going_on))
 
-                await each(sorted(due, key=lambda facts: facts.urgency), attend_call, self.settings.concurrency)
+                await self._each_call(day, sorted(due, key=lambda facts: facts.urgency), attend_call)
             return failures
 
         return self._holding(day, lambda: self._landed("participant_sessions", attend))
+
+    def land_statistics(self, day: date) -> Landed:
+        """List the participant statistics of every call session of the day that is settled.
+
+        An app may have none (403, 404): the endpoint is left alone for the day after some refusals in a row.
+        """
+
+        async def ask(api: StreamApi) -> list[Answer]:
+            known = self._known(day).known
+            due = [facts for call, facts in known.calls.items() if statistics_are_due(facts, known.attendance[call])]
+            due.sort(key=lambda facts: facts.urgency)
+            earlier = [listing for attendance in known.attendance.values() for listing in attendance.statistics]
+            failures: list[Answer] = []
+            async with self.landing.writer("participant_stats", day) as writer:
+
+                async def ask_for_call(facts: CallFacts) -> list[Answer]:
+                    going_on = unfinished(
+                        known.attendance[facts.call].statistics, api.now(), settled_at=facts.settled_at
+                    )
+                    request = Request("participant_stats", day, call=facts.call)
+                    failed = await fetch_listing(api, writer.append, request, going_on)
+                    failures.extend(failed)
+                    return failed
+
+                answers = any(listing.complete for listing in earlier)
+                refusals = sum(listing.refused for listing in earlier)
+                while due and not answers and refusals < SCOUTS:
+                    answers = not await ask_for_call(due.pop(0))
+                    refusals += 1
+                if answers:
+                    await self._each_call(day, due, ask_for_call)
+            return [answer for answer in failures if answer.status is None or answer.status >= 500]
+
+        return self._holding(day, lambda: self._landed("participant_stats", ask))
 
     def land_metrics(self, day: date) -> Landed:
         """Plan the windows of every stay of the day, and fetch those that have no final answer yet."""
@@ -188,29 +231,33 @@ class Flow:
         with Flattener(self._temporary) as flattener:
             listed = self._known(day)
             index, bodies = self._raw("participant_metrics", day)
-            expected = expected_windows(listed.known.stays, requests_of(index))
+            asked = requests_of(index)
+            expected = expected_windows(listed.known.stays, asked)
             ended = listed.sessions.select(["call_type", "call_id", "call_session_id", "ended_at"])
             segments = [path.name for name in ENDPOINTS[1:] for path in self.landing.segments(name, day)]
 
-            marks = dict.fromkeys(TABLES, fingerprint(day, segments, listed.attended, expected, ended))
+            parts = (segments, listed.attended, listed.statistics, expected, ended)
+            marks = dict.fromkeys(TABLES, fingerprint(day, *parts))
             marks["call_sessions"] = fingerprint(day, listed.sessions)
             changed = {name for name, mark in marks.items() if anew or self.lake.fingerprint(name, day) != mark}
             if "call_sessions" in changed:
                 self._write("call_sessions", day, marks, listed.sessions)
             if changed - {"call_sessions"}:
                 changed |= marks.keys() - {"call_sessions"}
-                listings = pages(*self._raw("participant_sessions", day))
-                digest(listings, listings.column("body").to_pylist(), found)
+                for endpoint in LISTED:
+                    listings = pages(*self._raw(endpoint, day))
+                    digest(listings, listings.column("body").to_pylist(), found)
                 with ExitStack() as files:
                     names = ("tracks", "metric_points", "track_warnings")
                     writers = {name: files.enter_context(self.lake.writer(name, day, marks[name])) for name in names}
                     for chunk in flattener.metrics(day, index, bodies, found):
                         for name, writer in writers.items():
                             writer.write(getattr(chunk, name))
-                attendees = flattener.participant_sessions(day, listed.attended, found)
+                attendees = flattener.participant_sessions(day, listed.attended, listed.statistics, found)
                 windows = flattener.windows(day, expected, index, found)
+                judged = verdicts(survey_calls(listed.known, asked, windows))
                 complete = flattener.completeness(
-                    day, listed.sessions, listed.promised, listed.attended, windows, found
+                    day, listed.sessions, listed.promised, listed.attended, windows, judged, found
                 )
                 self._write("participant_sessions", day, marks, attendees)
                 self._write("windows", day, marks, windows)
@@ -246,13 +293,13 @@ class Flow:
 
     def _strike(self, day: date, forgotten: Forgotten) -> bool:
         self._read = None
-        struck = self.landing.rewrite("participant_sessions", day, forgotten.struck_from_pages)
+        struck = sum(self.landing.rewrite(endpoint, day, forgotten.struck_from_pages) for endpoint in LISTED)
         return bool(struck + self.landing.rewrite("participant_metrics", day, forgotten.struck_from_answers))
 
     # Looking.
 
-    def news(self, since: datetime | None) -> News:
-        """The call sessions that the source has updated since an instant (default: a day ago)."""
+    def news(self, since: datetime | None, until: datetime | None = None) -> News:
+        """The call sessions that the source has updated since an instant (default: a day ago), up to `until` (now)."""
         answers: list[Answer] = []
 
         async def keep(answer: Answer) -> None:
@@ -261,8 +308,8 @@ class Flow:
         async def ask(api: StreamApi) -> tuple[datetime, list[Answer]]:
             for _ in range(2):  # the first answer tells how the source's clock goes; then it is asked by that
                 asked_at, skew = api.now(), api.skew
-                updated_since = since or asked_at - timedelta(days=1)
-                request = Request("call_stats", asked_at.date(), updated_since=updated_since)
+                updated = (since or asked_at - timedelta(days=1), until)
+                request = Request("call_stats", asked_at.date(), updated=updated)
                 answers.clear()
                 failures = await fetch_listing(api, keep, request, None)
                 if api.skew == skew:
@@ -279,8 +326,10 @@ class Flow:
         """What is known of a day and what of it is missing, from what has landed and from its tables."""
         enumerated = listings_of(self.landing.index("call_stats", day)).get(None, {}).values()
         asked = requests_of(self.landing.index("participant_metrics", day))
-        states = self.lake.read("windows", day, ["state"]) if self.lake.has("windows", day) else None
-        return survey(day, self._known(day).known, list(enumerated), asked, states)
+        states = ["call_type", "call_id", "call_session_id", "state"]
+        windows = self.lake.read("windows", day, states) if self.lake.has("windows", day) else None
+        now = self._api.now() if self._api is not None else datetime.now(UTC)
+        return survey(day, _without_broken(lambda: self._known(day)).known, list(enumerated), asked, windows, now)
 
     def certificates(self, day: date) -> list[dict[str, Any]]:
         """What was promised and is held of each call session of a day: rows of `ingest_completeness_by_call`."""
@@ -288,6 +337,20 @@ class Flow:
         return self.lake.read(table, day).to_pylist() if self.lake.has(table, day) else []
 
     # What the steps are made of.
+
+    async def _each_call(
+        self, day: date, calls: Sequence[CallFacts], ask: Callable[[CallFacts], Awaitable[object]]
+    ) -> None:
+        """`ask` for every call, as many at a time as the settings say, and report how far that is."""
+        done = 0
+
+        async def ask_and_count(facts: CallFacts) -> None:
+            nonlocal done
+            await ask(facts)
+            done += 1
+            self._report(Progress(day, "calls", done, len(calls), None))
+
+        await each(calls, ask_and_count, self.settings.concurrency)
 
     def _folder_id(self) -> str:
         """What tells this data folder from others; it lies with the raw answers, which everything else is made from."""
@@ -302,17 +365,17 @@ class Flow:
 
     def _known(self, day: date) -> _Enumerated:
         """What the listings of a day say; read again only where a segment has come since."""
-        paths = [path for name in ENDPOINTS[:2] for path in self.landing.segments(name, day)]
+        paths = [path for name in ENDPOINTS[:3] for path in self.landing.segments(name, day)]
         segments = [(path.name, path.stat().st_mtime_ns) for path in paths]  # forgetting rewrites them in their place
         if self._read is None or self._read[0] != (day, segments):
             with Flattener() as flattener:
                 sessions = flattener.call_sessions(day, *self._raw("call_stats", day))
                 index, bodies = self._raw("participant_sessions", day)
                 attended, promised = flattener.attendance(index, bodies)
-            self._read = (
-                (day, segments),
-                _Enumerated(sessions, attended, promised, known_of(sessions, attended, promised, index)),
-            )
+                statistics_index, bodies = self._raw("participant_stats", day)
+                statistics = flattener.participant_stats(statistics_index, bodies)
+            known = known_of(sessions, attended, promised, index, statistics, statistics_index)
+            self._read = (day, segments), _Enumerated(sessions, attended, promised, statistics, known)
         return self._read[1]
 
     def _raw(self, endpoint: Endpoint, day: date) -> tuple[pa.Table, Bodies]:
@@ -323,13 +386,9 @@ class Flow:
             writer.write(rows)
 
     def _holding(self, day: date, step: Callable[[], T]) -> T:
-        """Take the step with the day's lock held; once more for each broken segment that it comes upon."""
+        """Take the step with the day's lock held; begin it again for each broken segment that it comes upon."""
         with locked(self._locks / f"session_date={day}.lock", f"{day}"):
-            while True:
-                try:
-                    return step()
-                except SetAside:
-                    continue  # it was said; there are only so many segments
+            return _without_broken(step)
 
     def _landed(self, endpoint: Endpoint, step: Callable[[StreamApi], Awaitable[Iterable[Answer]]]) -> Landed:
         before = self.requests_sent.get(endpoint, 0)
@@ -349,6 +408,14 @@ class Flow:
         if self._loop is None:
             self._loop = EventLoop()
         return self._loop.run(connected())
+
+
+def _without_broken(step: Callable[[], T]) -> T:
+    while True:
+        try:
+            return step()
+        except SetAside:
+            continue  # it was said; there are only so many segments
 
 
 def _connect(settings: Settings) -> StreamApi:

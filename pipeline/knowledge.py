@@ -30,45 +30,65 @@ class Known:
     stays: dict[Stay, StayFacts]
 
 
-def known_of(sessions: pa.Table, attended: pa.Table, promised: pa.Table, index: pa.Table) -> Known:
-    """What the rows of call_sessions and of Call Attendance, and the index of the latter, say."""
+def known_of(
+    sessions: pa.Table,
+    attended: pa.Table,
+    promised: pa.Table,
+    index: pa.Table,
+    statistics: pa.Table,
+    statistics_index: pa.Table,
+) -> Known:
+    """What the rows of call_sessions, of Call Attendance and of participant statistics, and the indexes, say."""
     calls = {
         _call(row): CallFacts(_call(row), row["started_at"], row["ended_at"], row["generated_at"])
         for row in sessions.select([*_IDS[:3], "started_at", "ended_at", "generated_at"]).to_pylist()
     }
-    listings = listings_of(index)
+    listings, statistics_listings = listings_of(index), listings_of(statistics_index)
     totals = {_call(row): (row["promised"] or 0) - row["forgotten"] for row in promised.to_pylist()}
     looked_at: dict[Call | None, Any] = {}
     for row in index.select([*_IDS[:3], "fetched_at", "error"]).to_pylist():
         if row["error"] is None:
             call = _call(row)
             looked_at[call] = max(row["fetched_at"], looked_at.get(call, row["fetched_at"]))
+    published = _published(sessions, calls, statistics, statistics_listings)
     stays = {}
     held = dict.fromkeys(calls, 0)
     for row in attended.select([*_IDS, "joined_at", "left_at"]).to_pylist():
         call = _call(row)
         if call in calls:
             stay = Stay(call, row["user_id"], row["user_session_id"])
-            stays[stay] = StayFacts(stay, calls[call], row["joined_at"], row["left_at"], looked_at[call])
             held[call] += 1
+            stays[stay] = StayFacts(
+                stay, calls[call], row["joined_at"], row["left_at"], looked_at[call], published.get(stay)
+            )
     attendance = {
-        call: Attendance(totals.get(call, 0), held[call], tuple(listings.get(call, {}).values())) for call in calls
+        call: Attendance(
+            totals.get(call, 0),
+            held[call],
+            tuple(listings.get(call, {}).values()),
+            tuple(statistics_listings.get(call, {}).values()),
+        )
+        for call in calls
     }
     return Known(calls, attendance, stays)
 
 
 def listings_of(index: pa.Table) -> dict[Call | None, dict[str, Listing]]:
     """The listings in an index, by call session (None for call_stats) and id, oldest first."""
-    found: dict[Call | None, dict[str, Listing]] = {}
-    columns = [*_IDS[:3], "listing", "fetched_at", "status", "error", "next_cursor"]
-    for row in index.select(columns).sort_by("fetched_at").to_pylist():
+    listings: dict[tuple[Call | None, str], Listing] = {}
+    columns = [*_IDS[:3], "listing", "page", "fetched_at", "status", "error", "next_cursor"]
+    # By page, for a clock that is set back meanwhile would mix them up.
+    for row in sorted(index.select(columns).to_pylist(), key=lambda row: row["page"]):
         call = _call(row) if row["call_id"] is not None else None
-        listing = found.setdefault(call, {}).setdefault(row["listing"], Listing(row["listing"], row["fetched_at"]))
+        listing = listings.setdefault((call, row["listing"]), Listing(row["listing"], row["fetched_at"]))
         listing.stuck = row["error"] is not None
-        listing.gone = row["status"] == 404
+        listing.status = row["status"]
         if not listing.stuck:
             listing.pages += 1
             listing.next_cursor = row["next_cursor"]
+    found: dict[Call | None, dict[str, Listing]] = {}
+    for (call, name), listing in sorted(listings.items(), key=lambda item: item[1].began_at):
+        found.setdefault(call, {})[name] = listing
     return found
 
 
@@ -99,6 +119,33 @@ def expected_windows(stays: dict[Stay, StayFacts], asked: dict[Stay, list[Asked]
     ]
     columns = zip(*rows, strict=True) if rows else ([] for _ in _EXPECTED)
     return pa.table([pa.array(column, item.type) for column, item in zip(columns, _EXPECTED, strict=True)], _EXPECTED)
+
+
+def _published(
+    sessions: pa.Table, calls: dict[Call, CallFacts], statistics: pa.Table, listings: dict[Call | None, Any]
+) -> dict[Stay, bool]:
+    """Who published and who did not, of calls whose participant statistics were listed to the end since the report.
+
+    A call is left out where they show fewer publishers than call_stats counts: then they do not tell of everything.
+    """
+    said: dict[Call, dict[Stay, bool]] = {}
+    for row in statistics.select([*_IDS, "is_publisher", "listed_at"]).to_pylist():
+        facts = calls.get(_call(row))
+        settled_at = facts.settled_at if facts else None
+        if settled_at is not None and row["is_publisher"] is not None and row["listed_at"] >= settled_at:
+            stay = Stay(_call(row), row["user_id"], row["user_session_id"])
+            said.setdefault(stay.call, {})[stay] = row["is_publisher"]
+    counted = {_call(row): row["publishers"] or 0 for row in sessions.select([*_IDS[:3], "publishers"]).to_pylist()}
+    trusted: dict[Stay, bool] = {}
+    for call, published in said.items():
+        settled_at = calls[call].settled_at
+        whole = any(
+            listing.complete and settled_at is not None and listing.began_at >= settled_at
+            for listing in listings.get(call, {}).values()
+        )
+        if whole and sum(published.values()) >= counted[call]:
+            trusted |= published
+    return trusted
 
 
 def _call(row: dict[str, Any]) -> Call:

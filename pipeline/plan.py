@@ -25,6 +25,8 @@ __all__ = [
     "due",
     "expected",
     "forgotten_on",
+    "is_listed",
+    "statistics_are_due",
     "unfinished",
 ]
 
@@ -62,13 +64,17 @@ class CallFacts:
 
 @dataclass(frozen=True, slots=True)
 class StayFacts:
-    """What is known of a stay. `seen_at` is when Call Attendance last told of its call, by the source's clock."""
+    """What is known of a stay. `seen_at` is when Call Attendance last told of its call, by the source's clock.
+
+    `published` is what participant statistics of the whole call say of the user; None where they say nothing for sure.
+    """
 
     stay: Stay
     call: CallFacts
     joined_at: datetime | None
     left_at: datetime | None
     seen_at: datetime
+    published: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,45 +90,70 @@ class Asked:
 
 @dataclass(slots=True)
 class Listing:
-    """The pages of one Call Attendance listing that have landed."""
+    """The pages of one listing that have landed. `status` is the HTTP status of the newest answer, None without one."""
 
     id: str
     began_at: datetime
     pages: int = 0
     next_cursor: str | None = None
     stuck: bool = False
-    gone: bool = False
+    status: int | None = None
 
     @property
     def complete(self) -> bool:
         return self.pages > 0 and self.next_cursor is None and not self.stuck
 
+    @property
+    def gone(self) -> bool:
+        """Whether the source does not know what was asked for."""
+        return self.status == 404
+
+    @property
+    def refused(self) -> bool:
+        """Whether the source will not answer, now or later."""
+        return self.status is not None and 400 <= self.status < 500
+
 
 @dataclass(frozen=True, slots=True)
 class Attendance:
-    """Of one call session: user sessions that the source promises and that we hold, and the listings so far."""
+    """Of one call session: user sessions that the source promises and that we hold, and the listings so far.
+
+    `statistics` are the listings of participant statistics.
+    """
 
     promised: int = 0
     held: int = 0
     listings: Sequence[Listing] = field(default=())
+    statistics: Sequence[Listing] = field(default=())
 
 
 def expected(facts: StayFacts, asked: Iterable[Asked]) -> list[Window]:
     """The windows that should exist for a stay, in order.
 
     From `joined_at` (else the call's start) to `left_at`, else the call's end, else the moment of the last look.
-    Someone who published nothing in a call that is over has one window: its answer says all that there is.
+    Someone who published nothing in a call that is over has none where participant statistics say so (but for a first
+    one that was answered all the same), and else one: its answer says all that there is.
     """
     since = facts.joined_at or facts.call.started_at
     if since is None:
         return []
     until = min(facts.left_at or facts.call.ended_at or facts.seen_at, facts.seen_at + FURTHEST)
     windows = tile(since, until)
-    return windows[:1] if len(windows) > 1 and _published_nothing(facts, windows[0], asked) else windows
+    if facts.call.ended_at is None or (len(windows) == 1 and facts.published is not False):
+        return windows
+    answers = [request for request in asked if request.usable]
+    if any(request.publishes for request in answers):
+        return windows
+    first = [request for request in answers if request.window.since == since]
+    if facts.published is False:
+        return windows[:1] if first else []
+    return windows[:1] if any(_is_final(facts.call, windows[0], request) for request in first) else windows
 
 
 def due(facts: StayFacts, asked: Sequence[Asked]) -> list[Window]:
-    """The expected windows that have no final answer yet."""
+    """The expected windows that have no final answer yet; none where statistics say that there is nothing to tell."""
+    if facts.published is False and not any(request.usable and request.publishes for request in asked):
+        return []
     by_since: dict[datetime, list[Asked]] = {}
     for request in asked:
         by_since.setdefault(request.window.since, []).append(request)
@@ -136,23 +167,30 @@ def due(facts: StayFacts, asked: Sequence[Asked]) -> list[Window]:
 def attendance_is_due(call: CallFacts, attendance: Attendance, now: datetime) -> bool:
     """Whether Call Attendance is to be asked (again) about a call session.
 
-    Not where a whole listing from after the report is here and holds all that was promised, nor where the source
-    answered 404 since, nor where it has forgotten and was asked since.
+    Not where it is listed for good and all that was promised is held, nor where the source answered 404 since, nor
+    where it has forgotten and was asked since.
     """
+    listings = _final_listings(call, attendance)
+    edge = forgotten_on(call)
+    return not any(
+        listing.gone or attendance.held >= attendance.promised or (edge is not None and edge <= listing.began_at <= now)
+        for listing in listings
+    )
+
+
+def is_listed(call: CallFacts, attendance: Attendance) -> bool:
+    """Whether the source has told to the end, since the call's report, who took part."""
+    return bool(_final_listings(call, attendance))
+
+
+def statistics_are_due(call: CallFacts, attendance: Attendance) -> bool:
+    """Whether participant statistics are to be asked for: of a settled call, until they came or were refused."""
     settled_at = call.settled_at
     if settled_at is None:
-        return True
-    edge = forgotten_on(call)
-    for listing in attendance.listings:
-        if listing.began_at < settled_at:
-            continue
-        if listing.gone:
-            return False
-        if listing.complete and attendance.held >= attendance.promised:
-            return False
-        if listing.complete and edge is not None and edge <= listing.began_at <= now:
-            return False
-    return True
+        return False
+    return not any(
+        listing.began_at >= settled_at and (listing.complete or listing.refused) for listing in attendance.statistics
+    )
 
 
 def unfinished(listings: Sequence[Listing], now: datetime, *, settled_at: datetime | None = None) -> Listing | None:
@@ -175,6 +213,17 @@ def by_urgency(facts: Mapping[Stay, StayFacts]) -> list[Stay]:
     return sorted(facts, key=lambda stay: (facts[stay].call.urgency, stay))
 
 
+def _final_listings(call: CallFacts, attendance: Attendance) -> list[Listing]:
+    settled_at = call.settled_at
+    if settled_at is None:
+        return []
+    return [
+        listing
+        for listing in attendance.listings
+        if listing.began_at >= settled_at and (listing.complete or listing.gone)
+    ]
+
+
 def _is_final(call: CallFacts, window: Window, request: Asked) -> bool:
     if request.usable:
         return is_current(
@@ -186,12 +235,3 @@ def _is_final(call: CallFacts, window: Window, request: Asked) -> bool:
         )
     # What the source did not know when the report was made, it will not learn.
     return request.status == 404 and call.settled_at is not None and request.fetched_at >= call.settled_at
-
-
-def _published_nothing(facts: StayFacts, first: Window, asked: Iterable[Asked]) -> bool:
-    if facts.call.ended_at is None:
-        return False
-    answers = [request for request in asked if request.usable]
-    if any(request.publishes for request in answers):
-        return False
-    return any(request.window.since == first.since and _is_final(facts.call, first, request) for request in answers)

@@ -27,6 +27,9 @@ __all__ = ["Forgotten", "redactor"]
 _ADDRESS = re.compile(r'("(?:ip|current_ip)"\s*:\s*)"((?:[^"\\]|\\.)*)"')
 """The fields in which Stream's specification has addresses: `client.ip`, and `current_ip` of participant statistics."""
 
+LISTS: dict[Endpoint, str] = {"participant_sessions": "participants_sessions", "participant_stats": "participants"}
+"""Where the endpoints that list people have them."""
+
 KEPT_BITS = {4: 24, 6: 48}
 
 
@@ -70,24 +73,25 @@ class Forgotten:
         """The same and one more."""
         return Forgotten(self.salt, self.users | {self.digest(user_id)})
 
-    def without_stays(self, body: str) -> str:
-        """A page of Call Attendance without the stays of the forgotten; a mark stands for each, so that totals hold.
+    def struck_from_page(self, endpoint: Endpoint, body: str) -> str:
+        """A page of an endpoint that lists people, without the forgotten; a mark stands for each, so that totals hold.
 
         The body comes back as it is where nobody is concerned, or where it is no such page.
         """
         try:
             page = json.loads(body)
-            stays = page["participants_sessions"]
+            listed = page[LISTS[endpoint]]
         except (ValueError, KeyError, TypeError, RecursionError):
             return body
-        if not isinstance(stays, list) or not any(self.knows(_user(stay)) for stay in stays):
+        if not isinstance(listed, list) or not any(self.knows(_user(row)) for row in listed):
             return body
-        page["participants_sessions"] = [self._mark(stay) if self.knows(_user(stay)) else stay for stay in stays]
+        page[LISTS[endpoint]] = [self._mark(row) if self.knows(_user(row)) else row for row in listed]
         return json.dumps(page, ensure_ascii=False, separators=(",", ":"))
 
     def struck_from_pages(self, answers: pa.Table) -> pa.Table:
-        """Raw answers of Call Attendance (columns of `landing.RAW_SCHEMA`), each body by `without_stays`."""
-        texts = [self.without_stays(body) for body in answers.column("body").to_pylist()]
+        """Raw answers of an endpoint that lists people (columns of `landing.RAW_SCHEMA`), by `struck_from_page`."""
+        rows = zip(*(answers.column(name).to_pylist() for name in ("endpoint", "body")), strict=True)
+        texts = [self.struck_from_page(endpoint, body) for endpoint, body in rows]
         for name, values in (("body", texts), ("body_bytes", [len(text) for text in texts])):
             place = answers.schema.get_field_index(name)
             field = answers.schema.field(place)
@@ -100,7 +104,7 @@ class Forgotten:
         return answers.filter(pa.array([not self.knows(user) for user in users], pa.bool_()))
 
     def _mark(self, stay: dict[str, Any]) -> dict[str, Any]:
-        return {"forgotten": self.digest(f"{stay.get('user_id')}/{stay.get('user_session_id')}")}
+        return {"forgotten": self.digest(f"{stay.get('user_id')}/{stay.get('user_session_id', '')}")}
 
 
 def redactor(mode: ClientIp, forgotten: Forgotten) -> Callable[[Endpoint, str], str]:
@@ -111,8 +115,8 @@ def redactor(mode: ClientIp, forgotten: Forgotten) -> Callable[[Endpoint, str], 
     """
 
     def redact(endpoint: Endpoint, body: str) -> str:
-        if forgotten.users and endpoint == "participant_sessions":
-            body = forgotten.without_stays(body)
+        if forgotten.users and endpoint in LISTS:
+            body = forgotten.struck_from_page(endpoint, body)
         if mode == "drop":
             return _ADDRESS.sub(r"\1null", body)
         if mode == "truncate":

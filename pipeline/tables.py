@@ -67,6 +67,9 @@ _TRACK = (
 )
 
 
+_STATS = "; NULL where participant statistics do not tell"
+
+
 def _names(columns: tuple[pa.Field, ...]) -> tuple[str, ...]:
     return tuple(column.name for column in columns)
 
@@ -114,7 +117,7 @@ _TABLES = (
                 _column("duration_seconds", pa.int64(), "Length of the stay in seconds, as the source gives it"),
                 _column("publisher_type", pa.string(), "Kind of publisher, as the source spells it"),
                 _column("roles", pa.list_(pa.string()), "The user's roles in the call"),
-                _column("is_publisher", pa.bool_(), "Whether the user published a track; NULL until metrics landed"),
+                _column("is_publisher", pa.bool_(), "Whether the user published a track; NULL while unknown"),
                 _column("is_subscriber", pa.bool_(), "Whether the user received a track; NULL until metrics landed"),
                 _column("client_name", pa.string(), "The client: SDK or browser, as the source names it"),
                 _column("client_version", pa.string(), "Version of the client"),
@@ -128,6 +131,22 @@ _TABLES = (
                 _column("latitude", pa.float64(), "Latitude in degrees, within accuracy_radius_meters"),
                 _column("longitude", pa.float64(), "Longitude in degrees, within accuracy_radius_meters"),
                 _column("accuracy_radius_meters", pa.int64(), "Radius around latitude and longitude, in metres"),
+                _column("sdk", pa.string(), f"Stream SDK of the client{_STATS}"),
+                _column("sdk_version", pa.string(), f"Version of the SDK{_STATS}"),
+                _column("browser", pa.string(), f"Browser, where the client runs in one{_STATS}"),
+                _column("browser_version", pa.string(), f"Version of the browser{_STATS}"),
+                _column("os", pa.string(), f"Operating system{_STATS}"),
+                _column("webrtc_version", pa.string(), f"Version of WebRTC{_STATS}"),
+                _column("latency_ms", pa.int64(), f"Latency of the connection in milliseconds{_STATS}"),
+                _column("jitter_ms", pa.int64(), f"Jitter of the connection in milliseconds{_STATS}"),
+                _column("freezes_duration_ms", pa.int64(), f"Time that video froze for the user, in ms{_STATS}"),
+                _column("cq_score", pa.int64(), f"The source's own call-quality score, 0 to 100{_STATS}"),
+                _column("current_sfu", pa.string(), f"Media server (SFU) that carried the stay last{_STATS}"),
+                _column("distance_to_sfu_kilometers", pa.float64(), f"Distance to that media server in km{_STATS}"),
+                _column("published_audio", pa.bool_(), f"Whether the user published a microphone{_STATS}"),
+                _column("published_video", pa.bool_(), f"Whether the user published a camera{_STATS}"),
+                _column("published_screenshare", pa.bool_(), f"Whether the user shared a screen{_STATS}"),
+                _column("published_screenshare_audio", pa.bool_(), f"Whether the user shared its sound{_STATS}"),
             ]
         ),
     ),
@@ -215,6 +234,7 @@ _TABLES = (
                 _column("windows_suspect", pa.int64(), "Windows whose timestamps cannot be right"),
                 _column("windows_failed", pa.int64(), "Windows without a usable answer after all retries"),
                 _column("windows_missing", pa.int64(), "Windows not asked for yet"),
+                _column("windows_due", pa.int64(), "Windows of which the source still owes the final answer"),
                 _column("points", pa.int64(), "Distinct data points, those on a seam of two windows counted in both"),
                 _column("timestamp_units", pa.string(), "Units of the source's timestamps: s, ms, us, ns"),
                 _column("newest_fetch_at", INSTANT, "When the newest of the answers came"),
@@ -222,7 +242,12 @@ _TABLES = (
                 _column(
                     "raw_sha256", pa.string(), "SHA-256 over the raw answers about the call that its rows are from"
                 ),
-                _column("is_complete", pa.bool_(), "Whether the call is over and nothing of it is missing or suspect"),
+                _column(
+                    "is_complete",
+                    pa.bool_(),
+                    "Whether the call is over, everyone promised is held, every window has its final answer and none "
+                    "is suspect",
+                ),
             ]
         ),
     ),

@@ -32,7 +32,7 @@ __all__ = ["Loaded", "Source", "Warehouse", "open_published"]
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 """Of what is in `store`. A writer's database of an earlier one is made anew from the tables, a later one refused."""
 
 MEMORY = "256MB"

@@ -219,9 +219,9 @@ def test_calls_of_a_day_are_asked_for_by_their_start() -> None:
 
 
 def test_news_are_asked_for_by_when_they_came() -> None:
-    """With `updated_since`, of whatever day."""
+    """With `updated`, of whatever day."""
     with Emulator(WORLD, clock=AFTERWARDS) as emulator:
-        answer = fetch(emulator.url, replace(CALLS, updated_since=at(9)))
+        answer = fetch(emulator.url, replace(CALLS, updated=(at(9), None)))
         assert len(json.loads(answer.body)["call_stats"]) == 1
         filters = emulator.requests[0].asked.body["filter_conditions"]
         assert filters == {"updated_at": {"$gte": "2026-11-01T09:00:00Z"}}

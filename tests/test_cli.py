@@ -173,6 +173,19 @@ def test_a_window_that_cannot_be_had_makes_the_exit_code_1(command: Callable[...
         assert finish(command("status"))[0] == 0
 
 
+def test_status_names_days_that_were_never_asked_for(command: Callable[..., Any]) -> None:
+    """From --from to --to every day counts; without them, it says what the source still has of before."""
+    with Emulator(SMALL) as emulator:
+        assert finish(command("backfill", *DAYS, on=emulator))[0] == 0
+    before = YESTERDAY - timedelta(days=2)
+    code, out, _ = finish(command("status", "--from", f"{before}", "--to", f"{YESTERDAY}"))
+    assert code == 1
+    assert f"missing: {before}: its calls were not listed yet" in out
+    code, out, _ = finish(command("status"))
+    assert code == 0
+    assert f"to {YESTERDAY - timedelta(days=1)}, which the source still lists" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "variables", "expected"),
     [

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import flatten as flatten_module
-from pipeline.exchange import Answer, Call, Endpoint, Request, Stay
+from pipeline.exchange import ENDPOINTS, Answer, Call, Endpoint, Request, Stay
 from pipeline.flatten import DayOfMetrics, Flattener, fingerprint
 from pipeline.landing import Landing
 from pipeline.tables import METRICS, TABLES
@@ -74,7 +74,8 @@ class Day:
             for name in ("tracks", "metric_points", "track_warnings"):
                 parts = [getattr(chunk, name).cast(TABLES[name].schema) for chunk in chunks]
                 setattr(self, name, pa.concat_tables(parts) if parts else TABLES[name].schema.empty_table())
-            self.participant_sessions = flattener.participant_sessions(DAY, self.attended, self.found)
+            self.statistics = flattener.participant_stats(*self._raw("participant_stats"))
+            self.participant_sessions = flattener.participant_sessions(DAY, self.attended, self.statistics, self.found)
             self.windows = flattener.windows(DAY, _expected(windows or {}), index, self.found)
 
     tracks: pa.Table
@@ -82,7 +83,7 @@ class Day:
     track_warnings: pa.Table
 
     async def _land(self, answers: tuple[Answer, ...]) -> None:
-        for endpoint in ("call_stats", "participant_sessions", "participant_metrics"):
+        for endpoint in ENDPOINTS:
             async with self.landing.writer(endpoint, DAY) as writer:
                 for answer in answers:
                     if answer.request.endpoint == endpoint:
@@ -220,13 +221,29 @@ GOLDEN_WINDOWS = {STAY: [FIRST, SECOND], BOB: [FIRST]}
 GOLDEN_COUNTS = (2, 2, 1, 0, 2, 2, 1, 6000, 9, 91, 3, 40, 250, 4.5, 4)
 GOLDEN_PLACE = ("Zürich", "Zurich", "Switzerland", "CH", "Europe", 47.37, 8.54, 5000)
 GOLDEN_CLIENT = ("web", "1.8.0", "192.0.2.7", "wifi", *GOLDEN_PLACE)
+UNTOLD = [None] * 16
+"""Of participant statistics, where there are none."""
+
 GOLDEN = {
     "call_sessions": [
         (*KEY, "default:standup", at(10), at(10, 50), at(10, 52), False, *GOLDEN_COUNTS),
     ],
     "participant_sessions": [
-        (*ANN_KEY, at(10), at(10, 50), 3000, "webrtc", ["user", "host"], True, True, *GOLDEN_CLIENT),
-        (*KEY, "bob", "bob-1", at(10), at(10, 50), 3000, "webrtc", ["user", "host"], False, True, *[None] * 12),
+        (*ANN_KEY, at(10), at(10, 50), 3000, "webrtc", ["user", "host"], True, True, *GOLDEN_CLIENT, *UNTOLD),
+        (
+            *KEY,
+            "bob",
+            "bob-1",
+            at(10),
+            at(10, 50),
+            3000,
+            "webrtc",
+            ["user", "host"],
+            False,
+            True,
+            *[None] * 12,
+            *UNTOLD,
+        ),
     ],
     "tracks": [
         (*ANN_KEY, "cam", "video", "vp8", at(10), at(10, 0, 20), 7),

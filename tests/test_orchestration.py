@@ -19,6 +19,7 @@ import dagster as dg
 import pytest
 
 from pipeline.emulator import KEY, SECRET, Emulator, Fault, ManualClock, World
+from pipeline.exchange import ENDPOINTS
 from pipeline.flow import Flow
 from pipeline.orchestration.definitions import build_definitions, defs
 from pipeline.orchestration.liveness import end_dead_runs
@@ -68,7 +69,7 @@ def test_the_assets_are_the_stages_and_tables_by_name() -> None:
     """Raw answers by endpoint, then each table in the lake and in the warehouse, all partitioned by the same days."""
     graph = build_definitions(Settings()).resolve_asset_graph()
     keys = {"/".join(key.path) for key in graph.materializable_asset_keys}
-    raw = {"raw/call_stats", "raw/participant_sessions", "raw/participant_metrics"}
+    raw = {f"raw/{endpoint}" for endpoint in ENDPOINTS}
     assert keys == raw | {f"{layer}/{table}" for layer in ("lake", "warehouse") for table in TABLES}
     partitions = {graph.get(key).partitions_def for key in graph.materializable_asset_keys}
     (days,) = partitions

@@ -139,7 +139,24 @@ def _stay_row(call: CallSpec, stay: StaySpec, at: int) -> Row:
             "network_type": client.network_type,
             **{name: getattr(place, name) for name in LocationSpec.__slots__},
         }
+        | _statistics(call, stay, at)
     )
+
+
+def _statistics(call: CallSpec, stay: StaySpec, at: int) -> Row:
+    client = stay.client or ClientSpec()
+    types = {track.track_type for track in vis.shown_tracks(call, stay, at)}
+    return {
+        "sdk": client.name,
+        "sdk_version": client.version,
+        **dict.fromkeys(("browser", "browser_version", "os", "webrtc_version", "distance_to_sfu_kilometers")),
+        **{name: getattr(stay, name) for name in ("latency_ms", "jitter_ms", "freezes_duration_ms", "cq_score")},
+        "current_sfu": stay.sfu,
+        "published_audio": "audio" in types,
+        "published_video": "video" in types,
+        "published_screenshare": "screensharing" in types,
+        "published_screenshare_audio": "screensharing_audio" in types,
+    }
 
 
 def _track_rows(world: World, call: CallSpec, at: int, remembered: bool, tick_us: int) -> Iterator[Row]:

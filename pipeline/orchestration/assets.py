@@ -31,6 +31,7 @@ SOURCE = dg.AssetSpec(
 _DESCRIPTIONS = {
     "call_stats": "Pages of POST /api/v2/video/call_stats as received: every call session that started on the day",
     "participant_sessions": "Pages of Call Attendance as received: every stay in every call session of the day",
+    "participant_stats": "Pages of participant statistics as received: client, connection, kinds of tracks",
     "participant_metrics": "Participant Metrics as received: every stay in windows of at most 30 minutes",
 }
 
@@ -63,8 +64,21 @@ def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg
             return _landed(context, flow, "participant_sessions", flow.land_attendance(_day(context)))
 
     @dg.asset(
-        name="participant_metrics",
+        name="participant_stats",
         deps=[participant_sessions],
+        description=_DESCRIPTIONS["participant_stats"],
+        kinds={"json"},
+        **raw,
+    )
+    def participant_stats(
+        context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]
+    ) -> dg.MaterializeResult[None]:
+        with _one_sentence():
+            return _landed(context, flow, "participant_stats", flow.land_statistics(_day(context)))
+
+    @dg.asset(
+        name="participant_metrics",
+        deps=[participant_sessions, participant_stats],
         description=_DESCRIPTIONS["participant_metrics"],
         kinds={"json"},
         **raw,
@@ -141,7 +155,7 @@ def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg
                 },
             )
 
-    return [call_stats, participant_sessions, participant_metrics, lake, warehouse]
+    return [call_stats, participant_sessions, participant_stats, participant_metrics, lake, warehouse]
 
 
 def _day(context: dg.AssetExecutionContext) -> date:

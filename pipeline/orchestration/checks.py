@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 import dagster as dg
 
-from pipeline.survey import Survey
+from pipeline.survey import Problem, Survey
 
 __all__ = ["completeness_results", "completeness_specs"]
 
@@ -41,23 +41,25 @@ def completeness_specs() -> list[dg.AssetCheckSpec]:
 
 def completeness_results(seen: Survey, now: datetime) -> Iterator[dg.AssetCheckResult]:
     """What the checks found on a day, as it is at `now`."""
-    edge = f"; the source forgets the first of it on {seen.forgotten_on:%Y-%m-%d}" if seen.forgotten_on else ""
-    windows_missing = [problem for problem in seen.problems if "windows" in problem]
-    others = [problem for problem in seen.problems if problem not in windows_missing]
+    left = seen.days_left(now)
+    edge = f"; the source forgets the first of it on {seen.edge:%Y-%m-%d}"
+    windows_missing = [problem for problem in seen.problems if problem.kind == "windows"]
+    others = [problem for problem in seen.problems if problem.kind != "windows"]
     yield _result(_COMPLETE, "windows", windows_missing, edge, {"windows_due": seen.due, **seen.windows})
     yield _result(_ATTENDANCE, "participant_sessions", others, edge, {"promised": seen.promised, "held": seen.held})
 
-    urgent = seen.problems if seen.forgotten_on is not None and now >= seen.forgotten_on - SOON else []
-    left = max(0, (seen.forgotten_on - now).days) if seen.forgotten_on else 0
-    yield _result(_EDGE, "ingest_completeness_by_call", list(urgent), f"{edge}, in {left} days", {"days_left": left})
+    urgent = seen.problems if now >= seen.edge - SOON else []
+    yield _result(_EDGE, "ingest_completeness_by_call", urgent, f"{edge}, in {left} days", {"days_left": left})
 
 
-def _result(name: str, table: str, problems: list[str], edge: str, counts: dict[str, int]) -> dg.AssetCheckResult:
+def _result(
+    name: str, table: str, problems: Sequence[Problem], edge: str, counts: dict[str, int]
+) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=name,
         asset_key=["lake", table],
         passed=not problems,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{'; '.join(problems[:10])}{edge}" if problems else "nothing is missing",
+        description=f"{'; '.join(map(str, problems[:10]))}{edge}" if problems else "nothing is missing",
         metadata=dict(counts),
     )

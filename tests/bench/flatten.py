@@ -26,6 +26,7 @@ def main() -> None:
         with Flow(settings) as flow:
             flow.land_call_stats(YESTERDAY)
             flow.land_attendance(YESTERDAY)
+            flow.land_statistics(YESTERDAY)
             flow.land_metrics(YESTERDAY)
             rates = []
             for _ in range(RUNS):

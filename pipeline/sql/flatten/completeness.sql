@@ -1,6 +1,6 @@
 -- Grain: one row per call session. Sources: `sessions` (rows of call_sessions), `promised` (see attendance_totals.sql),
--- `attended` (see attendance.sql), `settled` (rows of windows) and `digests(call_type, call_id, call_session_id,
--- raw_sha256)`. A call is complete when it is over, everyone promised is held, and every window has its final answer.
+-- `attended` (see attendance.sql), `settled` (rows of windows), `digests(call_type, call_id, call_session_id,
+-- raw_sha256)` and `judged(call_type, call_id, call_session_id, due, is_complete)` (see survey.py).
 WITH stays AS (
     SELECT call_type, call_id, call_session_id, count(*) AS held
     FROM attended
@@ -41,20 +41,17 @@ SELECT
     coalesce(counted.suspect, 0) AS windows_suspect,
     coalesce(counted.failed, 0) AS windows_failed,
     coalesce(counted.missing, 0) AS windows_missing,
+    coalesce(judged.due, 0) AS windows_due,
     coalesce(counted.points, 0) AS points,
     counted.timestamp_units,
     counted.newest_fetch_at,
     sessions.ended_at + INTERVAL 90 DAY AS forgotten_at,
     digests.raw_sha256,
-    coalesce(
-        NOT sessions.is_live
-        AND stays_held >= stays_promised
-        AND windows_suspect + windows_failed + windows_missing = 0,
-        false
-    ) AS is_complete
+    coalesce(judged.is_complete, false) AS is_complete
 FROM sessions
 LEFT JOIN promised USING (call_type, call_id, call_session_id)
 LEFT JOIN stays USING (call_type, call_id, call_session_id)
 LEFT JOIN counted USING (call_type, call_id, call_session_id)
 LEFT JOIN digests USING (call_type, call_id, call_session_id)
+LEFT JOIN judged USING (call_type, call_id, call_session_id)
 ORDER BY sessions.call_type, sessions.call_id, sessions.call_session_id

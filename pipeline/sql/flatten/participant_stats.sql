@@ -1,0 +1,90 @@
+-- Grain: one row per user session. Source: pages of participant statistics, in `answers(n, call_type, call_id,
+-- call_session_id, fetched_at, body)`; a greater n is a later answer. Of each column the latest answer that has a value
+-- wins. `is_publisher` is false only where every kind of track is said not to have been published; `listed_at` is when
+-- the latest page that tells it came.
+WITH people AS (
+    SELECT
+        n,
+        call_type,
+        call_id,
+        call_session_id,
+        fetched_at,
+        unnest(
+            try(from_json(
+                body,
+                '{"participants": [{
+                    "user_id": "VARCHAR",
+                    "sessions": [{
+                        "user_session_id": "VARCHAR", "sdk": "VARCHAR", "sdk_version": "VARCHAR", "browser": "VARCHAR",
+                        "browser_version": "VARCHAR", "os": "VARCHAR", "webrtc_version": "VARCHAR",
+                        "current_ip": "VARCHAR", "latency_ms": "BIGINT", "jitter_ms": "BIGINT",
+                        "freezes_duration_ms": "BIGINT", "cq_score": "BIGINT", "current_sfu": "VARCHAR",
+                        "distance_to_sfu_kilometers": "DOUBLE",
+                        "published_tracks": {
+                            "audio": "BOOLEAN", "video": "BOOLEAN", "screenshare": "BOOLEAN",
+                            "screenshare_audio": "BOOLEAN"
+                        },
+                        "location": {
+                            "city": "VARCHAR", "subdivision": "VARCHAR", "country": "VARCHAR",
+                            "country_iso_code": "VARCHAR", "continent": "VARCHAR", "latitude": "DOUBLE",
+                            "longitude": "DOUBLE", "accuracy_radius_meters": "BIGINT"
+                        }
+                    }]
+                }]}'
+            )).participants
+        ) AS person
+    FROM answers
+),
+
+listed AS (
+    SELECT * EXCLUDE (person), person.user_id AS user_id, unnest(person.sessions) AS stay
+    FROM people
+),
+
+told AS (
+    SELECT
+        *,
+        stay.published_tracks.audio
+        OR stay.published_tracks.video
+        OR stay.published_tracks.screenshare
+        OR stay.published_tracks.screenshare_audio AS publishes
+    FROM listed
+)
+
+SELECT
+    call_type,
+    call_id,
+    call_session_id,
+    user_id,
+    stay.user_session_id AS user_session_id,
+    max(fetched_at) FILTER (WHERE publishes IS NOT NULL) AS listed_at,
+    bool_or(publishes) AS is_publisher,
+    arg_max(stay.current_ip, n) AS client_ip,
+    arg_max(stay.location.city, n) AS city,
+    arg_max(stay.location.subdivision, n) AS subdivision,
+    arg_max(stay.location.country, n) AS country,
+    arg_max(stay.location.country_iso_code, n) AS country_iso_code,
+    arg_max(stay.location.continent, n) AS continent,
+    arg_max(stay.location.latitude, n) AS latitude,
+    arg_max(stay.location.longitude, n) AS longitude,
+    arg_max(stay.location.accuracy_radius_meters, n) AS accuracy_radius_meters,
+    arg_max(stay.sdk, n) AS sdk,
+    arg_max(stay.sdk_version, n) AS sdk_version,
+    arg_max(stay.browser, n) AS browser,
+    arg_max(stay.browser_version, n) AS browser_version,
+    arg_max(stay.os, n) AS os,
+    arg_max(stay.webrtc_version, n) AS webrtc_version,
+    arg_max(stay.latency_ms, n) AS latency_ms,
+    arg_max(stay.jitter_ms, n) AS jitter_ms,
+    arg_max(stay.freezes_duration_ms, n) AS freezes_duration_ms,
+    arg_max(stay.cq_score, n) AS cq_score,
+    arg_max(stay.current_sfu, n) AS current_sfu,
+    arg_max(stay.distance_to_sfu_kilometers, n) AS distance_to_sfu_kilometers,
+    bool_or(stay.published_tracks.audio) AS published_audio,
+    bool_or(stay.published_tracks.video) AS published_video,
+    bool_or(stay.published_tracks.screenshare) AS published_screenshare,
+    bool_or(stay.published_tracks.screenshare_audio) AS published_screenshare_audio
+FROM told
+WHERE user_id IS NOT NULL AND stay.user_session_id IS NOT NULL
+GROUP BY ALL
+ORDER BY call_type, call_id, call_session_id, user_id, user_session_id
