@@ -8,7 +8,6 @@ lie is `landing.py`'s business, where rows go `lake.py`'s.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.exchange import Endpoint
 from pipeline.series import UNITS, Answers, explode
+from pipeline.specification import unknown_fields
 from pipeline.sql import statement
 from pipeline.tables import METRICS, TABLES
 
@@ -42,41 +43,6 @@ STAY = [*CALL, "user_id", "user_session_id"]
 
 Bodies = Callable[[Sequence[tuple[str, int, int]]], list[str]]
 """Reads the bodies at some places (segment, row group, row)."""
-
-
-class _Client(msgspec.Struct, forbid_unknown_fields=True):
-    name: msgspec.Raw = msgspec.Raw()
-    version: msgspec.Raw = msgspec.Raw()
-    ip: msgspec.Raw = msgspec.Raw()
-    network_type: msgspec.Raw = msgspec.Raw()
-    location: msgspec.Raw = msgspec.Raw()
-
-
-class _Track(msgspec.Struct, forbid_unknown_fields=True):
-    track_id: msgspec.Raw = msgspec.Raw()
-    track_type: msgspec.Raw = msgspec.Raw()
-    codec: msgspec.Raw = msgspec.Raw()
-    bitrate: msgspec.Raw = msgspec.Raw()
-    framerate: msgspec.Raw = msgspec.Raw()
-    resolution: msgspec.Raw = msgspec.Raw()
-    warnings: msgspec.Raw = msgspec.Raw()
-
-
-class _Metrics(msgspec.Struct, forbid_unknown_fields=True):
-    """The fields of Participant Metrics in Stream's specification; others are counted and reported."""
-
-    duration: msgspec.Raw = msgspec.Raw()
-    user_id: msgspec.Raw = msgspec.Raw()
-    user_session_id: msgspec.Raw = msgspec.Raw()
-    publisher_type: msgspec.Raw = msgspec.Raw()
-    joined_at: msgspec.Raw = msgspec.Raw()
-    is_publisher: msgspec.Raw = msgspec.Raw()
-    is_subscriber: msgspec.Raw = msgspec.Raw()
-    client: _Client | None = None
-    published_tracks: list[_Track] | None = None
-
-
-_KNOWN = msgspec.json.Decoder(_Metrics)
 
 
 class _Series(msgspec.Struct):
@@ -149,9 +115,14 @@ class Flattener:
     ) -> None:
         self._duckdb.close()
 
-    def call_sessions(self, day: date, index: pa.Table, bodies: Bodies) -> pa.Table:
-        """The rows of `call_sessions`, from the pages of call_stats."""
-        return _as_table("call_sessions", self._query("call_sessions", {"day": day}, answers=pages(index, bodies)))
+    def call_sessions(self, day: date, index: pa.Table, bodies: Bodies) -> tuple[pa.Table, int]:
+        """The rows of `call_sessions`, from the pages of call_stats, and how many sessions of other days they list.
+
+        These are left to the day on which they say that they started.
+        """
+        listed = self._query("call_sessions", {"day": day}, answers=pages(index, bodies))
+        rows = listed.filter(listed.column("belongs"))
+        return _as_table("call_sessions", rows), listed.num_rows - rows.num_rows
 
     def attendance(self, index: pa.Table, bodies: Bodies) -> tuple[pa.Table, pa.Table]:
         """Two tables from the pages of Call Attendance.
@@ -234,8 +205,7 @@ class Flattener:
         self, day: date, rows: pa.Table, stay: np.ndarray[Any, Any], bodies: Bodies, found: DayOfMetrics
     ) -> MetricChunk:
         texts = bodies(_places(rows))
-        unknown = _unknown_fields(texts)
-        digest(rows, texts, found)
+        digest("participant_metrics", rows, texts, found)
         answers = pa.table({"n": pa.array(range(len(texts)), pa.int64()), "body": pa.array(texts, pa.string())})
         parsed = self._query("metrics", answers=answers)
         tracks = _tracks(parsed, stay)
@@ -251,7 +221,6 @@ class Flattener:
         number = np.asarray(rows.column("place"))
         found.suspect.update((int(n), True) for n in number[points.suspect])
         found.unit.update((int(n), UNITS[unit]) for n, unit in zip(number, points.unit, strict=True) if unit >= 0)
-        found.unknown.update(unknown)
         ids = rows.take(pa.array(np.flatnonzero(np.diff(stay, prepend=-1)))).select(STAY)
         _, first = np.unique(window, return_index=True)
         found.held.append(
@@ -294,13 +263,17 @@ def fingerprint(*parts: object) -> str:
     return digest.hexdigest()[:32]
 
 
-def digest(rows: pa.Table, bodies: list[str], found: DayOfMetrics) -> None:
-    """Add bodies to the digests of their calls, in the order given; `rows` has the ids of each."""
+def digest(endpoint: Endpoint, rows: pa.Table, bodies: list[str], found: DayOfMetrics) -> None:
+    """Add bodies to the digests of their calls, in the order given, and count fields that are new to us.
+
+    `rows` has the ids of each.
+    """
     calls = zip(*(rows.column(name).to_pylist() for name in CALL), strict=True)
     for call, body in zip(calls, bodies, strict=True):
         if call not in found.digests:
             found.digests[call] = hashlib.sha256()
         found.digests[call].update(body.encode())
+        found.unknown.update(unknown_fields(endpoint, body))
 
 
 class _registered:  # noqa: N801 - reads as the block it opens
@@ -429,43 +402,6 @@ def _garbled(parsed: pa.Table, tracks: pa.Table, texts: list[str]) -> np.ndarray
         except (msgspec.DecodeError, RecursionError):
             garbled[n] = True
     return garbled
-
-
-def _document(text: str) -> dict[str, Any]:
-    """An answer, read with patience: numbers of any size; nothing where it is nested beyond measure."""
-    try:
-        return _object(json.loads(text))
-    except RecursionError:
-        return {}
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _unknown_fields(texts: list[str]) -> Counter[str]:
-    """Fields that the specification does not have, with the number of answers that have them."""
-    unknown: Counter[str] = Counter()
-    for text in texts:
-        try:
-            _KNOWN.decode(text)
-        except (msgspec.ValidationError, RecursionError):
-            unknown.update(set(_fields_beyond(_document(text), _Metrics)))
-        except msgspec.DecodeError:
-            continue  # no JSON at all: `_garbled` tells of it
-    return unknown
-
-
-def _fields_beyond(answer: dict[str, Any], known: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
-    yield from (prefix + name for name in answer.keys() - set(known.__struct_fields__))
-    if isinstance(client := answer.get("client"), dict):
-        yield from _fields_beyond(client, _Client, "client.")
-    for track in map(_object, _list(answer.get("published_tracks"))):
-        yield from _fields_beyond(track, _Track, "published_tracks[].")
 
 
 def _tracks(parsed: pa.Table, stay: np.ndarray[Any, Any]) -> pa.Table:

@@ -31,6 +31,7 @@ from pipeline.locks import locked
 from pipeline.plan import CallFacts, attendance_is_due, statistics_are_due, unfinished
 from pipeline.privacy import Forgotten, redactor
 from pipeline.settings import Settings
+from pipeline.specification import unknown_fields
 from pipeline.survey import Survey, survey, survey_calls, verdicts
 from pipeline.tables import TABLES
 from pipeline.views import THRESHOLDS_FILE
@@ -78,11 +79,12 @@ class News:
 
 @dataclass(frozen=True)
 class _Enumerated:
-    """Of one day: rows of call_sessions, rows and totals of Call Attendance, rows of participant statistics, and what
-    they say.
+    """Of one day: rows of call_sessions, how many more were listed that belong to other days, rows and totals of Call
+    Attendance, rows of participant statistics, and what they say.
     """
 
     sessions: pa.Table
+    of_other_days: int
     attended: pa.Table
     promised: pa.Table
     statistics: pa.Table
@@ -241,12 +243,14 @@ class Flow:
             marks["call_sessions"] = fingerprint(day, listed.sessions)
             changed = {name for name, mark in marks.items() if anew or self.lake.fingerprint(name, day) != mark}
             if "call_sessions" in changed:
+                for body in pages(*self._raw("call_stats", day)).column("body").to_pylist():
+                    found.unknown.update(unknown_fields("call_stats", body))
                 self._write("call_sessions", day, marks, listed.sessions)
             if changed - {"call_sessions"}:
                 changed |= marks.keys() - {"call_sessions"}
                 for endpoint in LISTED:
                     listings = pages(*self._raw(endpoint, day))
-                    digest(listings, listings.column("body").to_pylist(), found)
+                    digest(endpoint, listings, listings.column("body").to_pylist(), found)
                 with ExitStack() as files:
                     names = ("tracks", "metric_points", "track_warnings")
                     writers = {name: files.enter_context(self.lake.writer(name, day, marks[name])) for name in names}
@@ -263,6 +267,13 @@ class Flow:
                 self._write("windows", day, marks, windows)
                 self._write("ingest_completeness_by_call", day, marks, complete)
             rows = {name: self.lake.rows(name, day) for name in TABLES}
+        if listed.of_other_days:
+            log.warning(
+                "%s: %d call sessions that were listed for it say that they started on another day; backfill that day "
+                "to have them",
+                day,
+                listed.of_other_days,
+            )
         if found.unknown:
             fields = ", ".join(f"{name} ({count})" for name, count in sorted(found.unknown.items()))
             log.warning("%s: answers have fields that are new to us and stay in the raw answers: %s", day, fields)
@@ -369,13 +380,13 @@ class Flow:
         segments = [(path.name, path.stat().st_mtime_ns) for path in paths]  # forgetting rewrites them in their place
         if self._read is None or self._read[0] != (day, segments):
             with Flattener() as flattener:
-                sessions = flattener.call_sessions(day, *self._raw("call_stats", day))
+                sessions, of_other_days = flattener.call_sessions(day, *self._raw("call_stats", day))
                 index, bodies = self._raw("participant_sessions", day)
                 attended, promised = flattener.attendance(index, bodies)
                 statistics_index, bodies = self._raw("participant_stats", day)
                 statistics = flattener.participant_stats(statistics_index, bodies)
             known = known_of(sessions, attended, promised, index, statistics, statistics_index)
-            self._read = (day, segments), _Enumerated(sessions, attended, promised, statistics, known)
+            self._read = (day, segments), _Enumerated(sessions, of_other_days, attended, promised, statistics, known)
         return self._read[1]
 
     def _raw(self, endpoint: Endpoint, day: date) -> tuple[pa.Table, Bodies]:

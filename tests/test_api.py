@@ -464,6 +464,15 @@ def test_what_is_final_is_not_asked_again(fault: Fault, status: int) -> None:
         assert emulator.count() == 1
 
 
+@pytest.mark.parametrize(("body", "is_gone"), [(b"<html>not here</html>", False), (b"", True), (b"{}", True)])
+def test_a_page_of_a_gateway_is_not_the_sources_404(body: bytes, is_gone: bool) -> None:
+    """Only what the source says it does not know is given up; whoever stands before it may be mistaken for a while."""
+    server = Scripted(raw(body, 404))
+    answer = server.use(lambda api: api.fetch(METRICS))
+    assert (answer.status, answer.attempts) == ((404, 1) if is_gone else (None, ATTEMPTS))
+    assert is_gone or "check STREAM_BASE_URL" in (answer.error or "")
+
+
 @pytest.mark.parametrize(
     ("status", "attempts"), [(408, ATTEMPTS), (425, ATTEMPTS), (409, 1), (413, 1), (599, ATTEMPTS)]
 )

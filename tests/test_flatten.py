@@ -67,7 +67,7 @@ class Day:
         asyncio.run(self._land(answers))
         self.found = DayOfMetrics()
         with Flattener() as flattener:
-            self.call_sessions = flattener.call_sessions(DAY, *self._raw("call_stats"))
+            self.call_sessions, self.of_other_days = flattener.call_sessions(DAY, *self._raw("call_stats"))
             self.attended, self.promised = flattener.attendance(*self._raw("participant_sessions"))
             index, bodies = self._raw("participant_metrics")
             chunks = list(flattener.metrics(DAY, index, bodies, self.found))
@@ -399,6 +399,7 @@ def test_a_call_belongs_to_the_utc_day_on_which_it_started(tmp_path: Path) -> No
     )
     day = Day(tmp_path, page)
     assert [row["call_id"] for row in day.call_sessions.to_pylist()] == ["a", "b", "e"]
+    assert day.of_other_days == 2
 
 
 # Later answers.

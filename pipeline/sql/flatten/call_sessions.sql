@@ -1,6 +1,6 @@
 -- Grain: one row per call session. Source: pages of POST /api/v2/video/call_stats, in `answers(n, body)`; a greater n
 -- is a later answer. Of each column the latest answer that has a value wins: what the source leaves out later is not
--- taken back. `day` is the UTC date that was asked for; sessions that say they started on another day are left to it.
+-- taken back. `day` is the UTC date that was asked for; `belongs` is false for sessions that say they started on another.
 WITH listed AS (
     SELECT
         n,
@@ -59,7 +59,7 @@ SELECT
     $day::DATE AS session_date,
     *,
     call_type || ':' || call_id AS call_cid,
-    ended_at IS NULL AS is_live
+    ended_at IS NULL AS is_live,
+    coalesce(started_at::DATE = $day::DATE, true) AS belongs
 FROM latest
-WHERE started_at IS NULL OR started_at::DATE = $day::DATE
 ORDER BY call_type, call_id, call_session_id
