@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -22,9 +24,12 @@ from pipeline.errors import FixSettings
 __all__ = ["MIN_TOKEN", "ClientIp", "Credentials", "Secret", "Settings", "parse_date"]
 
 ClientIp = Literal["keep", "truncate", "drop"]
-T = TypeVar("T")
 
 PREFIX = "CALL_METRICS_"
+WAREHOUSE = "warehouse.duckdb"
+
+EARLIEST = date(1970, 1, 1)
+"""No call was before."""
 
 MIN_TOKEN = 16
 """Characters that a token must have at least."""
@@ -120,7 +125,10 @@ class Settings:
         `environ` stands in for the process's environment and `folder` for the working directory, where `.env` is.
         Raises `FixSettings` naming the first variable that cannot be used.
         """
-        folder = (folder or Path.cwd()).absolute()
+        try:
+            folder = (folder or Path.cwd()).absolute()
+        except FileNotFoundError:
+            raise FixSettings("the working folder is gone; change to one that is there") from None
         values = {**_dotenv(folder), **(os.environ if environ is None else environ)}
         variables = {item.metadata["variable"]: name for name, item in cls.__dataclass_fields__.items()}
         for name in values:
@@ -129,21 +137,25 @@ class Settings:
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_sorted_own(variables))}"
                 raise FixSettings(f"{name} is no setting of Call Metrics; {hint}")
         given = {
-            variables[name]: _PARSERS[variables[name]](name, value.strip())
+            variables[name]: _PARSERS[variables[name]](name, _plain(name, value.strip()))
             for name, value in values.items()
             if name in variables and value.strip()
         }
         settings = cls(**given)  # type: ignore[arg-type]
         data = folder / settings.data
         warehouse = folder / settings.warehouse_file if settings.warehouse_file else None
-        if data.exists() and not data.is_dir():
-            raise FixSettings(f"CALL_METRICS_DATA is {str(data)!r}, which is no folder; name one")
+        if _kind("CALL_METRICS_DATA", data) == "file":
+            raise FixSettings(f"CALL_METRICS_DATA is {_shown(str(data))}, which is no folder; write the name of one")
+        if warehouse is not None and _kind("CALL_METRICS_WAREHOUSE", warehouse) == "folder":
+            raise FixSettings(f"CALL_METRICS_WAREHOUSE is a folder; write the name of a file, such as {WAREHOUSE}")
+        if warehouse is not None and warehouse.resolve().is_relative_to((data / ".work").resolve()):
+            raise FixSettings("CALL_METRICS_WAREHOUSE is in the folder .work, which is ours; write another name")
         return cls(**{**given, "data": data, "warehouse_file": warehouse})  # type: ignore[arg-type]
 
     @property
     def warehouse(self) -> Path:
         """Where the published database lies."""
-        return self.warehouse_file or self.data / "warehouse.duckdb"
+        return self.warehouse_file or self.data / WAREHOUSE
 
     def credentials(self) -> Credentials:
         """Key and secret. Raises `FixSettings` where one of them is missing."""
@@ -165,7 +177,7 @@ def parse_date(name: str, text: str) -> date:
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError:
-        raise FixSettings(f"{name} is {text!r}; write a date as YYYY-MM-DD, such as 2026-11-01") from None
+        raise FixSettings(f"{name} is {_shown(text)}; write a date as YYYY-MM-DD, such as 2026-11-01") from None
 
 
 def _sorted_own(variables: Mapping[str, str]) -> list[str]:
@@ -180,11 +192,49 @@ def _dotenv(folder: Path) -> dict[str, str]:
         raise FixSettings(f"{path} cannot be read ({type(error).__name__}); mend it or move it away") from None
 
 
+def _plain(name: str, text: str) -> str:
+    """`text`, which may be a secret, without control characters and of an encoding that everyone can write."""
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+        raise FixSettings(f"{name} is no plain text; write it anew, without control characters")
+    return text
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:59]}…")
+
+
+def _path(name: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise FixSettings(f"{name} is {_shown(text)}, whose home folder is unknown; write the whole path") from None
+
+
+def _kind(name: str, path: Path) -> Literal["folder", "file", "nothing"]:
+    """What lies there. Raises `FixSettings` where the system cannot say."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "nothing"
+    except OSError as error:
+        raise FixSettings(
+            f"{name} is {_shown(str(path))}, which cannot be used ({error.strerror}); write another path"
+        ) from None
+    return "folder" if stat.S_ISDIR(mode) else "file"
+
+
+def _start(name: str, text: str) -> date:
+    if (day := parse_date(name, text)) < EARLIEST:
+        raise FixSettings(f"{name} is {day}; write a date from {EARLIEST} on")
+    return day
+
+
 def _url(name: str, text: str) -> str:
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
         usable = usable and (parts.port is None or parts.port > 0) and not (parts.username or parts.password)
+        usable = usable and not set(text) & set(' \\"<>^`{|}')
     except ValueError:
         usable = False
     if not usable:
@@ -193,8 +243,8 @@ def _url(name: str, text: str) -> str:
 
 
 def _concurrency(name: str, text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 256:
-        raise FixSettings(f"{name} is {text!r}; write a whole number from 1 to 256")
+    if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= 256:
+        raise FixSettings(f"{name} is {_shown(text)}; write a whole number from 1 to 256")
     return int(text)
 
 
@@ -204,13 +254,13 @@ def _share(name: str, text: str) -> float:
     except ValueError:
         share = 0.0
     if not 0 < share <= 1:
-        raise FixSettings(f"{name} is {text!r}; write a number above 0 and at most 1, such as 0.5")
+        raise FixSettings(f"{name} is {_shown(text)}; write a number above 0 and at most 1, such as 0.5")
     return share
 
 
 def _client_ip(name: str, text: str) -> ClientIp:
     if text not in ("keep", "truncate", "drop"):
-        raise FixSettings(f"{name} is {text!r}; write keep, truncate or drop")
+        raise FixSettings(f"{name} is {_shown(text)}; write keep, truncate or drop")
     return cast("ClientIp", text)
 
 
@@ -224,9 +274,9 @@ _PARSERS: dict[str, Callable[[str, str], object]] = {
     "api_key": lambda _, text: text,
     "api_secret": lambda _, text: Secret(text),
     "base_url": _url,
-    "data": lambda _, text: Path(text).expanduser(),
-    "warehouse_file": lambda _, text: Path(text).expanduser(),
-    "start": parse_date,
+    "data": _path,
+    "warehouse_file": _path,
+    "start": _start,
     "concurrency": _concurrency,
     "quota_share": _share,
     "client_ip": _client_ip,

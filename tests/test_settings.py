@@ -99,11 +99,20 @@ def test_relative_paths_are_of_the_working_folder(tmp_path: Path) -> None:
                 "http://x:notaport",
                 "http://u:p@x.example",
                 "http://x?a=b",
+                "http://x#a",
+                "http://[::1",
+                "http://x:99999",
+                "http://a b",
+                "http://a\\b",
+                "http://",
             ],
         ),
         ("CALL_METRICS_START", ["yesterday", "2026-13-01", "2026-02-30", "01.11.2026", "2026-11-01T00:00"]),
-        ("CALL_METRICS_CONCURRENCY", ["0", "-1", "257", "many", "1.5", "1e2"]),
-        ("CALL_METRICS_QUOTA_SHARE", ["0", "-0.5", "1.01", "half", "nan", "inf", "50%"]),
+        ("CALL_METRICS_START", ["0001-01-01", "1969-12-31", "9" * 5_000]),
+        ("CALL_METRICS_CONCURRENCY", ["0", "-1", "257", "many", "1.5", "1e2", "1" * 5_000]),
+        ("CALL_METRICS_QUOTA_SHARE", ["0", "-0.5", "1.01", "half", "nan", "inf", "50%", "1" * 5_000]),
+        ("CALL_METRICS_DATA", ["~nobody-of-that-name/x", "x" * 300]),
+        ("CALL_METRICS_WAREHOUSE", ["~nobody-of-that-name/x", "x" * 300, ".", "data/.work/warehouse.duckdb"]),
         ("CALL_METRICS_CLIENT_IP", ["yes", "KEEP", "truncated"]),
     ],
 )
@@ -113,6 +122,16 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(tmp_path: Path, vari
         message = refusal(tmp_path, **{variable: text})
         assert message.startswith(f"{variable} is ")
         assert "; write " in message
+        assert len(message) < 200
+
+
+@pytest.mark.parametrize("variable", [field.metadata["variable"] for field in dataclasses.fields(Settings)])
+@pytest.mark.parametrize("text", ["twenty-letters-long\0", "twenty-letters\n-long", "twenty-letters-\udcff-long"])
+def test_what_is_no_plain_text_is_refused(tmp_path: Path, variable: str, text: str) -> None:
+    """Control characters and broken encodings would only show later, where nobody knows what they come from."""
+    message = refusal(tmp_path, **{variable: text})
+    assert message.startswith(f"{variable} is no plain text")
+    assert "twenty" not in message
 
 
 @given(st.text(max_size=20))
@@ -190,6 +209,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert refusal(tmp_path).startswith(f"{path} cannot be read")
 
 
+def test_a_folder_of_that_name_is_no_settings_file(tmp_path: Path) -> None:
+    """Some keep their Python environment under it."""
+    (tmp_path / ".env").mkdir()
+    assert load(tmp_path) == Settings(data=tmp_path / "data")
+
+
 def test_loading_reads_the_process_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment and the working folder of this process."""
     monkeypatch.setenv("CALL_METRICS_CONCURRENCY", "3")
@@ -197,6 +222,16 @@ def test_loading_reads_the_process_unless_told_otherwise(tmp_path: Path, monkeyp
     (tmp_path / ".env").write_text("STREAM_API_KEY=k\n")
     settings = Settings.load()
     assert (settings.concurrency, settings.api_key, settings.data) == (3, "k", tmp_path / "data")
+
+
+def test_a_working_folder_that_is_gone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Someone removed it, or put another in its place, while a shell stood in it."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    with pytest.raises(FixSettings, match="the working folder is gone"):
+        Settings.load({})
 
 
 @pytest.mark.parametrize(
