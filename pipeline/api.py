@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import importlib.util
+import ipaddress
 import logging
 import math
 import random
+import ssl
 import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -33,6 +36,7 @@ from pipeline.errors import (
     AskAgain,
     DoNotAskAgain,
     FixCredentials,
+    FixSettings,
     Gone,
     RequestFailed,
     WaitForQuota,
@@ -117,7 +121,8 @@ class StreamApi:
     """A client of one Stream app; an async context manager.
 
     `concurrency` bounds the requests in flight, `quota_share` is passed to the limiters. `backoff` gives the seconds to
-    wait before attempt n (from 2 on). Use it within one event loop.
+    wait before attempt n (from 2 on). Use it within one event loop. Raises `FixSettings` for an address, a proxy or
+    certificates in the environment that cannot be used.
     """
 
     def __init__(
@@ -131,9 +136,9 @@ class StreamApi:
         backoff: Callable[[int], float] | None = None,
     ) -> None:
         self._base_url = base_url
-        self._url = httpx.URL(base_url)
+        self._url = _url("STREAM_BASE_URL", base_url)
         self._prefix = self._url.raw_path.decode("ascii").rstrip("/")
-        self._proxied = self._url.scheme in getproxies() and not proxy_bypass(self._url.host)
+        self._proxy = _proxy(self._url)
         self._key = credentials.key
         self._secret = credentials.secret.reveal()
         self._token = _server_token(self._secret)
@@ -150,7 +155,7 @@ class StreamApi:
         logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines carry the key
 
     async def __aenter__(self) -> Self:
-        tls = httpx.create_ssl_context()
+        tls = _tls()
         for _ in range(self._concurrency):
             # One connection per client: a pool looks at each of its connections for each request, which costs more
             # than the request itself where many are in flight.
@@ -164,6 +169,8 @@ class StreamApi:
                 limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=120),
                 timeout=TIMEOUT,
                 verify=tls,
+                proxy=self._proxy,
+                trust_env=False,  # it would go by the environment in ways of its own
             )
             self._clients.put_nowait(await self._closing.enter_async_context(client))
         return self
@@ -230,7 +237,7 @@ class StreamApi:
             self.sent[endpoint] = self.sent.get(endpoint, 0) + 1
             try:
                 async with asyncio.timeout(ATTEMPT_SECONDS):
-                    if self._proxied:
+                    if self._proxy is not None:
                         url = self._url.copy_with(raw_path=target)
                         response = await client.request(method, url, content=body, headers=headers)
                     else:
@@ -315,6 +322,52 @@ class StreamApi:
         except (ValueError, TypeError):
             return None
         return (at.replace(tzinfo=at.tzinfo or UTC) - self.now()).total_seconds()
+
+
+def _url(name: str, text: str) -> httpx.URL:
+    """An address with a host and a port that there can be. Raises `FixSettings`, without repeating it: it may hold a
+    password.
+    """
+    try:
+        url = httpx.URL(text)
+        if url.host and 0 < (url.port or 1) < 65536:
+            return url
+    except (httpx.InvalidURL, ValueError):
+        pass
+    raise FixSettings(f"{name} is no address that can be used; write it like https://host.example:8080")
+
+
+def _proxy(url: httpx.URL) -> httpx.Proxy | None:
+    """The proxy that the environment names for this address; none on the way to this machine itself."""
+    if _is_here(url.host) or proxy_bypass(url.host):
+        return None
+    known = getproxies()
+    scheme = url.scheme if known.get(url.scheme) else "all"
+    if not (text := known.get(scheme)):
+        return None
+    name = f"{scheme.upper()}_PROXY"
+    proxy = _url(name, text if "://" in text else f"http://{text}")
+    if proxy.scheme not in ("http", "https", "socks5", "socks5h"):
+        raise FixSettings(f"{name} is no address of a proxy; write it like http://host.example:3128")
+    if proxy.scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
+        raise FixSettings(f"{name} is a SOCKS proxy; `pip install 'httpx[socks]'` first, or write another")
+    return httpx.Proxy(proxy)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _tls() -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:  # of ssl too
+        raise FixSettings(
+            f"SSL_CERT_FILE or SSL_CERT_DIR holds no certificates that can be read ({error.strerror}); set it right"
+        ) from None
 
 
 def _server_token(secret: str) -> str:

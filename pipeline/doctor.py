@@ -88,6 +88,8 @@ async def _source(settings: Settings) -> list[Finding]:
             skew = api.skew.total_seconds()
     except FixCredentials as error:
         return [Finding(UNUSABLE, f"credentials: {error}")]
+    except FixSettings as error:
+        return [Finding(UNUSABLE, f"network: {error}")]
     except RequestFailed as error:
         return [Finding(WRONG, f"network: {settings.base_url} does not answer as it should: {error}")]
     findings.append(Finding(FINE, f"network: {settings.base_url} answers and takes the credentials"))
