@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
+import io
 import json
 import os
 import signal
@@ -47,14 +48,24 @@ LIMIT 5
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    given = sys.argv[1:] if arguments is None else arguments
+    if not all(_is_text(argument) for argument in given):
+        parser.error("an argument has characters that are none of your terminal's encoding; write it anew")
+    options = parser.parse_args(given)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that has no letter for something shows its code
     signal.signal(signal.SIGTERM, _stop)
     try:
         code: int = options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return COMPLETE
+    except OSError as error:
+        _drop_output()
+        what = error.filename or "what it has to say"
+        return _say(f"{what} cannot be written or read ({error.strerror or error}); mend it and run again", NOT_STARTED)
     except Interrupted as error:
         return _say(error, INCOMPLETE)
     except KeyboardInterrupt:
@@ -62,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CallMetricsError as error:
         return _say(error, NOT_STARTED)
     return code
+
+
+def _drop_output() -> None:
+    """Nothing more goes to stdout, not even what is held back for it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(error: object, code: int) -> int:
@@ -314,6 +330,15 @@ def _days_of_status(landed: Sequence[date], options: argparse.Namespace) -> list
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
 
 
+def _is_text(argument: str) -> bool:
+    """Whether it can be written as UTF-8, which broken bytes cannot."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _demo_mark(settings: Settings) -> Any:
     return settings.data / ".work" / "demo"
 
@@ -446,8 +471,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        if not text.isdecimal() or len(text) > 9 or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text[:60]!r} is no whole number from {least} to {most}")
         return int(text)
 
     return parse

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -174,7 +174,9 @@ def open_published(path: Path) -> duckdb.DuckDBPyConnection:
         raise FixStorage(f"{path} is not there yet; `call-metrics backfill` or `call-metrics demo` makes it")
     with _storage_errors(path):
         database = duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false"})
-        database.execute("SET TimeZone = 'UTC'; SET lock_configuration = true")
+        # DuckDB shares a file that a process has open already, and its settings with it.
+        if not _one(database, "SELECT current_setting('lock_configuration')"):
+            database.execute("SET GLOBAL TimeZone = 'UTC'; SET lock_configuration = true")
     return database
 
 
@@ -253,8 +255,14 @@ def _count_generation(database: duckdb.DuckDBPyConnection) -> None:
 
 
 def _meta(database: duckdb.DuckDBPyConnection, name: str) -> str | None:
-    row = database.execute("SELECT value FROM store.meta WHERE name = $name", {"name": name}).fetchone()
-    return None if row is None else str(row[0])
+    value = _one(database, "SELECT value FROM store.meta WHERE name = $name", {"name": name})
+    return None if value is None else str(value)
+
+
+def _one(database: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, object] | None = None) -> Any:
+    """The first value of the first row; None where there is no row."""
+    row = database.execute(query, parameters or {}).fetchone()
+    return None if row is None else row[0]
 
 
 def _is_published(path: Path, generation: str | None) -> bool:

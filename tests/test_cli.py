@@ -198,12 +198,16 @@ def test_status_names_days_that_were_never_asked_for(command: Callable[..., Any]
         (("status",), {"CALL_METRICS_DATE": "x"}, "did you mean CALL_METRICS_DATA?"),
         (("status",), {"CALL_METRICS_CONCURRENCY": "many"}, "CALL_METRICS_CONCURRENCY is 'many'"),
         (("sql", "SELECT 1"), {}, "is not there yet"),
+        (("sql", b"SELECT \xff"), {}, "write it anew"),
+        (("forget", "--user", b"\xff"), {}, "write it anew"),
+        (("demo", "--days", "1" * 5_000), {}, "no whole number from 1 to 30"),
+        (("backfill", *DAYS), {"STREAM_API_KEY": "k", "STREAM_API_SECRET": "s", "HTTPS_PROXY": "x://"}, "HTTPS_PROXY"),
         (("frobnicate",), {}, "invalid choice: 'frobnicate'"),
         (("demo", "--days", "0"), {}, "no whole number from 1 to 30"),
     ],
 )
 def test_what_cannot_start_says_what_to_do(
-    arguments: tuple[str, ...], variables: dict[str, str], expected: str, command: Callable[..., Any]
+    arguments: tuple[str | bytes, ...], variables: dict[str, str], expected: str, command: Callable[..., Any]
 ) -> None:
     """Usage, settings and dates that cannot be used: exit code 2, one sentence, no traceback."""
     code, out, err = finish(command(*arguments, **variables))
@@ -260,6 +264,24 @@ def test_sql_answers_in_every_form_and_can_touch_nothing(command: Callable[..., 
         assert (code, out) == (2, ""), refused
         assert err.startswith("call-metrics: the query cannot be answered"), err
     assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])
+def test_output_that_cannot_be_written_is_said(form: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """A full disk behind `>` is one sentence and exit code 2; a pipe that is closed is nothing to speak of."""
+    path = tmp_path / "data" / "warehouse.duckdb"
+    path.parent.mkdir()
+    duckdb.connect(str(path)).close()
+    query = [sys.executable, "-m", "pipeline", "sql", "FROM range(200_000)", "--format", form]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(query, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    assert done.returncode == 2
+    assert "No space left on device" in done.stderr
+    assert done.stderr.count("\n") == 1
+    with subprocess.Popen(query, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
 
 
 def test_a_rebuild_needs_no_source(command: Callable[..., Any], tmp_path: Path) -> None:
