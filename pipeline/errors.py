@@ -7,6 +7,7 @@ A message is one sentence for the person who reads it, and never holds a secret.
     ├── FixSettings          a setting, date or argument is wrong; nothing was started
     ├── FixCredentials       Stream refuses the key or the secret; every further request would fail too
     ├── FixStorage           the disk, a folder or a file of ours cannot be used
+    │   ├── Broken           what is in a file is not what was written
     │   └── SetAside         a broken file was renamed; what it held is due again, so begin the step again
     ├── Interrupted          Ctrl-C or SIGTERM; all that was fetched has landed
     └── RequestFailed        one request has no usable answer
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 __all__ = [
     "AskAgain",
+    "Broken",
     "CallMetricsError",
     "DoNotAskAgain",
     "FixCredentials",
@@ -47,6 +49,14 @@ class FixCredentials(CallMetricsError):
 
 class FixStorage(CallMetricsError):
     """A file or folder of ours cannot be read or written."""
+
+
+class Broken(FixStorage):
+    """What is in a file is not what was written; `reason` says how it shows."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class SetAside(FixStorage):

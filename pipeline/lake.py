@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -20,17 +19,17 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from pipeline.errors import FixStorage
+from pipeline.asides import reading, set_aside
+from pipeline.errors import Broken, FixStorage
 from pipeline.tables import TABLES, Table
 
 __all__ = ["Lake", "TableWriter"]
-
-log = logging.getLogger(__name__)
 
 FINGERPRINT = b"call_metrics.fingerprint"
 VERSION_KEY = b"call_metrics.tables_version"
 VERSION = 1
 """Of what the files hold; those of an earlier one are made anew, those of a later one refused."""
+REBUILD = "`call-metrics rebuild` makes it anew"
 ROW_GROUP_ROWS = 1 << 20
 PRUNING = {"call_id", "call_session_id", "user_id", "user_session_id"}
 """Columns that people look things up by; instants too. Statistics on all others would cost a third of the writing."""
@@ -51,7 +50,9 @@ class Lake:
         """The days of which there is a file of this table, oldest first."""
         selector = pafs.FileSelector(str(self._root / table), allow_not_found=True, recursive=True)
         days = []
-        for info in self._filesystem.get_file_info(selector):
+        with reading(self._root / table, REBUILD):
+            found = self._filesystem.get_file_info(selector)
+        for info in found:
             path = PurePosixPath(info.path)
             if info.is_file and path.name == f"{table}.parquet":
                 with contextlib.suppress(ValueError):
@@ -60,17 +61,21 @@ class Lake:
 
     def has(self, table: str, day: date) -> bool:
         """Whether there is a file of this table and day."""
-        return bool(self._filesystem.get_file_info(self.path(table, day)).is_file)
+        path = self.path(table, day)
+        with reading(path, REBUILD):
+            return bool(self._filesystem.get_file_info(path).is_file)
 
     def fingerprint(self, table: str, day: date) -> str | None:
-        """What the file was made from; None where there is no readable one of this version.
+        """What the file was made from; None where there is none of this version, or a broken one.
 
-        Raises `FixStorage` for a file of a later version.
+        Raises `FixStorage` for a file of a later version, and for one that cannot be read just now.
         """
+        if not self.has(table, day):
+            return None
         try:
             with self._open(table, day) as file:
                 metadata = file.metadata.metadata or {}
-        except FixStorage:
+        except Broken:
             return None
         version = int(metadata.get(VERSION_KEY, b"0"))
         if version > VERSION:
@@ -127,25 +132,22 @@ class Lake:
             try:
                 with self._open(table, day):
                     return
-            except FixStorage:
-                self._filesystem.move(path, f"{path}.set-aside")
-                log.warning("%s is broken and was set aside as %s.set-aside; it is made anew", path, f"{table}.parquet")
+            except Broken as error:
+                set_aside(path, f"is broken ({error.reason})", "it is made anew", self._filesystem)
 
     @contextmanager
     def _open(self, table: str, day: date, dictionaries: list[str] | None = None) -> Iterator[pq.ParquetFile]:
         path = self.path(table, day)
-        try:
+        with reading(path, REBUILD):
+            try:
+                source = self._filesystem.open_input_file(path)
+            except FileNotFoundError:
+                raise FixStorage(f"{path} is not there; `call-metrics rebuild` makes it from the raw answers") from None
             with (
-                self._filesystem.open_input_file(path) as source,
+                source,
                 pq.ParquetFile(source, read_dictionary=dictionaries, page_checksum_verification=True) as file,
             ):
                 yield file
-        except FileNotFoundError:
-            raise FixStorage(f"{path} is not there; `call-metrics rebuild` makes it from the raw answers") from None
-        except (pa.ArrowInvalid, OSError) as error:
-            raise FixStorage(
-                f"{path} cannot be read ({str(error).splitlines()[0]}); `call-metrics rebuild` makes it anew"
-            ) from None
 
 
 class TableWriter:
@@ -178,12 +180,10 @@ class TableWriter:
                 VERSION_KEY.decode(): str(VERSION),
             }
         )
-        self.rows = 0
 
     def write(self, rows: pa.Table) -> None:
         """Append rows: the table's columns in its order, sorted by its key."""
         self._writer.write_table(rows.select(self._schema.names).cast(self._stored), row_group_size=ROW_GROUP_ROWS)
-        self.rows += rows.num_rows
 
     def close(self) -> None:
         """Finish the file."""

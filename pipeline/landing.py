@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -24,10 +23,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import FixStorage, SetAside
+from pipeline.asides import reading, set_aside
+from pipeline.errors import Broken, FixStorage, SetAside
 from pipeline.exchange import ENDPOINTS, Answer, Endpoint
-
-log = logging.getLogger(__name__)
 
 __all__ = ["INDEX_COLUMNS", "RAW_SCHEMA", "Landing", "LandingWriter", "Place", "Redact"]
 
@@ -46,6 +44,8 @@ SEGMENT_BYTES = 8 << 20
 
 SEGMENT_SECONDS = 2.0
 """Seconds after which a segment is written however small: what a killed run loses at most."""
+
+AGAIN = "what it held is asked for again"
 
 ROW_GROUP_BYTES = 1 << 20
 """Bodies are read by row group: small ones, so that reading one call does not read the whole day."""
@@ -95,16 +95,17 @@ class Landing:
 
     def days(self) -> list[date]:
         """The days of which anything has landed, oldest first."""
-        names = {path.name for endpoint in ENDPOINTS for path in (self.root / endpoint).glob("session_date=*")}
-        days = []
-        for name in names:
-            with contextlib.suppress(ValueError):
-                days.append(date.fromisoformat(name.removeprefix("session_date=")))
+        days = set()
+        for endpoint in ENDPOINTS:
+            for name in _names(self.root / endpoint):
+                with contextlib.suppress(ValueError):
+                    days.add(date.fromisoformat(name.removeprefix("session_date=")))
         return sorted(days)
 
     def segments(self, endpoint: Endpoint, day: date) -> list[Path]:
-        """The day's segments, oldest first."""
-        return sorted(self.folder(endpoint, day).glob("*.parquet"))
+        """The day's segments, oldest first. Raises `FixStorage` where they cannot be listed."""
+        folder = self.folder(endpoint, day)
+        return sorted(folder / name for name in _names(folder) if name.endswith(".parquet"))
 
     def index(self, endpoint: Endpoint, day: date) -> pa.Table:
         """Every request of the day and how it went, without bodies, in the order of landing.
@@ -118,8 +119,8 @@ class Landing:
                 with _reading(path) as file:
                     rows = file.read(columns=INDEX_COLUMNS, use_threads=False)
                     sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-            except _Broken as error:
-                set_aside(path, str(error))
+            except Broken as error:
+                _set_aside(path, error)
                 continue
             columns = {
                 "segment": pa.repeat(pa.scalar(path.name, pa.string()), rows.num_rows),
@@ -153,8 +154,8 @@ class Landing:
                         column = file.read_row_group(group, columns=["body"], use_threads=False).column("body")
                         for row, position in rows:
                             found[position] = column[row].as_py()
-            except _Broken as error:
-                raise SetAside(set_aside(path, str(error))) from None
+            except Broken as error:
+                raise SetAside(_set_aside(path, error)) from None
         return found
 
     def rewrite(self, endpoint: Endpoint, day: date, keep: Callable[[pa.Table], pa.Table]) -> int:
@@ -167,8 +168,8 @@ class Landing:
             try:
                 with _reading(path) as file:
                     rows = file.read()
-            except _Broken as error:
-                raise SetAside(set_aside(path, str(error))) from None
+            except Broken as error:
+                raise SetAside(_set_aside(path, error)) from None
             kept = keep(rows)
             if kept.equals(rows):
                 continue
@@ -211,8 +212,6 @@ class LandingWriter:
         self._bytes = 0
         self._writing = asyncio.Lock()
         self._failure: FixStorage | None = None
-        self.landed = 0
-        """Answers appended so far."""
 
     async def append(self, answer: Answer) -> None:
         """Take an answer; it is on disk `SEGMENT_SECONDS` later at the latest. Raises `FixStorage`."""
@@ -220,7 +219,6 @@ class LandingWriter:
             raise self._failure
         self._answers.append(answer)
         self._bytes += len(answer.body)
-        self.landed += 1
         if self._bytes >= SEGMENT_BYTES:
             await asyncio.shield(self.flush())  # whoever stops waiting: the day is not closed before it is on disk
 
@@ -315,37 +313,30 @@ def _row(answer: Answer, redact: Redact) -> dict[str, Any]:
     }
 
 
-class _Broken(Exception):
-    """What is in the file is not what was written."""
+def _names(folder: Path) -> list[str]:
+    """What lies in a folder; nothing where there is none. One that cannot be looked into is not an empty one."""
+    try:
+        return [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise FixStorage(f"{folder} cannot be read ({error.strerror}); mend it and run again") from None
 
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[pq.ParquetFile]:
+    with reading(path, AGAIN), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        version = int((file.metadata.metadata or {}).get(b"call_metrics.raw_version", b"0"))
+        if version > VERSION:
+            raise FixStorage(f"{path} was written by a later version of Call Metrics; upgrade this one")
+        yield file
+
+
+def _set_aside(path: Path, error: Broken) -> str:
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            version = int((file.metadata.metadata or {}).get(b"call_metrics.raw_version", b"0"))
-            if version > VERSION:
-                raise FixStorage(f"{path} was written by a later version of Call Metrics; upgrade this one")
-            yield file
-    except pa.ArrowException as error:
-        raise _Broken(_reason(error)) from None
-    except OSError as error:
-        if error.errno is not None:
-            raise FixStorage(f"{path} cannot be read ({error.strerror}); mend it and run again") from None
-        raise _Broken(_reason(error)) from None
-
-
-def set_aside(path: Path, reason: str) -> str:
-    """Rename a broken file, so that it is looked at by nobody but who wants to; returns the sentence that says so."""
-    aside = path.with_name(f"{path.name}.set-aside")
-    path.replace(aside)
-    sentence = f"{path} is broken ({reason}) and was set aside as {aside.name}; what it held is asked for again"
-    log.warning(sentence)
-    return sentence
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return set_aside(path, f"is broken ({error.reason})", AGAIN)
+    except OSError as refusal:
+        raise _unwritable(path.parent, refusal) from None
 
 
 def _as_it_came(_endpoint: Endpoint, body: str) -> str:

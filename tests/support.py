@@ -75,6 +75,17 @@ def simulate(main: Coroutine[Any, Any, T]) -> T:
 
 
 @contextlib.contextmanager
+def no_more_files_open() -> Iterator[None]:
+    """What it is like when the system has no file descriptor left to give: opening anything fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextlib.contextmanager
 def no_file_larger_than(size: int) -> Iterator[None]:
     """What a full disk is like: writing more than so many bytes to a file fails."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

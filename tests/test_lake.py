@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.errors import FixStorage
+from pipeline.errors import Broken, FixStorage
 from pipeline.lake import PRUNING, Lake
 from pipeline.tables import METRICS, TABLES
-from tests.support import DAY, at, examples, no_file_larger_than
+from tests.support import DAY, at, examples, no_file_larger_than, no_more_files_open
 
 NAMES = list(TABLES)
 FOLDERS = itertools.count()
@@ -148,7 +148,6 @@ def test_rows_can_be_written_bit_by_bit_and_as_dictionaries(lake: Lake) -> None:
     with lake.writer("metric_points", DAY, "f") as writer:
         for piece in (plain.slice(0, 2), encoded, plain.slice(4), plain.slice(0, 0)):
             writer.write(piece.select(list(reversed(piece.column_names))))
-        assert writer.rows == 6
     assert lake.read("metric_points", DAY).to_pylist() == plain.to_pylist()
 
 
@@ -327,7 +326,33 @@ def test_a_broken_file_is_named_and_has_no_fingerprint(content: bytes, lake: Lak
         assert "\n" not in str(caught.value)
     write(lake, "tracks", rows("tracks"), "new")
     assert lake.fingerprint("tracks", DAY) == "new"
-    assert path.with_name("tracks.parquet.set-aside").read_bytes() == content
+    (aside,) = path.parent.glob("tracks.parquet.set-aside-*")
+    assert aside.read_bytes() == content
+
+
+def test_a_second_broken_file_does_not_take_the_place_of_the_first(lake: Lake) -> None:
+    """Both are kept, under names of their own, however soon one comes after the other."""
+    path = Path(lake.path("tracks", DAY))
+    path.parent.mkdir(parents=True)
+    contents = [b"first", b"second", b"third"]
+    for content in contents:
+        path.write_bytes(content)
+        write(lake, "tracks", rows("tracks"))
+    assert sorted(aside.read_bytes() for aside in path.parent.glob("tracks.parquet.set-aside-*")) == sorted(contents)
+
+
+def test_what_passes_leaves_a_file_in_its_place(lake: Lake, tmp_path: Path) -> None:
+    """Too many open files say nothing of the one that could not be opened: it is not made anew, nor set aside."""
+    write(lake, "tracks", rows("tracks"), "old")
+    with no_more_files_open():
+        for ask in (lake.fingerprint, lake.read, lake.rows):
+            with pytest.raises(FixStorage, match="Too many open files") as caught:
+                ask("tracks", DAY)
+            assert not isinstance(caught.value, Broken)
+        with pytest.raises(FixStorage):
+            write(lake, "tracks", rows("tracks"), "new")
+    assert lake.fingerprint("tracks", DAY) == "old"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["tracks.parquet"]
 
 
 def test_a_flipped_bit_is_noticed(lake: Lake) -> None:

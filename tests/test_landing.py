@@ -26,7 +26,7 @@ from pipeline.landing import INDEX_COLUMNS, RAW_SCHEMA, SEGMENT_BYTES, SEGMENT_S
 from pipeline.privacy import Forgotten, redactor
 from pipeline.settings import ClientIp
 from pipeline.windows import Window
-from tests.support import CALL, DAY, STAY, at, examples, no_file_larger_than
+from tests.support import CALL, DAY, STAY, at, examples, no_file_larger_than, no_more_files_open
 
 METRICS: Endpoint = "participant_metrics"
 REQUEST = Request(METRICS, DAY, stay=STAY, window=Window(at(10), at(10, 30)))
@@ -405,7 +405,21 @@ def test_a_broken_segment_is_set_aside_and_the_others_are_read(tmp_path: Path) -
     broken = landing.segments(METRICS, DAY)[1]
     broken.write_bytes(b"nonsense")
     assert landed(landing) == ["a", "c"]
-    assert broken.with_name(f"{broken.name}.set-aside").read_bytes() == b"nonsense"
+    (aside,) = broken.parent.glob(f"{broken.name}.set-aside-*")
+    assert aside.read_bytes() == b"nonsense"
+
+
+def test_what_passes_leaves_a_segment_in_its_place(tmp_path: Path) -> None:
+    """Too many open files are no reason to take an answer for lost."""
+    landing = Landing(tmp_path)
+    land(landing, [answer("x")])
+    found = places(landing)
+    with no_more_files_open():
+        for ask in (landing.days, lambda: landing.index(METRICS, DAY), lambda: landing.bodies(METRICS, DAY, found)):
+            with pytest.raises(FixStorage, match="Too many open files") as caught:
+                ask()
+            assert not isinstance(caught.value, SetAside)
+    assert landed(landing) == ["x"]
 
 
 def test_a_body_that_turns_out_to_be_broken_asks_to_begin_again(tmp_path: Path) -> None:
