@@ -23,11 +23,15 @@ from pipeline.errors import CallMetricsError, FixCredentials, FixSettings, FixSt
 from pipeline.settings import Secret, Settings, parse_date
 
 if TYPE_CHECKING:
+    from pipeline.flow import Flow
     from pipeline.survey import Survey
 
 __all__ = ["build_parser", "main"]
 
 COMPLETE, INCOMPLETE, NOT_STARTED = 0, 1, 2
+
+PUBLISH_SECONDS = 60.0
+"""How seldom the days of a long backfill are published, for the whole database is copied each time."""
 
 FIRST_QUERY = """
 SELECT
@@ -118,7 +122,7 @@ def _run_days(settings: Settings, days: Sequence[date]) -> int:
         runner = Runner(instance, flow)
         gc.freeze()  # Dagster's many objects stay to the end: do not walk them again and again
         try:
-            with meter.shown():
+            with meter.shown(), _publishing_seldom(flow):
                 for day in days:
                     check_signals()
                     runner.run(day)
@@ -140,6 +144,18 @@ def _run_days(settings: Settings, days: Sequence[date]) -> int:
         left = len(days) - len(finished)
         _say(f"{stopped} ({left} of {len(days)} days not finished; run the same command again to go on)", INCOMPLETE)
     return COMPLETE if stopped is None and not any(survey.problems for survey in surveys) else INCOMPLETE
+
+
+@contextlib.contextmanager
+def _publishing_seldom(flow: Flow) -> Iterator[None]:
+    """Publish now and then rather than after each day, and whatever ends the block, what is loaded is published."""
+    flow.warehouse.patience = PUBLISH_SECONDS
+    try:
+        yield
+    finally:
+        flow.warehouse.patience = 0.0
+        if flow.warehouse.is_due:
+            flow.load([])
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -229,13 +245,17 @@ def _rebuild(options: argparse.Namespace) -> int:
 
 def _forget(options: argparse.Namespace) -> int:
     from pipeline import console
+    from pipeline.asides import kept_in
     from pipeline.flow import Flow
 
     settings = Settings.load()
     with console.logging_to_stderr(console.stderr()), Flow(settings) as flow:
         days = flow.forget(options.user)
+    left = [str(path) for path in kept_in(settings.data, settings.warehouse)]
     found = f"removed from {len(days)} days" if days else "was not found"
     print(f"The user {found}, and is left out of everything that lands from now on.")
+    if left:
+        print(f"Files that were set aside may still name them, and are yours to deal with: {', '.join(left)}")
     return COMPLETE
 
 

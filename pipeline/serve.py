@@ -28,9 +28,11 @@ from typing import Self
 
 import duckdb
 
+from pipeline.asides import first_line
 from pipeline.errors import FixSettings, FixStorage
 from pipeline.settings import MIN_TOKEN, Secret, Settings
 from pipeline.sql import statement
+from pipeline.warehouse import identity
 
 __all__ = ["EXTENSIONS", "LOOPBACK", "Server", "extension", "run", "token_file", "token_for"]
 
@@ -100,7 +102,7 @@ class Server:
             try:
                 self._turn()
             except (duckdb.Error, OSError) as error:
-                raise FixStorage(f"{self._published} cannot be served ({_first_line(error)})") from None
+                raise FixStorage(f"{self._published} cannot be served ({first_line(error)})") from None
             self._listen()
             undo.callback(self._database.execute, "CALL quack_stop($uri)", {"uri": self.uri})
             self._undo = undo.pop_all()
@@ -114,13 +116,13 @@ class Server:
         for name in self._former:
             self._database.execute(f"DETACH {name}")
         self._former.clear()
-        if self._seen == _identity(self._published):
+        if self._seen == identity(self._published):
             return False
         try:
             self._turn()
         except (duckdb.Error, OSError) as error:
             if self._published.exists():  # else it will come back
-                log.warning("%s cannot be served (%s); going on as before", self._published, _first_line(error))
+                log.warning("%s cannot be served (%s); going on as before", self._published, first_line(error))
             return False
         return True
 
@@ -130,7 +132,7 @@ class Server:
             for file in extensions:
                 self._database.execute(f"LOAD {_literal(str(file))}")
         except duckdb.Error as error:
-            raise FixSettings(f"DuckDB's extension cannot be loaded ({_first_line(error)})") from None
+            raise FixSettings(f"DuckDB's extension cannot be loaded ({first_line(error)})") from None
         self._database.execute(statement("only_select"))
         self._database.execute(f"SET allowed_directories = [{_literal(f'{self._folder}/')}]")
         for setting in LOCKS:
@@ -138,7 +140,7 @@ class Server:
 
     def _turn(self) -> None:
         """Attach the published file and turn all views to it, at once. Raises what DuckDB and the system raise."""
-        self._seen = _identity(self._published)
+        self._seen = identity(self._published)
         name = f"published_{self._generation + 1}"
         file = self._folder / f"{name}.duckdb"  # DuckDB attaches no path twice, though another file lies there now
         try:
@@ -184,7 +186,7 @@ class Server:
                 probe.request("GET", "/")
                 probe.getresponse()
             except (OSError, HTTPException) as error:
-                raise _unusable(self._host, self._port, _first_line(error)) from None
+                raise _unusable(self._host, self._port, first_line(error)) from None
 
 
 def run(settings: Settings, *, host: str, port: int, ready: Callable[[Server], None]) -> int:
@@ -224,7 +226,7 @@ def token_for(settings: Settings) -> Secret:
             raise FixStorage(f"{path} can be read by others; `chmod 600` it, or delete it and a new token is made")
         token = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise FixStorage(f"{path} cannot be used ({_first_line(error)}); set CALL_METRICS_SERVE_TOKEN") from None
+        raise FixStorage(f"{path} cannot be used ({first_line(error)}); set CALL_METRICS_SERVE_TOKEN") from None
     if len(token) < MIN_TOKEN:
         raise FixStorage(f"{path} holds no token of {MIN_TOKEN} characters; delete it and a new one is made")
     return Secret(token)
@@ -277,15 +279,6 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _identity(path: Path) -> tuple[int, ...] | None:
-    """Tells one published file from the next; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
 def _usable_port(host: str, port: int) -> int:
     """The port, or a free one for 0. Raises `FixSettings` where host and port cannot be listened to."""
     try:
@@ -305,10 +298,6 @@ def _usable_port(host: str, port: int) -> int:
 
 def _unusable(host: str, port: int, why: str | None) -> FixSettings:
     return FixSettings(f"{host} port {port} cannot be used ({why}); choose others with --host and --port")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _quoted(name: str) -> str:

@@ -12,15 +12,17 @@ import logging
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
 
+from pipeline.asides import first_line, set_aside
 from pipeline.errors import FixStorage
 from pipeline.samples import SERIES, numbered, whole_tracks
 from pipeline.sql import statement
@@ -28,12 +30,15 @@ from pipeline.tables import TABLES, Table
 from pipeline.track_statistics import measured
 from pipeline.views import create_views, read_thresholds, replace_thresholds
 
-__all__ = ["Loaded", "Source", "Warehouse", "open_published"]
+__all__ = ["Loaded", "Source", "Warehouse", "identity", "open_published"]
 
 log = logging.getLogger(__name__)
 
 VERSION = 3
 """Of what is in `store`. A writer's database of an earlier one is made anew from the tables, a later one refused."""
+
+BROKEN = ("not a valid DuckDB database", "Corrupt", "Could not read enough bytes", "version number")
+"""What DuckDB says where the content of a file is to blame. Its other IOExceptions pass: locks, rights, a full disk."""
 
 MEMORY = "256MB"
 STORED = [name for name in TABLES if name != "metric_points"]
@@ -71,12 +76,19 @@ class Warehouse:
         self._writer = writer
         self._owner = owner
         self._thresholds = thresholds
+        self._note = writer.with_name(f"{writer.name}.published")
+        self._published_at: float | None = None
+        self.patience = 0.0
+        """Seconds since the last publishing for which a load leaves it to a later one. Whoever sets it sets it back."""
+        self.is_due = False
+        """Whether something was loaded and left to be published."""
 
     def load(self, source: Source, days: Sequence[date], *, anew: bool = False) -> Loaded:
         """Load the days whose tables have changed, one transaction each, and publish what is finished.
 
-        With `anew` every day counts as changed. A writer's database that is missing, broken or not ours is made from
-        all days of the source. Raises `FixStorage`, and `FixSettings` where the file of thresholds is wrong.
+        With `anew` every day counts as changed. A writer's database that is missing, broken, not ours or of an earlier
+        version is made from all days of the source. Raises `FixStorage`, and `FixSettings` where the file of thresholds
+        is wrong.
         """
         loaded = Loaded()
         thresholds = None if self._thresholds is None else read_thresholds(self._thresholds)
@@ -90,17 +102,19 @@ class Warehouse:
                         for table, mark in changed.items():
                             loaded.rows[table, day] = _replace_day(database, source, table, day, mark)
                         _count_generation(database)
-            generation = _meta(database, "generation")
-        if loaded.rows or not _is_published(self._published, generation):
-            self._publish()
+            generation = str(_meta(database, "generation"))
+            self.is_due = self._noted() != _note(generation, self._published)
+        if self.is_due and self._is_time():
+            self._publish(generation)
             loaded.published = True
+            self.is_due = False
         return loaded
 
     def begin_anew(self) -> None:
         """Drop the writer's database: the next load makes it from the tables. Raises `FixStorage`."""
         with _storage_errors(self._writer):
             self._writer.unlink(missing_ok=True)
-            self._writer.with_name(f"{self._writer.name}.wal").unlink(missing_ok=True)
+            _wal(self._writer).unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, bool]]:
@@ -109,10 +123,14 @@ class Warehouse:
             is_new = not self._writer.exists()
             try:
                 database = self._open()
+            except _Earlier:
+                log.warning("%s is of an earlier version of Call Metrics; it is made anew", self._writer)
+                self.begin_anew()
+                database, is_new = self._open(), True
             except (duckdb.Error, _Foreign) as error:
-                if is_new or "lock" in str(error).lower():  # in use is not broken
+                if is_new or not _is_content(error):
                     raise
-                _set_aside(self._writer)
+                _set_aside(self._writer, error)
                 database, is_new = self._open(), True
             try:
                 yield database, is_new
@@ -133,7 +151,7 @@ class Warehouse:
             if tables and (version := int(_meta(database, "version") or 0)) != VERSION:
                 if version > VERSION:
                     raise FixStorage(f"{self._writer} is of a later version of Call Metrics; upgrade")
-                raise _Foreign
+                raise _Earlier
             if not tables:
                 _create(database, self._owner())
         except BaseException:
@@ -141,28 +159,64 @@ class Warehouse:
             raise
         return database
 
-    def _publish(self) -> None:
+    def _is_time(self) -> bool:
+        return self._published_at is None or time.monotonic() - self._published_at >= self.patience
+
+    def _publish(self, generation: str) -> None:
         temporary = self._published.with_name(f".{self._published.name}.{secrets.token_hex(4)}.tmp")
         with _storage_errors(self._published):
             self._published.parent.mkdir(parents=True, exist_ok=True)
             for leftover in self._published.parent.glob(f".{self._published.name}.*.tmp"):  # of a killed run
                 leftover.unlink()
-            if self._published.exists():
-                owner = _owner_of(self._published)
-                if owner is None:
-                    _set_aside(self._published)
-                elif owner not in ("", self._owner()):
-                    raise FixStorage(
-                        f"{self._published} was published from another data folder; set CALL_METRICS_WAREHOUSE to "
-                        "another file for this one, or move that one away"
-                    )
+            self._make_room()
             try:
                 shutil.copyfile(self._writer, temporary)
                 with temporary.open("rb+") as copy:
                     os.fsync(copy.fileno())
+                self._note.write_text(_note(generation, temporary), encoding="ascii")
                 temporary.replace(self._published)
             finally:
                 temporary.unlink(missing_ok=True)
+        self._published_at = time.monotonic()
+
+    def _make_room(self) -> None:
+        """Leave nothing in the place of the published file but one that may be replaced.
+
+        Raises `FixStorage` where it is another folder's, or someone writes to it.
+        """
+        path = self._published
+        if not _wal(path).exists():
+            if not path.exists() or self._noted().endswith(f" {identity(path)}"):
+                return  # what we published last, as it was: who has it open may keep it
+        elif not path.exists():
+            set_aside(_wal(path), "belongs to a database that is not there", "another is published in its place")
+            return
+        try:
+            with duckdb.connect(str(path), read_only=True) as database:
+                owner = _meta(database, "owner") or ""
+        except duckdb.Error as error:
+            if _is_content(error):
+                _set_aside(path, error)
+                return
+            if "lock" not in str(error).lower() and not isinstance(error, duckdb.ConnectionException):
+                raise
+            raise FixStorage(
+                f"{path} is open for writing in another program; close it there and run again to publish"
+            ) from None
+        if owner not in ("", self._owner()):
+            raise FixStorage(
+                f"{path} was published from another data folder; set CALL_METRICS_WAREHOUSE to another file for this "
+                "one, or move that one away"
+            )
+        if _wal(path).exists():
+            _set_aside(path, _Changed())
+
+    def _noted(self) -> str:
+        """Of what was published last: its generation, and what tells the file from others."""
+        try:
+            return self._note.read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError):
+            return ""
 
 
 def open_published(path: Path) -> duckdb.DuckDBPyConnection:
@@ -181,7 +235,21 @@ def open_published(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 class _Foreign(Exception):
-    """A DuckDB file that is not ours, or of another version."""
+    """A DuckDB file that is not ours."""
+
+    def __str__(self) -> str:
+        return "is no database of ours"
+
+
+class _Earlier(Exception):
+    """Our database, of an earlier version."""
+
+
+class _Changed(Exception):
+    """A published database that someone wrote to."""
+
+    def __str__(self) -> str:
+        return "was changed by another program"
 
 
 def _create(database: duckdb.DuckDBPyConnection, owner: str) -> None:
@@ -265,37 +333,37 @@ def _one(database: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, 
     return None if row is None else row[0]
 
 
-def _is_published(path: Path, generation: str | None) -> bool:
-    """Whether the published file holds what the writer's does."""
+def _note(generation: str, path: Path) -> str:
+    """A generation, and what tells the file at `path` from others and from itself once it is written to."""
+    return f"{generation} {identity(path)}"
+
+
+def identity(path: Path) -> tuple[int, ...] | None:
+    """Tells one published file from the next; None where there is none."""
     try:
-        with duckdb.connect(str(path), read_only=True) as database:
-            return _meta(database, "generation") == generation
-    except duckdb.Error:
-        return False
-
-
-def _owner_of(path: Path) -> str | None:
-    """The data folder that a database was published from; None where it is none of ours.
-
-    One that someone holds for writing cannot be asked; it counts as ours, with no name.
-    """
-    try:
-        with duckdb.connect(str(path), read_only=True) as database:
-            return _meta(database, "owner") or ""
-    except duckdb.IOException as error:
-        return "" if "lock" in str(error).lower() else None
-    except duckdb.Error:
+        found = path.stat()
+    except OSError:
         return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _set_aside(path: Path) -> None:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    aside = path.with_name(f"{path.name}.set-aside-{stamp}")
-    path.replace(aside)
-    wal = path.with_name(f"{path.name}.wal")
-    if wal.exists():
-        wal.replace(aside.with_name(f"{aside.name}.wal"))
-    log.warning("%s is broken or not a database of ours; it was set aside as %s", path, aside.name)
+def _wal(path: Path) -> Path:
+    """Where DuckDB keeps what was written to a database and is not in its file yet."""
+    return path.with_name(f"{path.name}.wal")
+
+
+def _is_content(error: Exception) -> bool:
+    """Whether what is in a file is to blame, rather than who has it open or what the system is short of."""
+    if isinstance(error, duckdb.IOException):
+        return any(words in str(error) for words in BROKEN)
+    return not isinstance(error, duckdb.OutOfMemoryException | duckdb.ConnectionException)
+
+
+def _set_aside(path: Path, error: Exception) -> None:
+    why = f"is broken ({first_line(error)})" if isinstance(error, duckdb.Error) else str(error)
+    if isinstance(error, duckdb.CatalogException):  # it has no store.meta
+        why = str(_Foreign())
+    set_aside(path, why, "it is made anew")
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ import pytest
 from pipeline.emulator import KEY, SECRET, Emulator, Fault, Quota, World
 from pipeline.flow import Flow
 from pipeline.settings import Secret, Settings
-from tests.conftest import assert_published
+from tests.conftest import assert_published, published
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
 DAYS = ("--from", f"{YESTERDAY}", "--to", f"{YESTERDAY}")
@@ -118,6 +118,22 @@ def test_a_stopped_backfill_lands_what_it_fetched(
         assert "Traceback" not in err
     landed = held_by(tmp_path).landing.index("participant_metrics", YESTERDAY)
     assert landed.num_rows == 30
+
+
+def test_a_stopped_backfill_publishes_the_days_that_it_finished(command: Callable[..., Any], tmp_path: Path) -> None:
+    """Days are published now and then; at the end all that are loaded are, however the end comes."""
+    days = [YESTERDAY - timedelta(days=back) for back in (2, 1)]
+    small = (call for day in days for call in World.uniform(day, calls=1, people=2, minutes=5, step_seconds=60).calls)
+    world = World((*small, *LARGE.calls))
+    with Emulator(world, quotas={"participant_metrics": Quota(30, 60.0)}) as emulator:
+        process = command("backfill", "--from", f"{days[0]}", "--to", f"{YESTERDAY}", on=emulator)
+        while emulator.count("participant_metrics", 200) < 30:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        code, _, err = finish(process)
+        assert code == 1
+        assert "1 of 3 days not finished" in err
+    assert {row[0] for row in published(held_by(tmp_path), "windows")} == set(days)
 
 
 def test_two_backfills_at_once_share_the_work(command: Callable[..., Any], tmp_path: Path) -> None:
@@ -304,6 +320,20 @@ def test_a_reader_neither_blocks_a_backfill_nor_is_blocked(command: Callable[...
             code, _, err = finish(command("rebuild"))
             assert (code, err) == (0, "")
             assert reader.execute("SELECT count(*) FROM metric_points").fetchone() == before
+
+
+def test_forgetting_lists_the_files_that_it_leaves(command: Callable[..., Any], tmp_path: Path) -> None:
+    """What was set aside is not looked into; it is named, so that it can be dealt with."""
+    path = tmp_path / "data" / "raw" / "call_stats" / f"session_date={YESTERDAY}" / "x.parquet"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"nonsense")
+    code, out, err = finish(command("forget", "--user", "ann"))
+    (aside,) = path.parent.iterdir()
+    assert code == 0
+    assert aside.name in err
+    assert f"Files that were set aside may still name them, and are yours to deal with: {aside}" in out
+    aside.unlink()
+    assert "set aside" not in finish(command("forget", "--user", "ann"))[1]
 
 
 def test_the_doctor_looks_at_everything(command: Callable[..., Any]) -> None:
