@@ -6,6 +6,7 @@ them.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -21,7 +22,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.instance.ref import InstanceRef
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipeline.errors import CallMetricsError, FixStorage, Interrupted
+from pipeline.errors import CallMetricsError, FixSettings, FixStorage, Interrupted
 from pipeline.flow import Flow
 from pipeline.locks import locked
 from pipeline.orchestration.definitions import build_definitions
@@ -33,7 +34,13 @@ __all__ = ["Runner", "home", "open_instance"]
 
 
 def home(settings: Settings) -> Path:
-    """The folder of the Dagster instance: DAGSTER_HOME where set, else one under the data folder, made ready."""
+    """The folder of the Dagster instance, made ready and seen to be in order. Raises what `open_instance` does."""
+    with open_instance(settings):
+        return _folder(settings)
+
+
+def _folder(settings: Settings) -> Path:
+    """DAGSTER_HOME where set, else a folder under the data folder, with our dagster.yaml in it."""
     given = os.environ.get("DAGSTER_HOME")
     folder = Path(given).absolute() if given else settings.data / "dagster"
     try:
@@ -47,7 +54,10 @@ def home(settings: Settings) -> Path:
 
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
-    """The Dagster instance for runs in this process: no telemetry, and what steps print goes where it always goes."""
+    """The Dagster instance for runs in this process: no telemetry, and what steps print goes where it always goes.
+
+    Raises `FixSettings` where dagster.yaml cannot be used, `FixStorage` where the records of runs cannot.
+    """
     overrides = {
         "telemetry": {"enabled": False},
         "compute_logs": {
@@ -57,14 +67,24 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         },
     }
     logging.getLogger("dagster").setLevel(logging.ERROR)  # that a home has no dagster.yaml is nothing to act on
-    folder = home(settings)
-    with locked(folder / ".call-metrics.lock", "Dagster's records"):  # two that make them at once would collide
-        instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=overrides))
-        instance.get_runs(limit=1)
-        instance.event_log_storage.get_records_for_run("none", limit=1)
-        instance.all_instigator_state()
+    folder = _folder(settings)
+    try:
+        with locked(folder / ".call-metrics.lock", "Dagster's records"):  # two that make them at once would collide
+            try:
+                instance = dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=overrides))
+            except (SQLAlchemyError, sqlite3.Error, FileExistsError):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever Dagster, its configuration and YAML make of the file
+                raise FixSettings(
+                    f"{folder / 'dagster.yaml'} cannot be used ({_reason(error)}); correct it, or move it away"
+                ) from None
+            instance.get_runs(limit=1)
+            instance.has_asset_key(dg.AssetKey("none"))
+            instance.all_instigator_state()
+            end_dead_runs(instance, settings)
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise _unusable(folder, error) from None
     with instance:
-        end_dead_runs(instance, settings)
         yield instance
 
 
@@ -92,9 +112,7 @@ class Runner:
             if (ours := _own_error(error)) is not None:
                 raise ours from None
             if isinstance(error, SQLAlchemyError | sqlite3.Error):
-                reason = str(error).splitlines()[0]
-                folder = self._instance.root_directory
-                raise FixStorage(f"Dagster's records in {folder} cannot be used ({reason}); mend it") from None
+                raise _unusable(Path(self._instance.root_directory), error) from None
             raise
 
 
@@ -104,6 +122,42 @@ def _own_error(error: BaseException) -> CallMetricsError | None:
     while seen is not None and not isinstance(seen, CallMetricsError):
         seen = seen.__cause__ or seen.__context__
     return seen
+
+
+def _unusable(folder: Path, error: Exception) -> FixStorage:
+    """One sentence about Dagster's records, which names the file to move away if there is one."""
+    for name in ("history/runs.db", "history/runs/index.db", "schedules/schedules.db"):
+        if (reason := _damage(folder / name)) is not None:
+            return _move_away(folder / name, reason)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return _move_away(Path(error.filename), "it is no folder")
+    return FixStorage(
+        f"Dagster's records in {folder} cannot be used ({_reason(error)}); is it writable, and the disk not full?"
+    )
+
+
+def _move_away(path: Path, reason: str) -> FixStorage:
+    return FixStorage(
+        f"{path} cannot be used ({reason}); move it away: Dagster's records of earlier runs go with it, the data do not"
+    )
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with a file of SQLite; None where it is well, or there is none."""
+    if not path.exists():
+        return None
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        return None if "locked" in str(error) else str(error)
+    return None if verdict == "ok" else " ".join(str(verdict).split())
+
+
+def _reason(error: Exception) -> str:
+    """An error of someone else's, in a few words."""
+    text = " ".join(str(error).split("\n[SQL")[0].split())
+    return f"{text[:200]}…" if len(text) > 200 else text
 
 
 def _configuration() -> Path:
