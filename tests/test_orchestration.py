@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,16 +20,17 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from pipeline.emulator import KEY, SECRET, Emulator, Fault, ManualClock, World
+from pipeline.emulator import KEY, SECRET, CallSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World
 from pipeline.exchange import ENDPOINTS
 from pipeline.flow import Flow
+from pipeline.orchestration.automation import OLDER_DAYS
 from pipeline.orchestration.definitions import build_definitions, defs
-from pipeline.orchestration.liveness import end_dead_runs
+from pipeline.orchestration.liveness import alive, end_dead_runs, end_if_dead
 from pipeline.orchestration.resources import shared_flow_resource
 from pipeline.orchestration.running import open_instance
 from pipeline.settings import Settings
 from pipeline.tables import TABLES
-from tests.conftest import assert_published
+from tests.conftest import assert_published, run
 
 DAY = date(2026, 3, 1)
 WORLD = World.uniform(DAY, calls=2, people=2, minutes=40, step_seconds=60)
@@ -42,6 +45,19 @@ with locked(Path(sys.argv[1]), "it"):
     print("held", flush=True)
     time.sleep(60)
 """
+
+
+def a_call(start: datetime, *, minutes: int) -> CallSpec:
+    """A call of one person who talks to its end."""
+    end = start + timedelta(minutes=minutes)
+    talk = Points.every(60, start, bitrate=tuple(range(minutes)))
+    mic = TrackSpec("mic", "audio", "opus", talk)
+    stay = StaySpec(user_id="ann", user_session_id=f"{start:%j}", joined_at=start, left_at=end, tracks=(mic,))
+    return CallSpec("default", f"{start:%j}", "s", started_at=start, ended_at=end, participants=(stay,))
+
+
+def asked_at(cursor: str | None) -> datetime:
+    return datetime.fromisoformat(json.loads(cursor or "")["asked_at"])
 
 
 @pytest.fixture
@@ -154,18 +170,63 @@ def test_refused_credentials_end_a_run_without_their_secret(
     assert "eyJ" not in told
 
 
-def test_the_schedule_goes_over_the_last_days() -> None:
-    """Every night yesterday and the two days before it, yesterday first."""
-    definitions = build_definitions(Settings())
-    schedule = definitions.resolve_schedule_def("trailing_days")
+def night(flow: Flow, day: date) -> list[dg.RunRequest]:
+    """What the schedule requests in the night in which a day begins."""
+    definitions = build_definitions(flow.settings, flow=shared_flow_resource(flow))
     context = dg.build_schedule_context(
-        scheduled_execution_time=datetime(2026, 3, 10, 2, 15, tzinfo=UTC),
+        scheduled_execution_time=datetime(day.year, day.month, day.day, 2, 15, tzinfo=UTC),
+        resources={"flow": flow},
         repository_def=definitions.get_repository_def(),
     )
-    requests = schedule.evaluate_tick(context).run_requests
-    assert [request.partition_key for request in requests] == ["2026-03-09", "2026-03-08", "2026-03-07"]
-    priorities = [int(request.tags["dagster/priority"]) for request in requests]
-    assert priorities == sorted(priorities, reverse=True)
+    return list(definitions.resolve_schedule_def("trailing_days").evaluate_tick(context).run_requests or ())
+
+
+def test_the_schedule_goes_over_the_last_days(tmp_path: Path) -> None:
+    """Every night yesterday and the two days before it, yesterday first; none before the first partition."""
+    with Flow(Settings(data=tmp_path)) as flow:
+        requests = night(flow, date(2026, 3, 10))
+        assert [request.partition_key for request in requests] == ["2026-03-09", "2026-03-08", "2026-03-07"]
+        priorities = [int(request.tags["dagster/priority"]) for request in requests]
+        assert priorities == sorted(priorities, reverse=True)
+        assert [request.partition_key for request in night(flow, date(2026, 1, 2))] == ["2026-01-01"]
+
+
+def test_the_schedule_asks_again_for_older_days_that_lack_something(flow_for: Callable[..., Flow]) -> None:
+    """Until they are complete or forgotten, those first that are forgotten first, and with a new key every night."""
+    days = [DAY + timedelta(days=offset) for offset in range(4)]
+    world = World(tuple(a_call(datetime(2026, 3, day.day, 20, tzinfo=UTC), minutes=5) for day in days))
+    night_of = date(2026, 3, 20)
+    with Emulator(world, clock=ManualClock(datetime(2026, 3, 19, tzinfo=UTC))) as emulator:
+        flow = flow_for(emulator)
+        run(flow, days[3])  # complete
+        emulator.add_faults(Fault("unrecoverable", "participant_metrics"))
+        run(flow, days[1])  # a window failed
+        flow.land_call_stats(days[0])  # cut off: nobody knows who took part
+        emulator.clear_faults()
+        emulator.add_faults(Fault("shifted", "participant_metrics"))
+        run(flow, days[2])  # an answer that cannot be right, and would be no other
+
+        def older(day: date) -> list[str]:
+            return [request.run_key for request in night(flow, day)[3:]]
+
+        assert older(night_of) == ["2026-03-20:2026-03-01", "2026-03-20:2026-03-02"]
+        assert older(night_of + timedelta(days=1)) == ["2026-03-21:2026-03-01", "2026-03-21:2026-03-02"]
+        assert older(date(2026, 5, 31)) == ["2026-05-31:2026-03-02"]
+        assert older(date(2026, 6, 2)) == []
+        emulator.clear_faults()
+        run(flow, days[0], days[1])
+        assert older(night_of) == []
+
+
+def test_the_schedule_asks_for_a_bounded_number_of_older_days(flow_for: Callable[..., Flow]) -> None:
+    """However many days lack something, a night takes on the most urgent ones only."""
+    days = [DAY + timedelta(days=offset) for offset in range(OLDER_DAYS + 5)]
+    with Emulator(World(()), clock=ManualClock(AFTERWARDS)) as emulator:
+        flow = flow_for(emulator)
+        for day in reversed(days):
+            flow.land_call_stats(day)
+        requests = night(flow, date(2026, 4, 20))
+        assert [request.partition_key for request in requests[3:]] == [f"{day}" for day in days[:OLDER_DAYS]]
 
 
 def test_the_sensor_asks_for_the_days_that_have_news(
@@ -194,6 +255,120 @@ def test_the_sensor_asks_for_the_days_that_have_news(
             later = tick(again.cursor)
             assert [request.partition_key for request in later.run_requests] == [f"{DAY}"]
             assert later.run_requests[0].run_key != first.run_requests[0].run_key
+
+
+class Sensor:
+    """The sensor as Dagster's daemon has it: anew for every tick, with nothing but the cursor from before."""
+
+    def __init__(self, flow: Flow, instance: dg.DagsterInstance, cursor: str | None = None) -> None:
+        self.cursor = cursor
+        self.run_keys: set[str] = set()
+        self._flow = flow
+        self._instance = instance
+
+    def tick(self) -> list[str]:
+        """The days requested whose run key is a new one, as Dagster would have it."""
+        definitions = build_definitions(self._flow.settings, flow=shared_flow_resource(self._flow))
+        context = dg.build_sensor_context(
+            instance=self._instance,
+            cursor=self.cursor,
+            resources={"flow": self._flow},
+            definitions=definitions,
+        )
+        tick = definitions.resolve_sensor_def("late_data").evaluate_tick(context)
+        assert tick.skip_message is None or not tick.run_requests
+        self.cursor = tick.cursor
+        fresh = [request for request in tick.run_requests or () if request.run_key not in self.run_keys]
+        self.run_keys |= {request.run_key for request in fresh}
+        return [request.partition_key for request in fresh]
+
+
+class HurryingClock(ManualClock):
+    """A clock that moves on while it is looked at, so that calls go on between two requests of one tick."""
+
+    def __init__(self, now: datetime, step: timedelta) -> None:
+        super().__init__(now)
+        self.step = step
+
+    def __call__(self) -> datetime:
+        self.advance(self.step)
+        return self.now
+
+
+def test_a_sensor_that_was_off_for_days_catches_up_a_day_a_tick(
+    flow_for: Callable[..., Flow], instance: dg.DagsterInstance
+) -> None:
+    """No tick looks further than a day on, none begins again with what was seen, and in the end nothing is missing.
+
+    Calls go on all the time, also while the sensor looks: the source's clock moves on with every request.
+    """
+    starts = [datetime(2026, 3, day, 22, tzinfo=UTC) for day in (1, 2, 4, 9, 10)]
+    world = World(tuple(a_call(start, minutes=150) for start in starts))
+    clock = HurryingClock(starts[0], timedelta(seconds=20))
+    with Emulator(world, clock=clock) as emulator:
+        flow = flow_for(emulator, start=DAY)
+        sensor = Sensor(flow, instance)
+        run(flow, *map(date.fromisoformat, sensor.tick()))
+        clock.advance(timedelta(days=8, hours=23))
+        ticks = 0
+        while asked_at(sensor.cursor) < starts[-1] + timedelta(hours=4):
+            before = asked_at(sensor.cursor)
+            requested = sensor.tick()
+            assert timedelta() < asked_at(sensor.cursor) - before <= timedelta(days=1)
+            assert len(requested) <= 2, "a day of changes is of few days"
+            run(flow, *map(date.fromisoformat, requested))
+            if clock.now - asked_at(sensor.cursor) < timedelta(hours=1):  # caught up: ticks come at their pace again
+                clock.advance(timedelta(minutes=20))
+            ticks += 1
+        assert ticks > 9
+        assert_published(flow, emulator.truth())
+        assert all(flow.survey(start.date()).complete for start in starts)
+
+
+def test_the_sensor_looks_from_where_it_stopped_after_an_error(
+    flow_for: Callable[..., Flow], instance: dg.DagsterInstance
+) -> None:
+    """A tick that breaks off keeps what it saw; the next one goes on from there, after a restart too."""
+    early, late = datetime(2026, 3, 1, 10, tzinfo=UTC), datetime(2026, 3, 2, 20, tzinfo=UTC)
+    many = tuple(replace(a_call(late, minutes=5), call_id=f"call-{number}") for number in range(101))
+    clock = ManualClock(early - timedelta(hours=1))
+    with Emulator(World((a_call(early, minutes=5), *many)), clock=clock) as emulator:
+        sensor = Sensor(flow_for(emulator), instance)
+        assert sensor.tick() == []
+        clock.now = datetime(2026, 3, 3, 6, tzinfo=UTC)
+        emulator.add_faults(Fault("unrecoverable", "call_stats", match={"page": "later"}))
+        assert [sensor.tick() for _ in range(2)] == [[f"{DAY}"], []]
+        broken_off = asked_at(sensor.cursor)
+        assert late - timedelta(hours=1) < broken_off < late + timedelta(minutes=10)
+        assert sensor.tick() == []
+        assert asked_at(sensor.cursor) == broken_off
+        emulator.clear_faults()
+        restarted = Sensor(flow_for(emulator), instance, sensor.cursor)
+        assert [restarted.tick() for _ in range(2)] == [["2026-03-02"], []]
+
+
+def test_days_without_a_partition_do_not_stop_the_sensor(
+    flow_for: Callable[..., Flow], instance: dg.DagsterInstance
+) -> None:
+    """News of a day before the first one is passed over; that of one to come waits until its partition is there."""
+    today = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+    tomorrow = today + timedelta(days=1)
+    long_ago = datetime(2025, 12, 31, 10, tzinfo=UTC)
+    calls = tuple(a_call(start, minutes=5) for start in (long_ago, today, tomorrow))
+    clock = ManualClock(long_ago + timedelta(hours=1))
+    with Emulator(World(calls), clock=clock) as emulator:
+        flow = flow_for(emulator, start=date(2026, 1, 1))
+        assert Sensor(flow, instance).tick() == []
+        clock.now = tomorrow + timedelta(hours=1)
+        sensor = Sensor(flow, instance)
+        assert today.date().isoformat() not in sensor.tick()
+        cursor = json.loads(sensor.cursor or "")
+        assert cursor["waiting"] == [f"{tomorrow.date()}"]
+        cursor["waiting"] = [f"{today.date()}"]  # a day later
+        later = Sensor(flow, instance, json.dumps(cursor))
+        assert later.tick() == [f"{today.date()}"]
+        assert json.loads(later.cursor or "")["waiting"] == []
+        assert later.tick() == []
 
 
 def test_the_sensor_skips_with_a_sentence_where_it_cannot_ask(instance: dg.DagsterInstance, tmp_path: Path) -> None:
@@ -238,6 +413,51 @@ def test_a_run_whose_process_is_dead_is_ended(tmp_path: Path) -> None:
             holder.communicate()
         assert instance.get_run_by_id(dead.run_id).status == dg.DagsterRunStatus.FAILURE
         assert instance.get_run_by_id(alive.run_id).status == dg.DagsterRunStatus.STARTED
+
+
+def started_run(instance: dg.DagsterInstance, settings: Settings) -> str:
+    """A run that Dagster takes for one that goes on."""
+    run = instance.create_run_for_job(build_definitions(settings).resolve_job_def("ingest"), tags={})
+    report(instance, run.run_id, "PIPELINE_START")
+    return run.run_id
+
+
+def report(instance: dg.DagsterInstance, run_id: str, event: str) -> None:
+    instance.report_dagster_event(dg.DagsterEvent(event_type_value=event, job_name="ingest"), run_id=run_id)
+
+
+def test_a_run_that_ended_while_others_looked_is_left_as_it_ended(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    """Who read that a run goes on, and then gets its lock because it is over, reads again before it ends it."""
+    settings = Settings(data=tmp_path)
+    run_id = started_run(instance, settings)
+    lock = tmp_path / ".work" / "runs" / f"{run_id}.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    report(instance, run_id, "PIPELINE_SUCCESS")
+    assert not end_if_dead(instance, settings, run_id)
+    assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.SUCCESS
+    assert not lock.exists()
+
+
+def test_a_living_run_is_never_ended_as_it_begins_or_ends(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    """Dagster records the end of a run after its lock is given back; who looks meanwhile leaves it alone."""
+    settings = Settings(data=tmp_path)
+    run_id = started_run(instance, settings)
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.is_set():
+            with alive(settings, run_id):
+                pass
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        assert not any(end_if_dead(instance, settings, run_id) for _ in range(3_000))
+    finally:
+        over.set()
+        thread.join()
+    assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.STARTED
 
 
 def test_dagster_shows_the_runs_of_the_command_line(tmp_path: Path) -> None:

@@ -1,48 +1,116 @@
-"""When the job runs by itself: nightly for the last days, and whenever the source has news of any day."""
+"""When the job runs by itself: nightly for the last days and what older ones lack, and whenever the source has news."""
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from pipeline.errors import CallMetricsError, FixSettings
 from pipeline.flow import Flow
+from pipeline.knowledge import listings_of
 from pipeline.orchestration.liveness import end_dead_runs
+from pipeline.plan import FORGETTING
 
-__all__ = ["OVERLAP", "TRAILING_DAYS", "build_schedule", "build_sensor"]
+__all__ = [
+    "LOOKS",
+    "OLDER_DAYS",
+    "OVERLAP",
+    "SPAN",
+    "TRAILING_DAYS",
+    "build_schedule",
+    "build_sensor",
+    "incomplete_days",
+]
 
 TRAILING_DAYS = 3
 """Days before today that the nightly schedule goes over: calls end, and reports come, after midnight."""
 
+OLDER_DAYS = 10
+"""Days before these that it asks for again at most, in one night, because something of them is missing."""
+
 OVERLAP = timedelta(minutes=10)
-"""By which each look of the sensor begins before the last one: changes come in while it looks, and rows do not say
-when they were updated."""
+"""By which each look of the sensor begins before the end of the last one: changes come in while it looks, and rows do
+not say when they were updated."""
+
+SPAN = timedelta(hours=1)
+"""What one look covers at most, so that one of a sensor that was off for weeks is no longer than others."""
+
+LOOKS = 24
+"""Looks in one tick at most: a day of changes."""
+
+ENOUGH = 20.0
+"""Seconds after which a tick begins no further look; Dagster ends it after 60, and it would get nowhere."""
 
 
-def build_schedule(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
-    """Every night, the last days, yesterday first."""
+def build_schedule(job: UnresolvedAssetJobDefinition, partitions: dg.PartitionsDefinition) -> dg.ScheduleDefinition:
+    """Every night: the last days, yesterday first, then those before them that lack something."""
 
     @dg.schedule(
         name="trailing_days",
         job=job,
         cron_schedule="15 2 * * *",
         execution_timezone="UTC",
-        description=f"Backfills the last {TRAILING_DAYS} days every night at 02:15 UTC",
+        description=f"Every night at 02:15 UTC, backfills the last {TRAILING_DAYS} days, and up to {OLDER_DAYS} older "
+        "ones that are incomplete and not forgotten by the source, those first that it forgets first",
     )
-    def trailing_days(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-        today = context.scheduled_execution_time.astimezone(UTC).date()
-        for back in range(1, TRAILING_DAYS + 1):
-            day = (today - timedelta(days=back)).isoformat()
-            yield dg.RunRequest(run_key=f"{today}:{day}", partition_key=day, tags={"dagster/priority": str(-back)})
+    def trailing_days(context: dg.ScheduleEvaluationContext, flow: dg.ResourceParam[Flow]) -> Iterator[dg.RunRequest]:
+        now = context.scheduled_execution_time.astimezone(UTC)
+        days = [now.date() - timedelta(days=back) for back in range(1, TRAILING_DAYS + 1)]
+        older = [day for day in incomplete_days(flow, now) if day < days[-1]][:OLDER_DAYS]
+        for rank, day in enumerate([*days, *older], start=1):
+            if partitions.has_partition_key(f"{day}"):
+                # With tonight's date in the key: a key runs once, and what failed last night is asked for again.
+                key = f"{now.date()}:{day}"
+                yield dg.RunRequest(run_key=key, partition_key=f"{day}", tags={"dagster/priority": f"{-rank}"})
 
     return trailing_days
 
 
-def build_sensor(job: UnresolvedAssetJobDefinition, first_day: date) -> dg.SensorDefinition:
+def incomplete_days(flow: Flow, now: datetime) -> list[date]:
+    """The days that lack something which the source still has at `now`, those first that it forgets first.
+
+    By the certificates of their calls, which cost a day a few milliseconds: a survey reads the answers.
+    """
+    edges = {day: edge for day in flow.landing.days() if (edge := _edge(flow, day, now)) is not None}
+    return sorted(edges, key=lambda day: (edges[day], day))
+
+
+def _edge(flow: Flow, day: date, now: datetime) -> datetime | None:
+    """When the source forgets the first of what the day lacks; None where it lacks nothing, or nothing is left."""
+    # Of a call of which we do not know that it has ended, or that there is one.
+    latest = datetime.combine(day + timedelta(days=1), time_of_day(), UTC) + FORGETTING
+    try:
+        listings = listings_of(flow.landing.index("call_stats", day)).get(None, {}).values()
+        rows = flow.lake.read("ingest_completeness_by_call", day, list(_CERTIFICATE)).to_pylist()
+    except CallMetricsError:  # no tables yet, or broken ones: a run makes them
+        edges = [latest]
+    else:
+        edges = [row["forgotten_at"] or latest for row in rows if not row["is_complete"] and _can_be_asked(row)]
+        if not any(listing.complete for listing in listings):
+            edges.append(latest)
+    return min((edge for edge in edges if edge > now), default=None)
+
+
+_CERTIFICATE = ("is_complete", "forgotten_at", "stays_promised", "stays_held", "windows_failed", "windows_missing")
+
+
+def _can_be_asked(row: dict[str, Any]) -> bool:
+    """Whether asking again can complete the call; an answer that cannot be right would only come once more."""
+    live = row["forgotten_at"] is None
+    unknown = row["stays_promised"] is None or row["stays_held"] < row["stays_promised"]
+    return live or unknown or row["windows_failed"] + row["windows_missing"] > 0
+
+
+def build_sensor(
+    job: UnresolvedAssetJobDefinition, partitions: dg.TimeWindowPartitionsDefinition
+) -> dg.SensorDefinition:
     """Asks the source what was updated since the last look, and requests a run for each day concerned."""
 
     @dg.sensor(
@@ -54,32 +122,34 @@ def build_sensor(job: UnresolvedAssetJobDefinition, first_day: date) -> dg.Senso
     def late_data(context: dg.SensorEvaluationContext, flow: dg.ResourceParam[Flow]) -> dg.SensorResult | dg.SkipReason:
         end_dead_runs(context.instance, flow.settings)
         try:
-            cursor = Cursor.read(context.cursor)
-            news = flow.news(cursor.asked_at - OVERLAP if cursor.asked_at else None)
+            before = Cursor.read(context.cursor)
+            cursor, unseen = _catch_up(flow, before)
         except CallMetricsError as error:
             return dg.SkipReason(str(error))
-        sessions = news.sessions.to_pylist()
-        unseen: dict[date, list[str]] = {}
-        for row in sessions:
-            if row["version"] not in cursor.seen and row["session_date"] >= first_day:
-                unseen.setdefault(row["session_date"], []).append(row["version"])
-        requests = [
-            dg.RunRequest(run_key=f"{day}:{_digest(versions)}", partition_key=day.isoformat())
-            for day, versions in sorted(unseen.items())
-        ]
-        recent = news.asked_at - 2 * OVERLAP
-        seen = {row["version"] for row in sessions if row["generated_at"] is None or row["generated_at"] >= recent}
-        return dg.SensorResult(run_requests=requests, cursor=Cursor(news.asked_at, frozenset(seen)).text())
+        days = {day: unseen.get(day, []) for day in unseen.keys() | before.waiting if day >= partitions.start.date()}
+        ready = sorted(day for day in days if partitions.has_partition_key(f"{day}"))
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(run_key=f"{day}:{_digest(days[day])}", partition_key=f"{day}") for day in ready
+            ],
+            cursor=replace(cursor, waiting=frozenset(days.keys() - set(ready))).text(),
+        )
 
     return late_data
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far the sensor has looked: when it asked, by the source's clock, and what the overlap will bring again."""
+    """How far the sensor has looked.
+
+    `asked_at` is the instant up to which it has, by the source's clock; None before the first look. `seen` are the
+    versions that the last look brought, for the overlap brings them again. `waiting` are days with news for which there
+    is no partition yet: the source's clock is ahead of ours.
+    """
 
     asked_at: datetime | None = None
     seen: frozenset[str] = frozenset()
+    waiting: frozenset[date] = frozenset()
 
     @classmethod
     def read(cls, text: str | None) -> "Cursor":
@@ -88,14 +158,44 @@ class Cursor:
             return cls()
         try:
             stored = json.loads(text)
-            return cls(datetime.fromisoformat(stored["asked_at"]), frozenset(stored["seen"]))
-        except (ValueError, KeyError, TypeError):
+            waiting = frozenset(date.fromisoformat(day) for day in stored.get("waiting", ()))
+            return cls(datetime.fromisoformat(stored["asked_at"]), frozenset(stored["seen"]), waiting)
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise FixSettings(f"the cursor {text[:60]!r} is none of this sensor; reset it in Dagster") from None
 
     def text(self) -> str:
         """As `read` takes it."""
         asked_at = self.asked_at.isoformat() if self.asked_at else None
-        return json.dumps({"asked_at": asked_at, "seen": sorted(self.seen)})
+        return json.dumps(
+            {"asked_at": asked_at, "seen": sorted(self.seen), "waiting": sorted(f"{day}" for day in self.waiting)}
+        )
+
+
+def _catch_up(flow: Flow, cursor: Cursor) -> tuple[Cursor, dict[date, list[str]]]:
+    """Look on from the cursor, span by span; returns how far that went, and the versions not seen before by day.
+
+    A session that is updated while we look moves to a later span: it is missed in this one and found in that. Raises
+    what the first look raises; an error later on ends the looking, and the next tick meets it again.
+    """
+    began = time.monotonic()
+    unseen: dict[date, list[str]] = {}
+    for look in range(LOOKS):
+        since = cursor.asked_at - OVERLAP if cursor.asked_at else None
+        until = cursor.asked_at + SPAN if cursor.asked_at else None
+        try:
+            news = flow.news(since, until)
+        except CallMetricsError:
+            if look == 0:
+                raise
+            break
+        found = [(row["session_date"], row["version"][:16]) for row in news.sessions.to_pylist()]
+        for day, version in found:
+            if version not in cursor.seen:
+                unseen.setdefault(day, []).append(version)
+        cursor = Cursor(min(news.asked_at, until or news.asked_at), frozenset(version for _, version in found))
+        if cursor.asked_at == news.asked_at or time.monotonic() - began > ENOUGH:
+            break
+    return cursor, unseen
 
 
 def _digest(versions: list[str]) -> str:

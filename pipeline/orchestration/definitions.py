@@ -20,8 +20,8 @@ def build_definitions(
     return dg.Definitions(
         assets=[SOURCE, *build_assets(partitions, pools=not in_this_process)],
         jobs=[ingest],
-        schedules=[] if in_this_process else [build_schedule(ingest)],
-        sensors=[] if in_this_process else [build_sensor(ingest, settings.start)],
+        schedules=[] if in_this_process else [build_schedule(ingest, partitions)],
+        sensors=[] if in_this_process else [build_sensor(ingest, partitions)],
         executor=dg.in_process_executor,
         resources={"flow": flow},
     )
