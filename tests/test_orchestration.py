@@ -23,7 +23,7 @@ import pytest
 from pipeline.emulator import KEY, SECRET, CallSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World
 from pipeline.exchange import ENDPOINTS
 from pipeline.flow import Flow
-from pipeline.orchestration.automation import OLDER_DAYS
+from pipeline.orchestration.automation import OLDER_DAYS, incomplete_days
 from pipeline.orchestration.definitions import build_definitions, defs
 from pipeline.orchestration.liveness import alive, end_dead_runs, end_if_dead
 from pipeline.orchestration.resources import shared_flow_resource
@@ -216,6 +216,20 @@ def test_the_schedule_asks_again_for_older_days_that_lack_something(flow_for: Ca
         emulator.clear_faults()
         run(flow, days[0], days[1])
         assert older(night_of) == []
+
+
+def test_a_list_of_calls_that_was_cut_off_is_asked_for_again(flow_for: Callable[..., Flow]) -> None:
+    """A day of which every known call is complete lacks something while the list of its calls has no end."""
+    start = datetime(2026, 3, 1, 10, tzinfo=UTC)
+    calls = tuple(replace(a_call(start, minutes=1), call_id=f"call-{number}") for number in range(101))
+    cut_off = Fault("unrecoverable", "call_stats", match={"page": "later"})
+    with Emulator(World(calls), clock=ManualClock(AFTERWARDS), faults=(cut_off,)) as emulator:
+        flow = flow_for(emulator)
+        run(flow, DAY)
+        assert incomplete_days(flow, AFTERWARDS) == [DAY]
+        emulator.clear_faults()
+        run(flow, DAY)
+        assert incomplete_days(flow, AFTERWARDS) == []
 
 
 def test_the_schedule_asks_for_a_bounded_number_of_older_days(flow_for: Callable[..., Flow]) -> None:
