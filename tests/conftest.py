@@ -9,16 +9,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from pipeline.api import StreamApi
 from pipeline.emulator import KEY, SECRET, Emulator
 from pipeline.flow import Flow
 from pipeline.settings import Secret, Settings
-from pipeline.tables import TABLES
-
-FROM_SOURCE = ("call_sessions", "participant_sessions", "tracks", "metric_points", "track_warnings")
+from tests.support import Truth, differences, rows_in
 
 
 @pytest.fixture(autouse=True)
@@ -82,57 +79,9 @@ def days_from(first: date, count: int) -> list[date]:
 
 def published(flow: Flow, table: str) -> Counter[tuple[Any, ...]]:
     """The rows of a table of the published database, counted, columns in the order of the contract."""
-    columns = ", ".join(f'"{name}"' for name in TABLES[table].schema.names)
-    with duckdb.connect(str(flow.settings.warehouse), read_only=True) as database:
-        database.execute("SET TimeZone = 'UTC'")
-        return Counter(_hashable(row) for row in database.execute(f"SELECT {columns} FROM {table}").fetchall())
+    return rows_in(flow.settings.warehouse, table)
 
 
-def assert_published(flow: Flow, truth: dict[str, list[dict[str, Any]]], *, but: tuple[str, ...] = ()) -> None:
+def assert_published(flow: Flow, truth: Truth, *, but: tuple[str, ...] = ()) -> None:
     """The published tables hold what the source has, row by row: nothing missing, nothing extra."""
-    for table in FROM_SOURCE:
-        if table in but:
-            continue
-        names = TABLES[table].schema.names
-        rows = _as_asked(flow, truth) if table == "participant_sessions" else truth[table]
-        expected = Counter(_hashable(tuple(row[name] for name in names)) for row in rows)
-        held = published(flow, table)
-        assert not (expected - held), f"{table}: missing {list((expected - held).elements())[:3]}"
-        assert not (held - expected), f"{table}: extra {list((held - expected).elements())[:3]}"
-
-
-def _as_asked(flow: Flow, truth: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Participants as they are known by what was asked.
-
-    Participant statistics are not asked about live calls; and who published nothing, by them, has no window at all,
-    so that nothing tells what only Participant Metrics have.
-    """
-    stats = TABLES["participant_sessions"].schema.names
-    stats = stats[stats.index("sdk") :]
-    told = set()
-    for day in {row["session_date"] for row in truth["call_sessions"]}:
-        index = flow.landing.index("participant_stats", day).to_pylist()
-        told |= {tuple(row[name] for name in TABLES["call_sessions"].key[1:]) for row in index if row["error"] is None}
-    live = {_call(row) for row in truth["call_sessions"] if row["is_live"]}
-    answered = {(*_call(row), *row[4:6]) for row in published(flow, "windows")}
-    rows = []
-    for row in truth["participant_sessions"]:
-        stay = tuple(row.values())[1:6]
-        known = dict(row)
-        if stay[:3] in live or stay[:3] not in told:
-            known |= dict.fromkeys(stats)
-        elif known["is_publisher"] is None:
-            known["is_publisher"] = any(known[name] for name in stats if name.startswith("published_"))
-        if stay not in answered and not row["is_publisher"]:
-            known |= {"is_publisher": False}
-            known |= dict.fromkeys(("is_subscriber", "client_name", "client_version", "network_type"))
-        rows.append(known)
-    return rows
-
-
-def _call(row: Any) -> tuple[Any, ...]:
-    return tuple(row.values() if isinstance(row, dict) else row)[1:4]
-
-
-def _hashable(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(tuple(value) if isinstance(value, list) else value for value in row)
+    assert not list(differences(flow.settings.warehouse, flow.landing, truth, but=but))

@@ -1,4 +1,4 @@
-"""What several tests share: a day and its ids, how much hypothesis tries, and an event loop whose time is simulated."""
+"""What several tests share: a day and its ids, how much hypothesis tries, a simulated event loop, tables against truth."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import asyncio
 import contextlib
 import resource
 import selectors
-from collections.abc import Coroutine, Iterator
+from collections import Counter
+from collections.abc import Coroutine, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
+import duckdb
 import hypothesis
 
 from pipeline.exchange import Call, Stay
+from pipeline.landing import Landing
+from pipeline.tables import TABLES
 
 T = TypeVar("T")
+Truth = dict[str, list[dict[str, Any]]]
+"""What the source has: rows by table."""
 
 DAY = date(2026, 11, 1)
 MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -94,3 +101,56 @@ def no_file_larger_than(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def rows_in(database: Path, table: str) -> Counter[tuple[Any, ...]]:
+    """The rows of a table of a database, counted, columns in the order of the contract."""
+    columns = ", ".join(f'"{name}"' for name in TABLES[table].schema.names)
+    with duckdb.connect(str(database), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        return Counter(map(_hashable, connection.execute(f"SELECT {columns} FROM {table}").fetchall()))
+
+
+def differences(database: Path, landing: Landing, truth: Truth, *, but: Sequence[str] = ()) -> Iterator[str]:
+    """Where the tables of a database are not what the source has, row by row; nothing where they are."""
+    for table in truth.keys() - set(but):
+        names = TABLES[table].schema.names
+        rows = _as_asked(database, landing, truth) if table == "participant_sessions" else truth[table]
+        expected = Counter(_hashable(tuple(row[name] for name in names)) for row in rows)
+        held = rows_in(database, table)
+        for how, some in (("lost", expected - held), ("too many", held - expected)):
+            if some:
+                yield f"{table}: {sum(some.values())} rows {how}, {list(some)[:2]}"
+
+
+def _as_asked(database: Path, landing: Landing, truth: Truth) -> list[dict[str, Any]]:
+    """Participants as they are known by what was asked.
+
+    Participant statistics are not asked about live calls; and who published nothing, by them, has no window at all,
+    so that nothing tells what only Participant Metrics have.
+    """
+    names = TABLES["participant_sessions"].schema.names
+    stats = names[names.index("sdk") :]
+    told = set()
+    for day in {row["session_date"] for row in truth["call_sessions"]}:
+        index = landing.index("participant_stats", day).to_pylist()
+        told |= {tuple(row[name] for name in names[1:4]) for row in index if row["error"] is None}
+    told -= {tuple(row[name] for name in names[1:4]) for row in truth["call_sessions"] if row["is_live"]}
+    answered = {row[1:6] for row in rows_in(database, "windows")}
+    rows = []
+    for row in truth["participant_sessions"]:
+        stay = tuple(row[name] for name in names[1:6])
+        known = dict(row)
+        if stay[:3] not in told:
+            known |= dict.fromkeys(stats)
+        elif known["is_publisher"] is None:
+            known["is_publisher"] = any(known[name] for name in stats if name.startswith("published_"))
+        if stay not in answered and not row["is_publisher"]:
+            known |= {"is_publisher": False}
+            known |= dict.fromkeys(("is_subscriber", "client_name", "client_version", "network_type"))
+        rows.append(known)
+    return rows
+
+
+def _hashable(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(tuple(value) if isinstance(value, list) else value for value in row)

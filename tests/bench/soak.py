@@ -18,18 +18,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from pipeline.emulator import Emulator, Fault, Quota, World, skewed
-from pipeline.tables import TABLES
+from pipeline.exchange import ENDPOINTS
+from pipeline.landing import Landing
 from tests.bench.measuring import environment
+from tests.support import differences
 
 TODAY = datetime.now(UTC).date()
 FIRST, LAST = TODAY - timedelta(days=6), TODAY - timedelta(days=3)
@@ -93,11 +92,11 @@ def soak(folder: Path, seconds: int) -> int:
             code, _ = _finish(variables, folder)
             tries += 1
         met = sum(emulator.faults_met().values())
-        requests = sum(emulator.count(name) for name in ("call_stats", "participant_sessions", "participant_metrics"))
-        differences = list(_differences(folder / "soak", emulator.truth()))
+        requests = sum(emulator.count(name) for name in ENDPOINTS)
+        found = _differences(folder / "soak", emulator)
         print(f"soak: {runs} runs, {kills} kills, {requests} requests since the last beginning, {met} faults in all")
-        print(f"soak: exit code {code} after {tries} runs; {'; '.join(differences) or 'nothing lost, nothing doubled'}")
-        return int(bool(differences) or code != 0)
+        print(f"soak: exit code {code} after {tries} runs; {'; '.join(found) or 'nothing lost, nothing doubled'}")
+        return int(bool(found) or code != 0)
 
 
 def full_disk(data: Path) -> str:
@@ -212,32 +211,12 @@ def _sentence(out: str) -> str:
 
 
 def _compare(data: Path, emulator: Emulator) -> None:
-    differences = list(_differences(data, emulator.truth()))
-    assert not differences, "; ".join(differences)
+    found = _differences(data, emulator)
+    assert not found, "; ".join(found)
 
 
-def _differences(data: Path, truth: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    with _opened(data / "warehouse.duckdb") as database:
-        for table, rows in truth.items():
-            names = TABLES[table].schema.names
-            columns = ", ".join(f'"{name}"' for name in names)
-            held = Counter(map(_plain, database.execute(f"SELECT {columns} FROM {table}").fetchall()))
-            expected = Counter(_plain(tuple(row[name] for name in names)) for row in rows)
-            if lost := sum((expected - held).values()):
-                yield f"{table}: {lost} rows lost"
-            if extra := sum((held - expected).values()):
-                yield f"{table}: {extra} rows too many"
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(str(path), read_only=True) as database:
-        database.execute("SET TimeZone = 'UTC'")
-        yield database
-
-
-def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(tuple(value) if isinstance(value, list) else value for value in row)
+def _differences(data: Path, emulator: Emulator) -> list[str]:
+    return list(differences(data / "warehouse.duckdb", Landing(data / "raw"), emulator.truth()))
 
 
 if __name__ == "__main__":
