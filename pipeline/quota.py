@@ -8,6 +8,7 @@ much is left and until when, so that what other programs use of the same quota c
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections import deque
@@ -61,6 +62,7 @@ class Limiter:
         self._in_flight = 0
         self._scout_sent_at: float | None = None
         self._window_seconds: float | None = None
+        self._reset_said: float | None = None  # by the source: that of `_allowance` may be sooner, after a 429
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._alarm: tuple[float, asyncio.Task[None]] | None = None
 
@@ -88,8 +90,8 @@ class Limiter:
         elif self._allowance is None:
             self._unmetered = True
 
-    def refused(self, retry_after: float | None, allowance: Allowance | None) -> float:
-        """Take in a 429 and return the seconds to wait: `retry_after` as it stands, else until the reset, else growing.
+    def refused(self, retry_after: float | None, allowance: Allowance | None) -> None:
+        """Take in a 429, and wait for `retry_after` as it stands, else until the reset, else longer each time.
 
         Jitter comes on top, so that several processes do not come back as one.
         """
@@ -108,7 +110,6 @@ class Limiter:
         self._unmetered = False
         if self._allowance is not None:
             self._allowance = Allowance(self._allowance.limit, 0, min(self._allowance.reset, self._closed_until))
-        return wait
 
     def _take(self, allowance: Allowance) -> None:
         self._unmetered = False
@@ -119,16 +120,16 @@ class Limiter:
             allowance = Allowance(allowance.limit, min(known.remaining, allowance.remaining), known.reset)
         else:
             self._scout_sent_at = None
-            self._measure_window(allowance, known)
+            self._measure_window(allowance.reset)
         self._allowance = allowance
 
-    def _measure_window(self, allowance: Allowance, known: Allowance | None) -> None:
-        if known is not None and known.reset > 0 and allowance.reset - known.reset >= 1:
-            step = allowance.reset - known.reset
-            self._window_seconds = min(step, self._window_seconds or step)
+    def _measure_window(self, reset: float) -> None:
+        before, self._reset_said = self._reset_said, reset
+        if before is not None and reset - before >= 1:
+            self._window_seconds = min(reset - before, self._window_seconds or math.inf)
         elif self._window_seconds is None:
             # The first window is seen from somewhere inside; Stream's are a minute long.
-            self._window_seconds = max(60.0, allowance.reset - self._clock.now())
+            self._window_seconds = max(60.0, reset - self._clock.now())
 
     def _opens_in(self) -> float:
         """Seconds until the next request may go at the latest; answers that come before may open sooner."""
