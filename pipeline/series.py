@@ -84,12 +84,12 @@ def explode(tracks: pa.Table, answers: Answers, unreadable: Flags) -> Points:
     `METRICS` one list of pairs of doubles.
 
     A pair whose value is null is no point. An answer is suspect, and none of its points are taken, where `unreadable`
-    says so, where timestamps are missing or of different units, or where any lies further than `TOLERANCE` outside
-    the answer's window.
+    says so, where a number is larger than a double can be, where timestamps are missing or of different units, or
+    where any lies further than `TOLERANCE` outside the answer's window.
     """
     series, time, value = _columns(tracks)
     has_value = ~np.isnan(value)
-    unit, suspect = _units(series, time, has_value, answers)
+    unit, suspect = _units(series, time, value, answers)
     suspect |= unreadable
     scale = _MICROSECONDS[np.maximum(unit, 0)]
 
@@ -143,14 +143,14 @@ def _columns(tracks: pa.Table) -> tuple[_Series, Floats, Floats]:
     return series, np.concatenate(times), np.concatenate(values)
 
 
-def _units(series: _Series, time: Floats, has_value: Flags, answers: Answers) -> tuple[Ints, Flags]:
-    """Per answer the unit of its timestamps (-1 without any), and whether they are beyond belief."""
+def _units(series: _Series, time: Floats, value: Floats, answers: Answers) -> tuple[Ints, Flags]:
+    """Per answer the unit of its timestamps (-1 without any), and whether its points are beyond belief."""
     size = len(answers.stay)
     least = np.full(size, np.inf)
     most = np.full(size, -np.inf)
     unreadable = np.zeros(size, dtype=bool)
     if len(time):
-        lost = np.isnan(time) & has_value
+        lost = (np.isnan(time) & ~np.isnan(value)) | np.isinf(time) | np.isinf(value)
         if bool(lost.any()):
             unreadable[np.repeat(series.answer, series.pairs)[lost]] = True
         np.fmin.at(least, series.answer, np.fmin.reduceat(time, series.starts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -304,6 +305,14 @@ def test_an_answer_that_cannot_be_right_is_suspect_as_a_whole(why: str, pairs: l
     assert result.suspect == [False, True], why
     assert [row[5] for row in result.rows] == [2.0]
     assert result.per_window == [1]
+
+
+@pytest.mark.parametrize("pair", [(BEGIN // SECOND, math.inf), (BEGIN // SECOND, -math.inf), (math.inf, 1.0)])
+def test_a_number_beyond_a_double_makes_an_answer_suspect(pair: Pair) -> None:
+    """1e400 is no value to load as if it had been received; nor are the points beside it taken."""
+    given = answer((BEGIN // SECOND + 1, 5.0), pair)
+    assert exploded([given]).rows == []
+    assert exploded([given]).suspect == [True]
 
 
 def test_a_minute_of_difference_is_allowed() -> None:
