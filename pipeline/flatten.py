@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -26,13 +27,13 @@ import pyarrow.compute as pc
 from pipeline.exchange import Endpoint
 from pipeline.series import UNITS, Answers, explode
 from pipeline.specification import unknown_fields
-from pipeline.sql import statement
+from pipeline.sql import names, statement
 from pipeline.tables import METRICS, TABLES
 
 __all__ = ["VERSION", "DayOfMetrics", "Flattener", "MetricChunk", "digest", "fingerprint", "pages"]
 
 VERSION = "1"
-"""Of the rules in this module and its SQL: part of every fingerprint, so that tables follow when they change."""
+"""Of the rules in this module and in `series.py`, to be counted up when they change what comes out of them."""
 
 CHUNK_BYTES = 4 << 20
 """Bytes of bodies that are worked on at a time: few enough that memory is used again rather than asked for anew."""
@@ -249,8 +250,11 @@ class Flattener:
 
 
 def fingerprint(*parts: object) -> str:
-    """A short hash of what a table is made from; Arrow tables count by their content."""
-    digest = hashlib.sha256(VERSION.encode())
+    """A short hash of what a table is made from; Arrow tables count by their content.
+
+    The rules are part of it, `VERSION` and the SQL itself, so that tables follow when they change.
+    """
+    digest = hashlib.sha256(_rules())
     for part in parts:
         if isinstance(part, pa.Table):
             sink = pa.BufferOutputStream()
@@ -261,6 +265,11 @@ def fingerprint(*parts: object) -> str:
             digest.update(repr(part).encode())
         digest.update(b"\0")
     return digest.hexdigest()[:32]
+
+
+@cache
+def _rules() -> bytes:
+    return "\0".join([VERSION, *map(statement, names("flatten"))]).encode()
 
 
 def digest(endpoint: Endpoint, rows: pa.Table, bodies: list[str], found: DayOfMetrics) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import shutil
+import subprocess
+import sys
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -565,6 +568,10 @@ def test_fields_that_are_new_are_counted(tmp_path: Path) -> None:
         [TEN, "fast"],
         [TEN, [1]],
         [TEN, {"value": 1}],
+        [TEN, 10**400],
+        [10**400, 1],
+        [TEN, "inf"],
+        [TEN, "-Infinity"],
     ],
 )
 def test_points_of_another_shape_make_a_window_suspect(element: Any, tmp_path: Path) -> None:
@@ -697,6 +704,28 @@ def _put(body: Any, place: list[str | int], value: Any) -> None:
 
 
 # What a table is made from.
+
+
+CHANGE_EACH = """
+import pathlib, sys
+from pipeline import flatten, sql
+folder = pathlib.Path(sys.argv[1]) / "pipeline" / "sql" / "flatten"
+assert pathlib.Path(sql.__file__).is_relative_to(sys.argv[1])
+seen = [flatten.fingerprint()]
+for path in sorted(folder.glob("*.sql")):
+    path.write_text(path.read_text() + "-- another rule")
+    sql.statement.cache_clear()
+    flatten._rules.cache_clear()
+    seen.append(flatten.fingerprint())
+assert len(set(seen)) == len(seen) > 10, seen
+"""
+
+
+def test_a_fingerprint_tells_whether_the_rules_changed(tmp_path: Path) -> None:
+    """Each statement that makes rows is part of it, so that tables follow; no number has to be remembered."""
+    shutil.copytree(Path(flatten_module.__file__).parent, tmp_path / "pipeline")
+    command = [sys.executable, "-c", CHANGE_EACH, str(tmp_path)]
+    subprocess.run(command, check=True, env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path)
 
 
 def test_a_fingerprint_tells_whether_anything_changed() -> None:
