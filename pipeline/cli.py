@@ -12,6 +12,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -278,6 +279,10 @@ def _ui(options: argparse.Namespace) -> int:
     from pipeline.orchestration.running import home
 
     settings = Settings.load()
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", options.port), timeout=5):
+        raise FixSettings(
+            f"port {options.port} cannot be used (another server answers there); choose another with --port"
+        )
     environment = {**os.environ, "DAGSTER_HOME": str(home(settings)), "CALL_METRICS_DATA": str(settings.data)}
     command = [
         sys.executable,

@@ -79,6 +79,7 @@ class Server:
         self._host = host
         self._port = port
         self._seen: tuple[int, ...] | None = None
+        self._told: tuple[int, ...] | None = None
         self._generation = 0
         self._former: list[str] = []
 
@@ -116,13 +117,15 @@ class Server:
         for name in self._former:
             self._database.execute(f"DETACH {name}")
         self._former.clear()
-        if self._seen == identity(self._published):
+        found = identity(self._published)
+        if found in (self._seen, None):  # one that is gone will come back
             return False
         try:
             self._turn()
         except (duckdb.Error, OSError) as error:
-            if self._published.exists():  # else it will come back
+            if self._told != found:  # it is tried again and again, for what is in the way may pass
                 log.warning("%s cannot be served (%s); going on as before", self._published, first_line(error))
+            self._told = found
             return False
         return True
 
@@ -140,7 +143,7 @@ class Server:
 
     def _turn(self) -> None:
         """Attach the published file and turn all views to it, at once. Raises what DuckDB and the system raise."""
-        self._seen = identity(self._published)
+        found = identity(self._published)
         name = f"published_{self._generation + 1}"
         file = self._folder / f"{name}.duckdb"  # DuckDB attaches no path twice, though another file lies there now
         try:
@@ -163,6 +166,7 @@ class Server:
         if self._generation:
             self._former.append(f"published_{self._generation}")
         self._generation += 1
+        self._seen = found
 
     def _names(self, database: str) -> set[str]:
         """Tables and views of an attached database."""
@@ -291,6 +295,8 @@ def _usable_port(host: str, port: int) -> int:
             usable = int(probe.getsockname()[1])
     except OSError as error:
         raise _unusable(host, port, error.strerror) from None
+    except UnicodeError:  # of a name that none can have
+        raise _unusable(host, port, "Name or service not known") from None
     with contextlib.suppress(OSError), socket.create_connection((host, usable), timeout=5):
         raise _unusable(host, port, "another server answers there")
     return usable

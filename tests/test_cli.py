@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -352,6 +353,16 @@ def test_the_doctor_looks_at_everything(command: Callable[..., Any]) -> None:
     assert code == 1
     assert "FAIL  network" in out
     assert finish(command("doctor"))[0] == 2
+
+
+@pytest.mark.parametrize("server", ["ui", "emulator"])
+def test_a_port_that_is_taken_is_said(server: str, command: Callable[..., Any]) -> None:
+    """One sentence, and what to choose instead."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, out, err = finish(command(server, "--port", f"{taken.getsockname()[1]}"))
+    assert (code, out) == (2, "")
+    assert "choose another with --port" in err
+    assert err.count("\n") == 1
 
 
 def test_the_emulator_serves_until_it_is_told_to_stop(command: Callable[..., Any]) -> None:

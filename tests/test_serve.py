@@ -262,6 +262,34 @@ def test_a_publication_that_cannot_be_read_changes_nothing(
 
 
 @needs_extensions
+def test_a_publication_that_cannot_be_read_just_now_is_served_later(
+    server: serve.Server, published: Path, client: Callable[..., Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Someone else has the new file open for writing: that is told once, and it answers as soon as they are gone."""
+    publish(published, 5)
+    holding = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import duckdb; d = duckdb.connect({str(published)!r}); print('open', flush=True); input()",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holding.stdout.readline() == "open\n"
+        assert not server.refresh()
+        assert not server.refresh()
+        assert len([record for record in caplog.records if "cannot be served" in record.message]) == 1
+    finally:
+        holding.kill()
+        holding.communicate()
+    assert server.refresh()
+    assert client(server.uri).there("SELECT count(*) FROM metric_points") == [[5]]
+
+
+@needs_extensions
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_serves_until_it_is_told_to_stop(
     number: signal.Signals, published: Path, client: Callable[..., Client]
@@ -328,6 +356,8 @@ def test_where_no_server_can_be_the_reason_is_said(published: Path, tmp_path: Pa
     assert "cannot be served" in refusal(tmp_path / "broken.duckdb", FixStorage)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert "choose others" in refusal(published, FixSettings, port=taken.getsockname()[1])
+    for host in ("x..y", "x" * 70, "a b", ""):
+        assert "Name or service not known" in refusal(published, FixSettings, host=host)
     assert "choose others" in refusal(published, FixSettings, host="192.0.2.1")
 
 
