@@ -1,4 +1,4 @@
-"""What several tests share: a day and its ids, how much hypothesis tries, a simulated event loop, tables against truth."""
+"""What several tests share: a day and its ids, how much hypothesis tries, simulated time, tables held against truth."""
 
 from __future__ import annotations
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +19,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import dagster as dg
 import pytest
@@ -24,18 +28,23 @@ from pipeline.emulator import KEY, SECRET, CallSpec, Emulator, Fault, ManualCloc
 from pipeline.exchange import ENDPOINTS
 from pipeline.flow import Flow
 from pipeline.orchestration.automation import OLDER_DAYS, incomplete_days
+from pipeline.orchestration.checks import completeness_results
 from pipeline.orchestration.definitions import build_definitions, defs
 from pipeline.orchestration.liveness import alive, end_dead_runs, end_if_dead
+from pipeline.orchestration.quality import DayQuality, _metadata, quality_metadata
 from pipeline.orchestration.resources import shared_flow_resource
 from pipeline.orchestration.running import open_instance
 from pipeline.settings import Settings
 from pipeline.tables import TABLES
+from pipeline.warehouse import open_published
 from tests.conftest import assert_published, run
 
 DAY = date(2026, 3, 1)
 WORLD = World.uniform(DAY, calls=2, people=2, minutes=40, step_seconds=60)
 AFTERWARDS = datetime(2026, 3, 3, 12, tzinfo=UTC)
 
+
+CALL_ROW = {"call_type": "t", "call_id": "c", "publishers": 1, "poor": 1, "good": 0, "framerate_p5": None}
 
 HOLDER = """
 import sys, time
@@ -148,10 +157,156 @@ def test_checks_say_in_sentences_what_is_missing(
         first = evaluations()
         assert not first["every_window_has_landed"].passed
         assert first["every_window_has_landed"].description == (
-            "1 windows of 1 stays have no final answer; the source forgets the first of it on 2026-05-30"
+            "2026-03-01: 1 windows of 1 stays have no final answer; the source forgot the first of it on 2026-05-30"
         )
         assert first["everyone_promised_is_held"].passed
-        assert all(found.passed for found in evaluations().values())
+        assert not first["nothing_is_about_to_be_forgotten"].passed
+        assert {name: (found.passed, found.description) for name, found in evaluations().items()} == {
+            "every_window_has_landed": (True, "2026-03-01: nothing is missing of 8 windows"),
+            "everyone_promised_is_held": (True, "2026-03-01: 4 stays in 2 calls are held, 4 were promised"),
+            "nothing_is_about_to_be_forgotten": (True, "2026-03-01: nothing is missing"),
+        }
+
+
+@pytest.mark.parametrize(
+    ("now", "passed", "said"),
+    [
+        (datetime(2026, 3, 9, tzinfo=UTC), True, "2026-03-01: what is missing can be asked for until 2026-05-30"),
+        (datetime(2026, 5, 25, tzinfo=UTC), False, "; the source forgets the first of it on 2026-05-30, in 5 days"),
+        (datetime(2026, 6, 2, tzinfo=UTC), False, "; the source forgot the first of it on 2026-05-30"),
+    ],
+)
+def test_what_is_missing_is_urgent_before_the_source_forgets_it(
+    now: datetime, passed: bool, said: str, flow_for: Callable[..., Flow]
+) -> None:
+    """The check on the edge passes while there is time, then says how much is left, then that it is over."""
+    fault = Fault("unrecoverable", "participant_metrics", times=1)
+    with Emulator(WORLD, clock=ManualClock(AFTERWARDS), faults=(fault,)) as emulator:
+        flow = flow_for(emulator)
+        run(flow, DAY)
+        *_, edge = completeness_results(flow.survey(DAY), now)
+    assert edge.passed == passed
+    assert edge.description is not None
+    assert edge.description.endswith(said)
+
+
+def test_a_day_says_how_good_its_calls_were(
+    configured: Callable[[Emulator], Settings], instance: dg.DagsterInstance
+) -> None:
+    """Numbers to plot, the same as in the views, the worst calls by name, and a picture, in little space."""
+    world = World.demo(DAY, days=1)
+    with Emulator(world, clock=ManualClock(AFTERWARDS)) as emulator:
+        settings = configured(emulator)
+        job = defs().resolve_job_def("ingest")
+        assert job.execute_in_process(partition_key=f"{DAY}", instance=instance).success
+    event = instance.get_latest_materialization_event(dg.AssetKey(["warehouse", "call_sessions"]))
+    assert event is not None
+    assert event.asset_materialization is not None
+    shown = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    with open_published(settings.warehouse) as database:
+        sums = "sum(publishers), sum(good_publishers), sum(poor_publishers), sum(unclassified_publishers)"
+        viewed = database.execute(f"SELECT {sums} FROM call_quality").fetchone()
+        worst = database.execute(
+            "SELECT call_id FROM call_quality ORDER BY poor_publishers DESC, quality_score LIMIT 1"
+        ).fetchone()
+        rates = "SELECT min(framerate_p5) FROM track_quality WHERE track_kind = 'camera'"
+        assert database.execute(rates).fetchone() <= (shown["framerate_p5_of_worst_hour"] + 1,)
+    names = ("publishers", "publishers_good", "publishers_poor", "publishers_unclassified")
+    assert tuple(shown[name] for name in names) == viewed
+    assert shown["publishers_poor"] > 0
+    assert shown["publishers_poor_share"] == shown["publishers_poor"] / (
+        shown["publishers_poor"] + shown["publishers_good"]
+    )
+    assert f"{shown['publishers']} publishers in " in shown["quality"]
+    assert worst is not None
+    assert worst[0].replace("-", "\\-") in shown["quality"]
+    assert len(shown["quality"]) < 1000, "longer, and Dagster hides it behind a link"
+    picture = base64.b64decode(re.search(r"base64,([^)]+)\)", shown["quality_picture"])[1])
+    shapes = ElementTree.fromstring(picture)
+    assert {shape.tag.rpartition("}")[2] for shape in shapes} == {"rect", "text"}
+    assert f"{shown['publishers_poor']} poor" in [shape.text for shape in shapes]
+
+
+def test_a_day_without_calls_has_no_picture(flow_for: Callable[..., Flow], caplog: pytest.LogCaptureFixture) -> None:
+    """It says that there were no publishers; without a database there is nothing, and one warning."""
+    log = logging.getLogger("pipeline")
+    with Emulator(World(()), clock=ManualClock(AFTERWARDS)) as emulator:
+        flow = flow_for(emulator)
+        assert quality_metadata(flow.settings.warehouse, DAY, log) == {}
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        run(flow, DAY)
+        shown = quality_metadata(flow.settings.warehouse, DAY, log)
+    assert shown.pop("quality").value == "0 publishers in 0 calls: 0 good, 0 poor, 0 unclassified."
+    assert set(shown.values()) == {0}
+
+
+def test_names_of_calls_stay_names_in_the_list() -> None:
+    """An id that looks like Markdown or HTML is shown as it is, on one line."""
+    odd = "a|b\n**c** <img src=x> [d](e) `f`"
+    metadata = _metadata(DayQuality([CALL_ROW | {"call_id": odd}], {}))
+    row = metadata["quality"].value.splitlines()[-1]
+    assert row == r"| t\:a\|b \*\*c\*\* \<img src\=x\> \[d\]\(e\) \`f\` | 1 of 1 | – |"
+
+
+def test_every_column_of_the_warehouse_comes_from_the_lake_and_of_the_lake_from_raw_answers() -> None:
+    """Column lineage names columns that there are; only what is reckoned from other tables has none."""
+    graph = build_definitions(Settings()).resolve_asset_graph()
+    columns = {
+        key: {column.name for column in graph.get(key).metadata["dagster/column_schema"].columns}
+        for key in graph.materializable_asset_keys
+    }
+    without = set()
+    for key in graph.materializable_asset_keys - {key for key in columns if key.path[0] == "raw"}:
+        lineage = graph.get(key).metadata.get("dagster/column_lineage")
+        if lineage is None:
+            without.add("/".join(key.path))
+            continue
+        assert lineage.deps_by_column.keys() == columns[key]
+        for sources in lineage.deps_by_column.values():
+            for source in sources:
+                assert source.asset_key in graph.get(key).parent_keys
+                assert source.column_name in columns[source.asset_key]
+    assert without == {"lake/ingest_completeness_by_call"}
+
+
+def test_tables_of_the_warehouse_are_due_when_the_night_is_over() -> None:
+    """The freshness policy's deadline leaves the schedule four hours, and begins when it does."""
+    definitions = build_definitions(Settings())
+    graph = definitions.resolve_asset_graph()
+    policies = {graph.get(dg.AssetKey(["warehouse", table])).freshness_policy for table in TABLES}
+    (policy,) = policies
+    assert (policy.deadline_cron, policy.timezone) == ("15 6 * * *", "UTC")
+    assert definitions.resolve_schedule_def("trailing_days").cron_schedule == "15 2 * * *"
+    assert policy.lower_bound_delta == timedelta(hours=4)
+    assert definitions.resolve_schedule_def("morning_check").cron_schedule == policy.deadline_cron
+
+
+def test_the_morning_check_tells_whether_yesterday_has_arrived(
+    configured: Callable[[Emulator], Settings], instance: dg.DagsterInstance
+) -> None:
+    """A backfill of an old day does not content it; yesterday does, even without calls; it runs no other step."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    with Emulator(World(())) as emulator:
+        settings = configured(emulator)
+        job = defs().resolve_job_def("morning_check")
+
+        def morning() -> tuple[bool, str]:
+            result = job.execute_in_process(instance=instance)
+            assert result.success
+            (found,) = result.get_asset_check_evaluations()
+            assert not result.get_asset_materialization_events()
+            return found.passed, found.description
+
+        assert morning()[0] is False
+        with Flow(settings) as flow:
+            run(flow, yesterday - timedelta(days=1))
+            passed, said = morning()
+            assert not passed
+            assert (
+                f"{yesterday} is not in the database, the newest day in it is {yesterday - timedelta(days=1)}" in said
+            )
+            run(flow, yesterday)
+        assert morning() == (True, f"{yesterday} is in the database")
 
 
 def test_refused_credentials_end_a_run_without_their_secret(

@@ -3,23 +3,28 @@
 Each asset calls one step of `pipeline.flow`, and says in its metadata what there is and what it took.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
 
 from pipeline.errors import CallMetricsError, Interrupted
 from pipeline.flow import Flow, Landed
 from pipeline.orchestration.checks import completeness_results, completeness_specs
+from pipeline.orchestration.lineage import lake_lineage, raw_columns, table_columns, warehouse_lineage
+from pipeline.orchestration.quality import quality_metadata
 from pipeline.tables import TABLES
 
 __all__ = ["API_POOL", "SOURCE", "WAREHOUSE_POOL", "build_assets"]
 
 API_POOL = "stream_api"
 WAREHOUSE_POOL = "warehouse"
+
+FRESHNESS = dg.FreshnessPolicy.cron(deadline_cron="15 6 * * *", lower_bound_delta=timedelta(hours=4), timezone="UTC")
+"""The night's runs, which begin at 02:15 UTC, have loaded something by 06:15. Dagster does not ask of which day it is:
+see `checks.build_yesterday_check`."""
 
 SOURCE = dg.AssetSpec(
     "stream_video_api",
@@ -43,6 +48,7 @@ def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg
     """
     api_pool = API_POOL if pools else None
     raw: dict[str, Any] = {"partitions_def": partitions, "pool": api_pool, "key_prefix": "raw", "group_name": "raw"}
+    raw["metadata"] = {"dagster/column_schema": raw_columns()}
 
     @dg.asset(name="call_stats", deps=[SOURCE], description=_DESCRIPTIONS["call_stats"], kinds={"json"}, **raw)
     def call_stats(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> dg.MaterializeResult[None]:
@@ -98,7 +104,12 @@ def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg
                 description=table.comment,
                 kinds={"parquet"},
                 group_name="lake",
-                metadata=_column_metadata(table.name),
+                metadata=_without_none(
+                    {
+                        "dagster/column_schema": table_columns(table.name),
+                        "dagster/column_lineage": lake_lineage(table.name),
+                    }
+                ),
             )
             for table in TABLES.values()
         ],
@@ -133,7 +144,12 @@ def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg
                 description=table.comment,
                 kinds={"duckdb"},
                 group_name="warehouse",
-                metadata=_column_metadata(table.name) | {"dagster/table_name": table.name},
+                metadata={
+                    "dagster/column_schema": table_columns(table.name),
+                    "dagster/column_lineage": warehouse_lineage(table.name),
+                    "dagster/table_name": table.name,
+                },
+                freshness_policy=FRESHNESS,
             )
             for table in TABLES.values()
         ],
@@ -145,15 +161,16 @@ def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg
         with _one_sentence():
             loaded = flow.load([day])
             counts = {name: flow.lake.rows(name, day) for name in TABLES}
+        quality = quality_metadata(flow.settings.warehouse, day, context.log)
         for name, rows in counts.items():
-            yield dg.MaterializeResult(
-                asset_key=["warehouse", name],
-                metadata={
-                    "dagster/partition_row_count": rows,
-                    "path": dg.MetadataValue.path(str(flow.settings.warehouse)),
-                    "changed": (name, day) in loaded.rows,
-                },
-            )
+            metadata: dict[str, Any] = {
+                "dagster/partition_row_count": rows,
+                "path": dg.MetadataValue.path(str(flow.settings.warehouse)),
+                "changed": (name, day) in loaded.rows,
+            }
+            if name == "call_sessions":
+                metadata |= quality
+            yield dg.MaterializeResult(asset_key=["warehouse", name], metadata=metadata)
 
     return [call_stats, participant_sessions, participant_stats, participant_metrics, lake, warehouse]
 
@@ -174,16 +191,8 @@ def _landed(context: dg.AssetExecutionContext, flow: Flow, endpoint: str, landed
     )
 
 
-def _column_metadata(table: str) -> dict[str, Any]:
-    columns: Sequence[dg.TableColumn] = [
-        dg.TableColumn(field.name, _type_name(field.type), description=TABLES[table].comment_of(field.name))
-        for field in TABLES[table].schema
-    ]
-    return {"dagster/column_schema": dg.TableSchema(columns)}
-
-
-def _type_name(type_: pa.DataType) -> str:
-    return str(type_)
+def _without_none(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metadata.items() if value is not None}
 
 
 @contextmanager

@@ -74,6 +74,17 @@ def build_schedule(job: UnresolvedAssetJobDefinition, partitions: dg.PartitionsD
     return trailing_days
 
 
+def build_morning_schedule(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """Every morning, when the night's runs are over."""
+    return dg.ScheduleDefinition(
+        name="morning_check",
+        job=job,
+        cron_schedule="15 6 * * *",
+        execution_timezone="UTC",
+        description="Every morning at 06:15 UTC, checks that yesterday is in the database",
+    )
+
+
 def incomplete_days(flow: Flow, now: datetime) -> list[date]:
     """The days that lack something which the source still has at `now`, those first that it forgets first.
 
@@ -98,14 +109,14 @@ def _edge(flow: Flow, day: date, now: datetime) -> datetime | None:
     return min((edge for edge in edges if edge > now), default=None)
 
 
-_CERTIFICATE = ("is_complete", "forgotten_at", "stays_promised", "stays_held", "windows_failed", "windows_missing")
+_CERTIFICATE = ("is_complete", "forgotten_at", "stays_promised", "stays_held", "windows_due")
 
 
 def _can_be_asked(row: dict[str, Any]) -> bool:
     """Whether asking again can complete the call; an answer that cannot be right would only come once more."""
     live = row["forgotten_at"] is None
     unknown = row["stays_promised"] is None or row["stays_held"] < row["stays_promised"]
-    return live or unknown or row["windows_failed"] + row["windows_missing"] > 0
+    return live or unknown or row["windows_due"] > 0
 
 
 def _is_listed(flow: Flow, day: date) -> bool:
@@ -116,7 +127,7 @@ def _is_listed(flow: Flow, day: date) -> bool:
     try:
         with pq.ParquetFile(segments[-1]) as segment:
             page = segment.read(columns=["error", "next_cursor"]).to_pylist()[-1]
-    except (pa.ArrowInvalid, OSError):
+    except (pa.ArrowInvalid, OSError, LookupError):
         return False
     return page["error"] is None and page["next_cursor"] is None
 

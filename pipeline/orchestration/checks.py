@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
+import duckdb
 
+from pipeline.errors import CallMetricsError
+from pipeline.flow import Flow
 from pipeline.survey import Problem, Survey
+from pipeline.warehouse import open_published
 
-__all__ = ["completeness_results", "completeness_specs"]
+__all__ = ["YESTERDAY", "build_yesterday_check", "completeness_results", "completeness_specs", "yesterday_result"]
+
+YESTERDAY = "yesterday_is_there"
 
 _COMPLETE = "every_window_has_landed"
 _ATTENDANCE = "everyone_promised_is_held"
@@ -41,25 +48,93 @@ def completeness_specs() -> list[dg.AssetCheckSpec]:
 
 def completeness_results(seen: Survey, now: datetime) -> Iterator[dg.AssetCheckResult]:
     """What the checks found on a day, as it is at `now`."""
-    left = seen.days_left(now)
-    edge = f"; the source forgets the first of it on {seen.edge:%Y-%m-%d}"
+    edge = f"; {_forgets(seen.edge, now)}"
     windows_missing = [problem for problem in seen.problems if problem.kind == "windows"]
     others = [problem for problem in seen.problems if problem.kind != "windows"]
-    yield _result(_COMPLETE, "windows", windows_missing, edge, {"windows_due": seen.due, **seen.windows})
-    yield _result(_ATTENDANCE, "participant_sessions", others, edge, {"promised": seen.promised, "held": seen.held})
+    live = f"; {seen.live_calls} of {seen.calls} calls still go on" if seen.live_calls else ""
+    yield _result(
+        _COMPLETE,
+        seen.day,
+        "windows",
+        windows_missing,
+        edge,
+        f"nothing is missing of {sum(seen.windows.values())} windows{live}",
+        {"windows_due": seen.due, **seen.windows},
+    )
+    yield _result(
+        _ATTENDANCE,
+        seen.day,
+        "participant_sessions",
+        others,
+        edge,
+        f"{seen.held} stays in {seen.calls} calls are held, {seen.promised} were promised{live}",
+        {"promised": seen.promised, "held": seen.held},
+    )
+    left = seen.days_left(now)
+    is_urgent = now >= seen.edge - SOON
+    yield _result(
+        _EDGE,
+        seen.day,
+        "ingest_completeness_by_call",
+        seen.problems if is_urgent else [],
+        f"{edge}, in {left} days" if left else edge,
+        f"what is missing can be asked for until {seen.edge:%Y-%m-%d}" if seen.problems else "nothing is missing",
+        {"days_left": left},
+    )
 
-    urgent = seen.problems if now >= seen.edge - SOON else []
-    yield _result(_EDGE, "ingest_completeness_by_call", urgent, f"{edge}, in {left} days", {"days_left": left})
+
+def build_yesterday_check() -> dg.AssetChecksDefinition:
+    """Whether yesterday is in the database. A freshness policy is content with a backfill of any day."""
+
+    @dg.asset_check(
+        asset=["warehouse", "call_sessions"],
+        name=YESTERDAY,
+        description="The published database has the day before today (UTC), with calls or without",
+    )
+    def yesterday_is_there(flow: dg.ResourceParam[Flow]) -> dg.AssetCheckResult:
+        return yesterday_result(flow.settings.warehouse, datetime.now(UTC).date())
+
+    return yesterday_is_there
+
+
+def yesterday_result(published: Path, today: date) -> dg.AssetCheckResult:
+    """What the check finds on a day."""
+    yesterday = today - timedelta(days=1)
+    try:
+        with open_published(published) as database:
+            query = "SELECT max(session_date), bool_or(session_date = $day) FROM store.loaded"
+            newest, is_there = database.execute(query, {"day": yesterday}).fetchone() or (None, False)
+    except (CallMetricsError, duckdb.Error) as error:
+        return dg.AssetCheckResult(passed=False, description=str(error))
+    said = f"the newest day in it is {newest}" if newest else "there is no day in it"
+    return dg.AssetCheckResult(
+        passed=bool(is_there),
+        description=f"{yesterday} is in the database"
+        if is_there
+        else f"{yesterday} is not in the database, {said}; see whether the schedule trailing_days runs, and its runs",
+        metadata={"newest_day": f"{newest}"} if newest else None,
+    )
+
+
+def _forgets(instant: datetime, now: datetime) -> str:
+    return f"the source {'forgets' if instant > now else 'forgot'} the first of it on {instant:%Y-%m-%d}"
 
 
 def _result(
-    name: str, table: str, problems: Sequence[Problem], edge: str, counts: dict[str, int]
+    name: str,
+    day: date,
+    table: str,
+    problems: Sequence[Problem],
+    edge: str,
+    otherwise: str,
+    counts: dict[str, int],
 ) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         check_name=name,
         asset_key=["lake", table],
         passed=not problems,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{'; '.join(map(str, problems[:10]))}{edge}" if problems else "nothing is missing",
+        # With the day: Dagster shows of which run a result is, not of which partition.
+        description=f"{day}: {'; '.join(map(str, problems[:10]))}{edge}" if problems else f"{day}: {otherwise}",
         metadata=dict(counts),
     )

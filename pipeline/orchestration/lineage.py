@@ -1,0 +1,70 @@
+"""Where each column comes from, as Dagster shows it: from the raw answers to the lake, from there to the warehouse."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from pipeline.landing import RAW_SCHEMA
+from pipeline.tables import TABLES
+
+__all__ = ["lake_lineage", "raw_columns", "table_columns", "warehouse_lineage"]
+
+_BODIES = {
+    "call_sessions": "call_stats",
+    "participant_sessions": "participant_metrics",
+    "tracks": "participant_metrics",
+    "metric_points": "participant_metrics",
+    "track_warnings": "participant_metrics",
+    "windows": "participant_metrics",
+}
+"""Whose bodies a table is read from, but for the columns below."""
+
+_OF_ATTENDANCE = {
+    "participant_sessions": {"joined_at", "left_at", "duration_seconds", "publisher_type", "roles"},
+    "windows": {"since", "until"},
+}
+"""Columns that Call Attendance tells; it also tells who there is, in these two tables."""
+
+_OF_REQUESTS = {
+    "windows": {"http_status": "status", "attempts": "attempts", "fetched_at": "fetched_at", "error": "error"}
+}
+"""Columns that are what a raw answer's own column says."""
+
+_IDS = {"call_type", "call_id", "call_session_id", "user_id", "user_session_id"}
+
+
+def lake_lineage(table: str) -> dg.TableColumnLineage | None:
+    """From raw answers to a table of the lake; None for the certificates, which are reckoned from the other tables."""
+    if table not in _BODIES:
+        return None
+    told = _OF_ATTENDANCE.get(table, set())
+    copied = _OF_REQUESTS.get(table, {})
+    columns = {}
+    for name in TABLES[table].schema.names:
+        endpoint = "participant_sessions" if name in told or (told and name in _IDS) else _BODIES[table]
+        columns[name] = [dg.TableColumnDep(dg.AssetKey(["raw", endpoint]), copied.get(name, "body"))]
+    return dg.TableColumnLineage(columns)
+
+
+def warehouse_lineage(table: str) -> dg.TableColumnLineage:
+    """From a table of the lake to the one in the warehouse: column by column, as it is."""
+    key = dg.AssetKey(["lake", table])
+    return dg.TableColumnLineage({name: [dg.TableColumnDep(key, name)] for name in TABLES[table].schema.names})
+
+
+def table_columns(table: str) -> dg.TableSchema:
+    """Names, types and comments of a table's columns."""
+    contract = TABLES[table]
+    return dg.TableSchema(
+        [dg.TableColumn(field.name, str(field.type), contract.comment_of(field.name)) for field in contract.schema]
+    )
+
+
+def raw_columns() -> dg.TableSchema:
+    """Those of the segments in which answers land."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(field.name, str(field.type), (field.metadata or {}).get(b"comment", b"").decode() or None)
+            for field in RAW_SCHEMA
+        ]
+    )
