@@ -120,16 +120,17 @@ def _can_be_asked(row: dict[str, Any]) -> bool:
 
 
 def _is_listed(flow: Flow, day: date) -> bool:
-    """Whether the newest list of the day's calls came to its end. One small file is read: a day may have hundreds."""
+    """Whether the newest list of the day's calls came to its end, after the day's. One small file of many is read."""
     segments = flow.landing.segments("call_stats", day)
     if not segments:
         return False
     try:
         with pq.ParquetFile(segments[-1]) as segment:
-            page = segment.read(columns=["error", "next_cursor"]).to_pylist()[-1]
+            page = segment.read(columns=["error", "next_cursor", "fetched_at"]).to_pylist()[-1]
     except (pa.ArrowInvalid, OSError, LookupError):
         return False
-    return page["error"] is None and page["next_cursor"] is None
+    after = datetime.combine(day + timedelta(days=1), time_of_day(), UTC)
+    return page["error"] is None and page["next_cursor"] is None and page["fetched_at"] >= after
 
 
 def build_sensor(
