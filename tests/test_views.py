@@ -202,6 +202,16 @@ def test_shares_of_low_frame_rates(world: World, ask: Query) -> None:
     assert (histogram[5], histogram[10], histogram[30], len(histogram)) == (6, 12, 42, 31)
 
 
+def test_a_share_that_is_not_known_is_not_the_whole(world: World, ask: Query) -> None:
+    """A microphone has no frame rate, one point no time from first to last: their shares are NULL, never 1."""
+    world.track(steady(0, 60, framerate=None), track="mic", kind="audio")
+    world.track({"bitrate": [(5, 1)]}, track="cam")
+    for quality in ask("FROM track_quality ORDER BY track_id"):
+        assert (quality["low_framerate_share"], quality["strict_framerate_share"]) == (None, None)
+        assert quality["span_coverage"] == (1 if quality["track_id"] == "mic" else None)
+    assert only(ask("FROM participant_quality"))["worst_low_framerate_share"] is None
+
+
 def test_edited_thresholds_take_effect_at_once(world: World, ask: Query) -> None:
     """A camera at 10 frames is good until low_framerate is 15; nothing else is made anew."""
     world.track(steady(0, 60, framerate=10))

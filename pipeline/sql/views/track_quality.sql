@@ -163,7 +163,11 @@ SELECT
     stay_seconds,
     coalesce(active_seconds, 0) AS active_seconds,
     CASE WHEN stay_seconds > 0 THEN least(coalesce(active_share, 0), 1) END AS coverage,
-    least(active_seconds / nullif(epoch(last_point_at) - epoch(first_point_at), 0), 1) AS span_coverage,
+    -- least() passes over NULL: a share that is not known must not become 1
+    CASE
+        WHEN last_point_at > first_point_at
+            THEN least(active_seconds / (epoch(last_point_at) - epoch(first_point_at)), 1)
+    END AS span_coverage,
     coalesce(gaps, 0) AS gaps,
     coalesce(longest_gap_seconds, 0) AS longest_gap_seconds,
     step_seconds,
@@ -177,8 +181,10 @@ SELECT
     framerate_p50,
     framerate_p95,
     framerate_histogram,
-    least(CASE WHEN low_framerate IS NOT NULL THEN low_share END, 1) AS low_framerate_share,
-    least(CASE WHEN strict_framerate IS NOT NULL THEN strict_share END, 1) AS strict_framerate_share,
+    CASE WHEN low_framerate IS NOT NULL AND low_share IS NOT NULL THEN least(low_share, 1) END AS low_framerate_share,
+    CASE
+        WHEN strict_framerate IS NOT NULL AND strict_share IS NOT NULL THEN least(strict_share, 1)
+    END AS strict_framerate_share,
     coalesce(send_stalls, 0) AS send_stalls,
     coalesce(send_stall_seconds, 0) AS send_stall_seconds,
     60 * (switches_up + switches_down) / nullif(resolution_seconds, 0) AS resolution_switches_per_minute,
