@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipeline.errors import CallMetricsError, FixCredentials, FixSettings, FixStorage, Interrupted
@@ -265,6 +266,21 @@ def _sql(options: argparse.Namespace) -> int:
     return COMPLETE
 
 
+def _report(options: argparse.Namespace) -> int:
+    from pipeline import report
+
+    made = report.make(Settings.load().warehouse, options.session, options.participant, datetime.now(UTC))
+    if options.output == "-":
+        sys.stdout.buffer.write(made.html)
+    else:
+        path = Path(options.output or made.file_name)
+        report.write(made, path)
+        print(f"{path} ({len(made.html) / 1e6:.1f} MB)")
+    if made.shortfalls:
+        _say(f"the page is written, but the call's data is incomplete: {' '.join(made.shortfalls)}", INCOMPLETE)
+    return INCOMPLETE if made.shortfalls else COMPLETE
+
+
 def _doctor(_options: argparse.Namespace) -> int:
     from pipeline.doctor import examine
 
@@ -472,6 +488,11 @@ def build_parser() -> argparse.ArgumentParser:
     sql = command("sql", _sql, "ask the published database, read-only")
     sql.add_argument("query", metavar="QUERY", help="a statement in DuckDB's SQL")
     sql.add_argument("--format", choices=["table", "csv", "json", "parquet"], default="table", help="default: table")
+
+    report = command("report", _report, "write all about one call session as one HTML page, for whoever has the ticket")
+    report.add_argument("session", metavar="SESSION", help="call_session_id, or type:id of a call with one session")
+    report.add_argument("--participant", metavar="USER", help="of this user alone")
+    report.add_argument("-o", dest="output", metavar="FILE", help="where to (default: report-SESSION.html; -: stdout)")
 
     command("doctor", _doctor, "check settings, credentials, network, clock, quotas and timestamps")
 

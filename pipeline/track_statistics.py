@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipeline.tables import METRICS
 
-__all__ = ["HISTOGRAM_FPS", "Measured", "measured"]
+__all__ = ["GAP_STEPS", "HISTOGRAM_FPS", "Measured", "measured"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -1,0 +1,119 @@
+"""A page in a real headless Chromium, over the DevTools protocol on two pipes: no driver, no port, nothing downloaded.
+
+Everything that the page asks of the network and says on the console is noted. Every wait is bounded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium")
+SECONDS = 60
+OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-pipe",
+    "--window-size=1280,1600",
+)
+
+
+class Page:
+    """One page, opened from a file. `requests` are the addresses it asked for; `complaints` what went wrong in it."""
+
+    def __init__(self, file: Path, profile: Path) -> None:
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self._deadline = time.monotonic() + SECONDS
+        self._number = 0
+        self._rest = b""
+        theirs_in, self._to = os.pipe()
+        self._from, theirs_out = os.pipe()
+
+        def as_three_and_four() -> None:
+            held = os.dup(theirs_in), os.dup(theirs_out)  # neither may be 3 or 4 already
+            os.dup2(held[0], 3)
+            os.dup2(held[1], 4)
+
+        self._process = subprocess.Popen(
+            [str(CHROMIUM), *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=as_three_and_four,
+            pass_fds=(3, 4),
+            start_new_session=True,
+        )
+        os.close(theirs_in)
+        os.close(theirs_out)
+        self._session = None
+        target = self._send("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Network", "Runtime", "Log", "Page"):
+            self._send(f"{domain}.enable")
+        self._send("Page.navigate", url=file.as_uri())
+        while self.ask("document.readyState") != "complete":
+            time.sleep(0.05)
+
+    def __enter__(self) -> Page:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        os.close(self._to)
+        os.close(self._from)
+
+    def ask(self, expression: str) -> Any:
+        """The value of an expression of JavaScript, awaited where it is a promise."""
+        answer = self._send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def _send(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._receive()
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer["error"]
+                return answer["result"]
+            self._note(answer)
+
+    def _receive(self) -> dict[str, Any]:
+        while b"\0" not in self._rest:
+            ready, _, _ = select.select([self._from], [], [], max(0.0, self._deadline - time.monotonic()))
+            assert ready, f"Chromium did not answer within {SECONDS} s"
+            chunk = os.read(self._from, 1 << 20)
+            assert chunk, "Chromium ended"
+            self._rest += chunk
+        message, self._rest = self._rest.split(b"\0", 1)
+        return json.loads(message)
+
+    def _note(self, event: dict[str, Any]) -> None:
+        found = event.get("params", {})
+        if event.get("method") == "Network.requestWillBeSent":
+            self.requests.append(found["request"]["url"])
+        elif event.get("method") == "Runtime.consoleAPICalled":
+            self.complaints.append(f"{found['type']}: {found['args']}")
+        elif event.get("method") == "Runtime.exceptionThrown":
+            self.complaints.append(str(found["exceptionDetails"]))
+        elif event.get("method") == "Log.entryAdded":
+            self.complaints.append(found["entry"]["text"])
