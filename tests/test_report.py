@@ -120,7 +120,9 @@ def test_a_call_with_several_sessions_asks_which(world: World, published: Callab
     world.call("s2", started_at=seconds(7200))
     with (
         open_published(published()) as database,
-        pytest.raises(FixSettings, match=r"names 2 call sessions; choose one: 's2' \(default:standup, .* UTC\), 's1'"),
+        pytest.raises(
+            FixSettings, match=r"names 2 call sessions; choose one: 's2' \('default:standup', .* UTC\), 's1'"
+        ),
     ):
         content.find(database, "default:standup")
 
@@ -153,6 +155,16 @@ def test_the_worst_come_first(published: Callable[[], Path]) -> None:
         ("bob (2 of 2)", "good"),
         ("cleo", "unclassified"),
     ]
+
+
+def test_what_stands_out_is_said_first(published: Callable[[], Path]) -> None:
+    """Who is poor and why, who came back, and what the source warned of."""
+    assert page.findings(read(published())) == [
+        "Poor for low framerate: ann.",
+        "With more than one stay: bob (2).",
+        "2 warnings from the source: 2 × X.",
+    ]
+    assert page.findings(read(published(), "cleo")) == ["Nothing stands out in the data that is here."]
 
 
 def test_one_participant_is_all_that_the_page_shows(world: World, published: Callable[[], Path]) -> None:
@@ -584,7 +596,7 @@ def test_an_incomplete_call_is_written_with_exit_code_1(
 def test_a_call_that_is_not_there_ends_with_exit_code_2(published: Callable[[], Path], tmp_path: Path) -> None:
     """One sentence, and no file."""
     published()
-    said = "call-metrics: no call session 's9'; there are 's1' (default:standup, 2026-11-01 00:00 UTC)\n"
+    said = "call-metrics: no call session 's9'; there are 's1' ('default:standup', 2026-11-01 00:00 UTC)\n"
     assert command(tmp_path, "s9") == (2, b"", said)
     assert not list(tmp_path.glob("*.html"))
 

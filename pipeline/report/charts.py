@@ -155,21 +155,23 @@ def stay_chart(content: Content, stay: Stay) -> Chart | None:
     for number, (title, lines) in enumerate(panels, 1):
         top = 1 - (strip + (number - 1) * (PANEL + SPACE)) / inner
         axis = "y" if number == 1 else f"y{number}"
+        form = "s" if "bit/s" in title else "g"  # 1.2M, but 0.5 frames are not 500m
         layout[f"yaxis{number if number > 1 else ''}"] = {
             "domain": [max(top - PANEL / inner, 0), top],
             "rangemode": "tozero",
-            "tickformat": "~s" if "bit/s" in title else "",
+            "tickformat": f"~{form}",
             "nticks": 5,
             "gridcolor": GRID,
             "zerolinecolor": QUIET,
             "fixedrange": True,
         }
-        _title(layout, title, top)
+        lows = _low(content, [track for track, _, _ in lines]) if title.startswith("Frame rate") else []
+        _thresholds(layout, lows, axis)
+        below = ", ".join(f"under {low:g} for {kind}" for kind, low in lows)
+        _title(layout, title, top, f"dotted: low, {below}" if below else "")
         for track, style, drawn_line in lines:
-            data += _traces(track, style, drawn_line, axis, showlegend=track.label not in named)
+            data += _traces(track, style, drawn_line, axis, form, showlegend=track.label not in named)
             named.add(track.label)
-        if title.startswith("Frame rate"):
-            _thresholds(layout, content, [track for track, _, _ in lines], axis)
     layout["xaxis"]["anchor"] = f"y{len(panels) if len(panels) > 1 else ''}"
     _not_ingested(layout, stay)
     for number in range(len(panels)):
@@ -197,7 +199,7 @@ def _lines(tracks: Sequence[Track], metric: str, *, is_audio: bool) -> Iterator[
 
 
 def _traces(
-    track: Track, style: tuple[str, str], found: Line, axis: str, *, showlegend: bool
+    track: Track, style: tuple[str, str], found: Line, axis: str, form: str, *, showlegend: bool
 ) -> Iterator[dict[str, Any]]:
     color, dash = style
     shared = {
@@ -205,7 +207,7 @@ def _traces(
         "name": track.label,
         "legendgroup": track.label,
         "yaxis": axis,
-        "hovertemplate": "%{y:.4~s} at %{x|%H:%M:%S}",
+        "hovertemplate": f"%{{y:.4~{form}}} at %{{x|%H:%M:%S}}",
     }
     yield shared | {
         "mode": "lines",
@@ -225,10 +227,8 @@ def _traces(
         }
 
 
-def _thresholds(layout: dict[str, Any], content: Content, tracks: Iterable[Track], axis: str) -> None:
-    """A line under which the views call a frame rate low, for each kind of track that is drawn."""
-    for kind in sorted({track.quality["track_kind"] for track in tracks} & set(content.low_framerates)):
-        low = content.low_framerates[kind]
+def _thresholds(layout: dict[str, Any], lows: Iterable[tuple[str, float]], axis: str) -> None:
+    for _, low in lows:
         layout["shapes"].append(
             {
                 "type": "line",
@@ -241,10 +241,12 @@ def _thresholds(layout: dict[str, Any], content: Content, tracks: Iterable[Track
                 "line": {"color": QUIET, "width": 1, "dash": "dot"},
             }
         )
-        layout["annotations"].append(
-            _text(f"low for {kind.replace('_', ' ')}: under {low:g}", yref=axis, y=low, x=1, xanchor="right", xshift=-8)
-            | {"bgcolor": "rgba(255,255,255,0.8)", "borderpad": 0}
-        )
+
+
+def _low(content: Content, tracks: Iterable[Track]) -> list[tuple[str, float]]:
+    """Of each kind of track that is drawn, the frame rate under which the views call it low."""
+    kinds = {track.quality["track_kind"] for track in tracks}
+    return [(kind.replace("_", " "), low) for kind, low in content.low_framerates.items() if kind in kinds]
 
 
 def _not_ingested(layout: dict[str, Any], stay: Stay) -> None:
@@ -278,8 +280,8 @@ def _which(stay: Stay) -> str:
     return f" ({stay.stay_number} of {stay.stays})" if stay.stays > 1 else ""
 
 
-def _title(layout: dict[str, Any], text: str, top: float) -> None:
-    title = _text(f"<b>{text}</b>", x=0, y=top, xanchor="left", yref="paper", xshift=-46, yshift=2)
+def _title(layout: dict[str, Any], text: str, top: float, note: str = "") -> None:
+    title = _text(f"<b>{text}</b>  {note}", x=0, y=top, xanchor="left", yref="paper", xshift=-46, yshift=2)
     layout["annotations"].append(title | {"font": {"size": 12, "color": INK}})
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
 from importlib import resources
@@ -57,12 +57,11 @@ class Samples:
 
 @dataclass(frozen=True)
 class Track:
-    """A published track: its row of `track_quality` with its first and last point, its points, and its warnings."""
+    """A published track: its name on the page, its row of `track_quality` with first and last point, and all points."""
 
     label: str
     quality: Row
     samples: Samples | None
-    warnings: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,6 @@ class Content:
     quality: Row
     completeness: Row
     participant: str | None
-    users: int
     stays: tuple[Stay, ...]
     shown: int
     charted: int
@@ -138,7 +136,6 @@ def read(database: duckdb.DuckDBPyConnection, session: Session, participant: str
         quality=call["quality"],
         completeness=call["completeness"],
         participant=participant,
-        users=len(users),
         stays=_filled(database, session, shown, charted),
         shown=min(len(rows), SHOWN),
         charted=min(len(rows), charted),
@@ -156,37 +153,30 @@ def _filled(
         wanted = [stay.facts["user_session_id"] for stay in among]
         return _grouped(_ask(database, name, **ids, stays=wanted), "user_id", "user_session_id")
 
-    on_timeline, in_charts = stays[: max(SHOWN, charted)], stays[:charted]
+    in_charts, on_timeline, only_listed = stays[:charted], stays[: max(SHOWN, charted)], stays[max(SHOWN, charted) :]
     spans, warnings, windows = (rows(name, on_timeline) for name in ("spans", "warnings", "windows"))
     tracks, samples = rows("tracks", in_charts), _samples(database, ids, in_charts)
-    return tuple(
-        Stay(
-            stay.number,
-            stay.quality,
-            stay.facts,
-            stay.stay_number,
-            stay.stays,
-            tuple(
-                _track(number, row, samples.get((*stay.key, row["track_id"], row["track_type"])), warnings[stay.key])
+
+    def filled(stay: Stay) -> Stay:
+        return replace(
+            stay,
+            tracks=tuple(
+                Track(
+                    f"T{number} {row['track_kind'].replace('_', ' ')}",
+                    row,
+                    samples.get((*stay.key, row["track_id"], row["track_type"])),
+                )
                 for number, row in enumerate(tracks[stay.key], 1)
             ),
-            {
+            spans={
                 kind: tuple((span["since"], span["until"]) for span in found)
                 for (kind,), found in _grouped(spans[stay.key], "track_kind").items()
             },
-            tuple(warnings[stay.key]),
-            tuple(windows[stay.key]),
+            warnings=tuple(warnings[stay.key]),
+            windows=tuple(windows[stay.key]),
         )
-        if stay in on_timeline
-        else stay
-        for stay in stays
-    )
 
-
-def _track(number: int, quality: Row, samples: Samples | None, warnings: list[Row]) -> Track:
-    ids = ("track_id", "track_type")
-    mine = tuple(row for row in warnings if all(row[name] == quality[name] for name in ids))
-    return Track(f"T{number} {quality['track_kind'].replace('_', ' ')}", quality, samples, mine)
+    return (*map(filled, on_timeline), *only_listed)
 
 
 def _samples(
@@ -232,7 +222,7 @@ def query(name: str) -> str:
 
 def _listed(rows: list[dict[str, Any]]) -> str:
     return ", ".join(
-        f"{row['call_session_id']!r} ({row['call_cid']}"
+        f"{row['call_session_id']!r} ({row['call_cid']!r}"
         + (f", {row['started_at']:%Y-%m-%d %H:%M} UTC)" if row["started_at"] else ")")
         for row in rows
     )

@@ -135,11 +135,11 @@ def _notes(content: Content) -> tuple[str, ...]:
 def findings(content: Content) -> list[str]:
     """What stands out, in sentences, the most telling first."""
     quality, stays, found = content.quality, content.stays, []
-    poor = [stay for stay in stays if stay.quality["class"] == "poor"]
-    if poor:
-        named = "; ".join(f"{name_of(stay)} ({stay.quality['poor_due_to']})" for stay in poor[:NAMED])
-        more = f"; and {len(poor) - NAMED} more" if len(poor) > NAMED else ""
-        found.append(f"Poor: {named}{more}.")
+    poor: dict[str, list[str]] = {}
+    for stay in stays:
+        if stay.quality["class"] == "poor":
+            poor.setdefault(stay.quality["poor_due_to"], []).append(name_of(stay))
+    found += [f"Poor for {reason}: {_named(names)}." for reason, names in poor.items()]
     if quality["peak_publishers_low"] > 1:
         found.append(
             f"At {clock(quality['peak_publishers_low_at'], content.session['started_at'])} UTC "
@@ -154,11 +154,8 @@ def findings(content: Content) -> list[str]:
             f"{unclassified} of {published} stays with tracks could not be judged: there is too little data, or no "
             "rule for that kind of track. They count as neither good nor bad."
         )
-    rejoined = Counter(stay.facts["user_id"] for stay in stays if stay.stay_number > 1)
-    if rejoined:
-        named = ", ".join(f"{user} {count} times" if count > 1 else user for user, count in rejoined.most_common(NAMED))
-        more = f" and {len(rejoined) - NAMED} more" if len(rejoined) > NAMED else ""
-        found.append(f"Joined more than once: {named}{more}.")
+    if rejoined := [f"{stay.facts['user_id']} ({stay.stays})" for stay in stays if stay.stay_number == 2]:
+        found.append(f"With more than one stay: {_named(rejoined)}.")
     if warned := sum(stay.quality["warnings"] for stay in stays):
         codes = Counter(row["code"] or row["warning"] or "no code" for stay in stays for row in stay.warnings)
         named = ", ".join(f"{count} × {code}" for code, count in codes.most_common(NAMED))
@@ -289,6 +286,11 @@ def percent(share: float | None) -> str:
     if 0.999 < share < 1:
         return "> 99.9 %"
     return f"{100 * share:.0f} %" if share in (0, 1) else f"{100 * share:.1f} %"
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _counted(count: int, noun: str) -> str:
