@@ -248,11 +248,12 @@ def test_whatever_is_known_of_a_client_is_shown(world: World, tmp_path: Path) ->
     """Columns that come later are shown where they have a value; addresses and coordinates are not."""
     world.rows["participant_sessions"][0] |= {"client_ip": "198.51.100.7", "latitude": 59.91}
     with world.load(tmp_path) as database:
-        database.execute("ALTER TABLE participant_sessions ADD COLUMN browser VARCHAR")
-        database.execute("ALTER TABLE participant_sessions ADD COLUMN jitter_ms BIGINT")
-        database.execute("UPDATE participant_sessions SET browser = 'Firefox 140', jitter_ms = 31")
+        database.execute("ALTER TABLE participant_sessions ADD COLUMN shell VARCHAR")
+        database.execute("ALTER TABLE participant_sessions ADD COLUMN shell_version VARCHAR")
+        database.execute("ALTER TABLE participant_sessions ADD COLUMN uplink_ms BIGINT")
+        database.execute("UPDATE participant_sessions SET shell = 'Electron', shell_version = '40', uplink_ms = 31")
     shown = text_of(report.make(tmp_path / "published.duckdb", "s1", "ann", NOW))
-    assert "Client web 1.8 Network wifi Place Oslo, Norway Browser Firefox 140 Jitter (ms) 31" in shown
+    assert "Client web 1.8 Network wifi Place Oslo, Norway Shell Electron 40 Uplink (ms) 31" in shown
     assert "198.51.100.7" not in shown
     assert "59.91" not in shown
 

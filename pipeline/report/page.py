@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
@@ -41,9 +40,12 @@ NOT_FACTS = {
     "session_date", "call_type", "call_id", "call_session_id", "call_cid", "started_at", "ended_at", "generated_at",
     "is_live", "user_id", "user_session_id", "joined_at", "left_at", "duration_seconds", "client_name",
     "client_version", "network_type", "city", "subdivision", "country", "country_iso_code", "continent",
-    "is_publisher", "is_subscriber", "publisher_type",
+    "is_publisher", "is_subscriber", "publisher_type", "published_audio", "published_video", "published_screenshare",
+    "published_screenshare_audio",
 }  # fmt: skip
 """Columns that have a place of their own on the page, or none."""
+UNITS = {"_ms": "ms", "_seconds": "s", "_kilometers": "km"}
+INITIALS = {"cq": "CQ", "os": "OS", "sdk": "SDK", "sfu": "SFU", "sfus": "SFUs"}
 PRIVATE = {"client_ip", "latitude", "longitude", "accuracy_radius_meters"}
 """Columns that a page which goes from hand to hand does without."""
 
@@ -117,6 +119,10 @@ def shortfalls(content: Content) -> tuple[str, ...]:
         if count := held[f"windows_{state}"]:
             some = f"{count} of {held['windows_expected']} windows of at most 30 minutes"
             found.append(f"{some} {said.format('has' if count == 1 else 'have')}.")
+    if not found and held.get("windows_due"):
+        found.append(
+            f"The source still owes the final answer of {held['windows_due']} of {held['windows_expected']} windows."
+        )
     return tuple(found) or ("How complete it is, is not known.",)
 
 
@@ -192,19 +198,21 @@ def _stay_facts(stay: Stay) -> list[tuple[str, str]]:
 
 
 def _facts(row: Row) -> list[tuple[str, str]]:
-    """Whatever else is known, by name of the column."""
+    """Whatever else is known, by name of the column; a version stands beside what it is of."""
+    known = {name: value for name, value in row.items() if name not in NOT_FACTS | PRIVATE and value not in (None, [])}
+    versions = {name: known.pop(f"{name}_version") for name in tuple(known) if f"{name}_version" in known}
     return [
-        (_label(name), _value(value))
-        for name, value in row.items()
-        if name not in NOT_FACTS | PRIVATE and value is not None and value != []
+        (_label(name), f"{_value(value)} {_value(versions[name])}" if name in versions else _value(value))
+        for name, value in known.items()
     ]
 
 
 def _label(column: str) -> str:
-    words = column.removesuffix("_ms").removesuffix("_seconds").replace("_", " ")
-    for short in ("cq", "sfu"):
-        words = re.sub(rf"\b{short}", short.upper(), words)
-    unit = " (ms)" if column.endswith("_ms") else " (s)" if column.endswith("_seconds") else ""
+    words, unit = column, ""
+    for suffix, short in UNITS.items():
+        if column.endswith(suffix):
+            words, unit = column.removesuffix(suffix), f" ({short})"
+    words = " ".join(INITIALS.get(word, word) for word in words.split("_"))
     return words[0].upper() + words[1:] + unit
 
 
