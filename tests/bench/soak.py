@@ -76,7 +76,7 @@ def soak(folder: Path, seconds: int) -> int:
         kills = runs = 0
         while time.monotonic() < until:
             if runs and runs % 5 == 0:
-                shutil.rmtree(folder / "soak")  # begin with nothing, now and then
+                shutil.rmtree(folder / "soak", ignore_errors=True)  # begin with nothing, now and then
                 emulator.forget_requests()
             process = _start(variables, folder)
             runs += 1
