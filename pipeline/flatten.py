@@ -30,7 +30,17 @@ from pipeline.specification import unknown_fields
 from pipeline.sql import names, statement
 from pipeline.tables import METRICS, TABLES
 
-__all__ = ["VERSION", "DayOfMetrics", "Flattener", "MetricChunk", "digest", "fingerprint", "pages"]
+__all__ = [
+    "VERSION",
+    "DayOfMetrics",
+    "Flattener",
+    "MetricChunk",
+    "digest",
+    "fingerprint",
+    "is_outdated",
+    "pages",
+    "rules",
+]
 
 VERSION = "1"
 """Of the rules in this module and in `series.py`, to be counted up when they change what comes out of them."""
@@ -250,11 +260,8 @@ class Flattener:
 
 
 def fingerprint(*parts: object) -> str:
-    """A short hash of what a table is made from; Arrow tables count by their content.
-
-    The rules are part of it, `VERSION` and the SQL itself, so that tables follow when they change.
-    """
-    digest = hashlib.sha256(_rules())
+    """A short hash of what a table is made from, behind one of the `rules`; Arrow tables count by their content."""
+    digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, pa.Table):
             sink = pa.BufferOutputStream()
@@ -264,12 +271,19 @@ def fingerprint(*parts: object) -> str:
         else:
             digest.update(repr(part).encode())
         digest.update(b"\0")
-    return digest.hexdigest()[:32]
+    return f"{rules()}-{digest.hexdigest()[:32]}"
+
+
+def is_outdated(mark: str | None) -> bool:
+    """Whether a table with this fingerprint was made by other rules than ours."""
+    return mark is None or mark.partition("-")[0] != rules()
 
 
 @cache
-def _rules() -> bytes:
-    return "\0".join([VERSION, *map(statement, names("flatten"))]).encode()
+def rules() -> str:
+    """A short hash of what makes tables: `VERSION`, the SQL, the columns. Tables follow when it changes."""
+    columns = (f"{table.name}: {table.schema.to_string(show_field_metadata=False)}" for table in TABLES.values())
+    return hashlib.sha256("\0".join([VERSION, *map(statement, names("flatten")), *columns]).encode()).hexdigest()[:8]
 
 
 def digest(endpoint: Endpoint, rows: pa.Table, bodies: list[str], found: DayOfMetrics) -> None:

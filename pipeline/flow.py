@@ -23,7 +23,7 @@ from pipeline.api import StreamApi
 from pipeline.errors import FixSettings, FixStorage, RequestFailed, SetAside
 from pipeline.exchange import ENDPOINTS, Answer, Endpoint, Request
 from pipeline.fetch import EventLoop, Progress, each, fetch_listing, fetch_windows
-from pipeline.flatten import Bodies, DayOfMetrics, Flattener, digest, fingerprint, pages
+from pipeline.flatten import Bodies, DayOfMetrics, Flattener, digest, fingerprint, is_outdated, pages
 from pipeline.knowledge import Known, expected_windows, known_of, listings_of, requests_of
 from pipeline.lake import Lake
 from pipeline.landing import Landing
@@ -122,6 +122,7 @@ class Flow:
         self._temporary = work / "tmp"
         self._report = report
         self._connect = connect or _connect
+        self._is_upgraded = False
         self._loop: EventLoop | None = None
         self._api: StreamApi | None = None
         self._read: tuple[tuple[date, list[tuple[str, int]]], _Enumerated] | None = None
@@ -280,9 +281,27 @@ class Flow:
         return Written(rows, frozenset(changed), dict(found.unknown))
 
     def load(self, days: Sequence[date], *, anew: bool = False) -> Loaded:
-        """Load the tables of these days where they changed, and publish the finished database."""
+        """Load the tables of these days where they changed, and publish the finished database.
+
+        Tables that an earlier version made are made anew first, of all days of which the raw answers are here.
+        """
+        if not self._is_upgraded:
+            days = [*days, *self._upgrade()]
         with locked(self._locks / "warehouse.lock", "the database"):
             return self.warehouse.load(self.lake, days, anew=anew)
+
+    def _upgrade(self) -> list[date]:
+        landed = set(self.landing.days())
+        days = [day for day in self.lake.days() if day in landed and self._is_outdated(day)]
+        if days:
+            log.info("the tables of %d days are of an earlier version of Call Metrics; they are made anew", len(days))
+        for day in days:
+            self.write_tables(day)
+        self._is_upgraded = True
+        return days
+
+    def _is_outdated(self, day: date) -> bool:
+        return is_outdated(self.lake.fingerprint("windows", day))
 
     def forget(self, user_id: str) -> list[date]:
         """Remove a person from raw answers, tables and database, and keep them out from now on; returns the days.

@@ -715,7 +715,7 @@ seen = [flatten.fingerprint()]
 for path in sorted(folder.glob("*.sql")):
     path.write_text(path.read_text() + "-- another rule")
     sql.statement.cache_clear()
-    flatten._rules.cache_clear()
+    flatten.rules.cache_clear()
     seen.append(flatten.fingerprint())
 assert len(set(seen)) == len(seen) > 10, seen
 """

@@ -306,6 +306,35 @@ def test_a_database_that_is_broken_or_not_ours_is_set_aside(
         assert_published(flow, emulator.truth())
 
 
+def test_tables_of_an_earlier_version_are_made_anew(
+    flow_for: Callable[..., Flow], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever day is backfilled next, the tables of all days get the present columns, from what has landed."""
+    began = START + timedelta(days=1)
+    late = CallSpec("default", "c", "c-1", started_at=began, ended_at=began + timedelta(minutes=10), participants=())
+    with Emulator(World((*WORLD.calls, late)), clock=ManualClock(AFTERWARDS)) as emulator:
+        flow = flow_for(emulator)
+        run(flow, DAY)
+        for path in (flow.settings.data / "tables").rglob("*.parquet"):
+            rows = pq.read_table(path)
+            names = [name for name in rows.column_names if name not in ("sdk", "windows_due")]
+            pq.write_table(
+                rows.select(names).replace_schema_metadata(
+                    {"call_metrics.fingerprint": "0" * 32, "call_metrics.tables_version": "1"}
+                ),
+                path,
+            )
+        held = flow_for(emulator)
+        with caplog.at_level(logging.INFO):
+            run(held, DAY + timedelta(days=1))
+        assert "the tables of 1 days are of an earlier version of Call Metrics; they are made anew" in caplog.text
+        assert "sdk" in held.lake.read("participant_sessions", DAY).column_names
+        assert_published(held, emulator.truth())
+        caplog.clear()
+        run(flow_for(emulator), DAY)
+        assert "earlier version" not in caplog.text
+
+
 def test_data_of_a_later_version_is_refused(flow_for: Callable[..., Flow]) -> None:
     """Raw answers that a later version wrote are left alone, and one sentence says to upgrade."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:
