@@ -653,9 +653,7 @@ def test_a_quota_is_followed_whatever_the_clocks_say(skew: timedelta) -> None:
         async def ask(api: StreamApi) -> None:
             await asyncio.gather(*(api.fetch(METRICS) for _ in range(9)))
 
-        begun = time.monotonic()
         use(emulator.url, ask, concurrency=4)
-        assert time.monotonic() - begun < 20
         assert emulator.count(status=429) == 0
         assert emulator.count(status=404) == 9
 

