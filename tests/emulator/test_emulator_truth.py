@@ -141,6 +141,10 @@ def test_a_hand_written_world_has_the_truth_worked_out_by_hand() -> None:
         | {"client_name": "web", "client_version": "1", "client_ip": "192.0.2.1", "network_type": "wifi"}
         | {"city": "Oslo", "subdivision": "Oslo", "country": "Norway", "country_iso_code": "NO", "continent": "Europe"}
         | {"latitude": 59.9, "longitude": 10.7, "accuracy_radius_meters": 5}
+        | {"sdk": "web", "sdk_version": "1", "latency_ms": 20, "jitter_ms": 3, "current_sfu": "sfu-1"}
+        | dict.fromkeys(("browser", "browser_version", "os", "webrtc_version", "distance_to_sfu_kilometers"))
+        | {"freezes_duration_ms": None, "cq_score": None, "published_audio": False, "published_video": True}
+        | {"published_screenshare": False, "published_screenshare_audio": False}
     )
     assert [row["user_id"] for row in truth["participant_sessions"]] == ["ann", "bob"]
     minute = cam | {"codec": "vp8", "timestamp": at(10, 1)}
