@@ -98,10 +98,7 @@ def _backfill(options: argparse.Namespace) -> int:
     settings = Settings.load()
     days = _days(options.since, options.until, settings)
     settings.credentials()
-    if _demo_mark(settings).exists():
-        raise FixSettings(
-            f"{settings.data} holds the data of the demo; set CALL_METRICS_DATA to another folder, or delete that one"
-        )
+    settings.keep_apart_from_demo()
     return _run_days(settings, days)
 
 
@@ -162,7 +159,7 @@ def _publishing_seldom(flow: Flow) -> Iterator[None]:
 
 def _demo(options: argparse.Namespace) -> int:
     settings = Settings.load()
-    mark = _demo_mark(settings)
+    mark = settings.demo_mark
     if settings.data.exists() and any(settings.data.iterdir()) and not mark.exists():
         raise FixSettings(f"{settings.data} is in use; set CALL_METRICS_DATA to an empty folder for the demo")
     try:
@@ -239,7 +236,7 @@ def _rebuild(options: argparse.Namespace) -> int:
         flow.load(days, anew=True)
         surveys = [flow.survey(day) for day in days]
     if not days:
-        print(f"no raw answers under {settings.data / 'raw'}; there is nothing to rebuild")
+        print(f"no raw answers under {settings.raw}; there is nothing to rebuild")
     for line in problem_lines(surveys):
         print(f"missing: {line}")
     return COMPLETE if not any(survey.problems for survey in surveys) else INCOMPLETE
@@ -378,10 +375,6 @@ def _is_text(argument: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _demo_mark(settings: Settings) -> Any:
-    return settings.data / ".work" / "demo"
 
 
 @contextlib.contextmanager

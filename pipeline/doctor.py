@@ -59,7 +59,7 @@ def _data_folder(settings: Settings) -> Finding:
 
 
 def _timestamps(settings: Settings) -> Iterator[Finding]:
-    lake = Lake(str(settings.data / "tables"))
+    lake = Lake(str(settings.tables))
     units: set[str] = set()
     suspect = 0
     for day in lake.days():

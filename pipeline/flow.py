@@ -105,21 +105,20 @@ class Flow:
         connect: Callable[[Settings], StreamApi] | None = None,
         report: Callable[[Progress], None] = lambda _: None,
     ) -> None:
-        work = settings.data / ".work"
         self.settings = settings
-        self._forgotten = settings.data / "raw" / "forgotten.json"
+        self._forgotten = settings.raw / "forgotten.json"
         self.landing = Landing(
-            settings.data / "raw", redactor=lambda: redactor(settings.client_ip, Forgotten.read(self._forgotten))
+            settings.raw, redactor=lambda: redactor(settings.client_ip, Forgotten.read(self._forgotten))
         )
-        self.lake = Lake(str(settings.data / "tables"))
+        self.lake = Lake(str(settings.tables))
         self.warehouse = Warehouse(
             settings.warehouse,
-            work / "warehouse.duckdb",
+            settings.work / "warehouse.duckdb",
             owner=self._folder_id,
             thresholds=settings.data / THRESHOLDS_FILE,
         )
-        self._locks = work / "locks"
-        self._temporary = work / "tmp"
+        self._locks = settings.work / "locks"
+        self._temporary = settings.work / "tmp"
         self._report = report
         self._connect = connect or _connect
         self._is_upgraded = False
@@ -432,6 +431,7 @@ class Flow:
     def _with_api(self, use: Callable[[StreamApi], Awaitable[T]]) -> T:
         async def connected() -> T:
             if self._api is None:
+                self.settings.keep_apart_from_demo()
                 self._api = await self._connect(self.settings).__aenter__()
             return await use(self._api)
 

@@ -201,7 +201,7 @@ def run(settings: Settings, *, host: str, port: int, ready: Callable[[Server], N
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with Server(settings.warehouse, token_for(settings), _scratch(settings), host=host, port=port) as server:
+        with Server(settings.warehouse, token_for(settings), settings.work, host=host, port=port) as server:
             ready(server)
             while not stop.wait(POLL_SECONDS):
                 if server.refresh():
@@ -253,10 +253,6 @@ def extension(name: str) -> Path:
     if not file.exists():
         raise FixSettings(f"DuckDB's extension {name} is not made for DuckDB {duckdb.__version__}; {INSTALL}")
     return file
-
-
-def _scratch(settings: Settings) -> Path:
-    return settings.data / ".work"
 
 
 @contextlib.contextmanager

@@ -27,6 +27,8 @@ ClientIp = Literal["keep", "truncate", "drop"]
 
 PREFIX = "CALL_METRICS_"
 WAREHOUSE = "warehouse.duckdb"
+WORK = ".work"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 EARLIEST = date(1970, 1, 1)
 """No call was before."""
@@ -148,7 +150,7 @@ class Settings:
             raise FixSettings(f"CALL_METRICS_DATA is {_shown(str(data))}, which is no folder; write the name of one")
         if warehouse is not None and _kind("CALL_METRICS_WAREHOUSE", warehouse) == "folder":
             raise FixSettings(f"CALL_METRICS_WAREHOUSE is a folder; write the name of a file, such as {WAREHOUSE}")
-        if warehouse is not None and warehouse.resolve().is_relative_to((data / ".work").resolve()):
+        if warehouse is not None and warehouse.resolve().is_relative_to((data / WORK).resolve()):
             raise FixSettings("CALL_METRICS_WAREHOUSE is in the folder .work, which is ours; write another name")
         return cls(**{**given, "data": data, "warehouse_file": warehouse})  # type: ignore[arg-type]
 
@@ -156,6 +158,33 @@ class Settings:
     def warehouse(self) -> Path:
         """Where the published database lies."""
         return self.warehouse_file or self.data / WAREHOUSE
+
+    @property
+    def raw(self) -> Path:
+        """Where raw answers land."""
+        return self.data / "raw"
+
+    @property
+    def tables(self) -> Path:
+        """Where the Parquet tables lie."""
+        return self.data / "tables"
+
+    @property
+    def work(self) -> Path:
+        """What is nobody's business but ours: locks, the writer's database, temporary files."""
+        return self.data / WORK
+
+    @property
+    def demo_mark(self) -> Path:
+        """A file that is there where the data are the demo's."""
+        return self.work / "demo"
+
+    def keep_apart_from_demo(self) -> None:
+        """Raises `FixSettings` where a source that is not on this machine would be mixed with the demo's data."""
+        if self.demo_mark.exists() and urlsplit(self.base_url).hostname not in LOOPBACK:
+            raise FixSettings(
+                f"{self.data} holds the data of the demo; set CALL_METRICS_DATA to another folder, or delete that one"
+            )
 
     def credentials(self) -> Credentials:
         """Key and secret. Raises `FixSettings` where one of them is missing."""

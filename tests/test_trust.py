@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.api import StreamApi
 from pipeline.emulator import CallSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World, skewed
-from pipeline.errors import FixStorage
+from pipeline.errors import FixSettings, FixStorage
 from pipeline.flow import Flow
 from pipeline.landing import RAW_SCHEMA
 from pipeline.orchestration.definitions import build_definitions
@@ -490,3 +490,13 @@ def test_tables_say_what_they_hold(flow_for: Callable[..., Flow]) -> None:
             assert pa.types.is_timestamp(table.schema.field(name).type) == (
                 name.endswith("_at") or name in ("timestamp", "time", "since", "until")
             )
+
+
+def test_a_real_source_is_not_mixed_with_the_demos_data(flow_for: Callable[..., Flow]) -> None:
+    """By whatever door: the demo's emulator may go on, anything that is not on this machine is refused."""
+    with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:
+        run(flow_for(emulator), DAY)
+        flow_for(emulator).settings.demo_mark.touch()
+        run(flow_for(emulator), DAY)
+        with pytest.raises(FixSettings, match="holds the data of the demo; set CALL_METRICS_DATA to another folder"):
+            run(flow_for(emulator, base_url="https://video.stream-io-api.com"), DAY)

@@ -67,4 +67,4 @@ def end_if_dead(instance: dg.DagsterInstance, settings: Settings, run_id: str) -
 
 
 def _lock(settings: Settings, run_id: str) -> Path:
-    return settings.data / ".work" / "runs" / f"{run_id}.lock"
+    return settings.work / "runs" / f"{run_id}.lock"
