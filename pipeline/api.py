@@ -2,7 +2,7 @@
 
 The API's conventions end here: beyond this module there are `Request`s and `Answer`s. A request that fails is an
 `Answer` with an `error`, never an exception; only refused credentials are raised, for every further request would
-fail too. Which requests to make is `flow.py`'s decision, and what an answer means is `flatten.py`'s.
+fail too. Which requests to make is `plan.py`'s decision, and what an answer means is `flatten.py`'s.
 
 Facts about the API are from Stream's documentation (getstream.io/video/docs/api) and its OpenAPI specification
 (GetStream/protocol), or from the source of its SDKs.

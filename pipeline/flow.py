@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from types import TracebackType
@@ -21,19 +20,19 @@ import pyarrow as pa
 
 from pipeline.api import StreamApi
 from pipeline.errors import FixSettings, FixStorage, RequestFailed, SetAside
-from pipeline.exchange import ENDPOINTS, Answer, Endpoint, Request
+from pipeline.exchange import Answer, Call, Endpoint, Request
 from pipeline.fetch import EventLoop, Progress, each, fetch_listing, fetch_windows
-from pipeline.flatten import Bodies, DayOfMetrics, Flattener, digest, fingerprint, is_outdated, pages
-from pipeline.knowledge import Known, expected_windows, known_of, listings_of, requests_of
+from pipeline.flatten import Flattener, is_outdated
+from pipeline.knowledge import requests_of
 from pipeline.lake import Lake
 from pipeline.landing import Landing
+from pipeline.listed import Listings
 from pipeline.locks import locked
-from pipeline.plan import CallFacts, attendance_is_due, statistics_are_due, unfinished
+from pipeline.plan import CallFacts, Listing, attendance_is_due, statistics_are_due, unfinished
 from pipeline.privacy import Forgotten, redactor
 from pipeline.settings import Settings
-from pipeline.specification import unknown_fields
-from pipeline.survey import Survey, survey, survey_calls, verdicts
-from pipeline.tables import TABLES
+from pipeline.survey import Survey, survey
+from pipeline.tabulate import Written, tabulate
 from pipeline.views import THRESHOLDS_FILE
 from pipeline.warehouse import Loaded, Warehouse
 
@@ -58,15 +57,6 @@ class Landed:
 
 
 @dataclass(frozen=True)
-class Written:
-    """What writing a day's tables did: rows by table, the tables that changed, and fields that are new to us."""
-
-    rows: dict[str, int]
-    changed: frozenset[str]
-    unknown_fields: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class News:
     """What the source has updated: when it was asked (UTC, its clock), and one row per call session concerned.
 
@@ -75,20 +65,6 @@ class News:
 
     asked_at: datetime
     sessions: pa.Table
-
-
-@dataclass(frozen=True)
-class _Enumerated:
-    """Of one day: rows of call_sessions, how many more were listed that belong to other days, rows and totals of Call
-    Attendance, rows of participant statistics, and what they say.
-    """
-
-    sessions: pa.Table
-    of_other_days: int
-    attended: pa.Table
-    promised: pa.Table
-    statistics: pa.Table
-    known: Known
 
 
 class Flow:
@@ -110,6 +86,7 @@ class Flow:
         self.landing = Landing(
             settings.raw, redactor=lambda: redactor(settings.client_ip, Forgotten.read(self._forgotten))
         )
+        self.listings = Listings(self.landing, settings.work / "tmp")
         self.lake = Lake(str(settings.tables))
         self.warehouse = Warehouse(
             settings.warehouse,
@@ -118,13 +95,11 @@ class Flow:
             thresholds=settings.data / THRESHOLDS_FILE,
         )
         self._locks = settings.work / "locks"
-        self._temporary = settings.work / "tmp"
         self._report = report
         self._connect = connect or _connect
         self._is_upgraded = False
         self._loop: EventLoop | None = None
         self._api: StreamApi | None = None
-        self._read: tuple[tuple[date, list[tuple[str, int]]], _Enumerated] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -149,8 +124,7 @@ class Flow:
         """Enumerate: list every call session that started on the day."""
 
         async def enumerate_calls(api: StreamApi) -> list[Answer]:
-            listings = list(listings_of(self.landing.index("call_stats", day)).get(None, {}).values())
-            going_on = unfinished(listings, api.now())
+            going_on = unfinished(self.listings.of_calls(day), api.now())
             async with self.landing.writer("call_stats", day) as writer:
                 return await fetch_listing(api, writer.append, Request("call_stats", day), going_on)
 
@@ -160,21 +134,13 @@ class Flow:
         """List who took part in every call session of the day, where that is not known for good."""
 
         async def attend(api: StreamApi) -> list[Answer]:
+            known = self.listings.of(day).known
+            landed = {call: attendance.listings for call, attendance in known.attendance.items()}
             now = api.now()
-            known = self._known(day).known
             due = [
                 facts for call, facts in known.calls.items() if attendance_is_due(facts, known.attendance[call], now)
             ]
-            failures: list[Answer] = []
-            async with self.landing.writer("participant_sessions", day) as writer:
-
-                async def attend_call(facts: CallFacts) -> None:
-                    going_on = unfinished(known.attendance[facts.call].listings, now, settled_at=facts.settled_at)
-                    request = Request("participant_sessions", day, call=facts.call)
-                    failures.extend(await fetch_listing(api, writer.append, request, going_on))
-
-                await self._each_call(day, sorted(due, key=lambda facts: facts.urgency), attend_call)
-            return failures
+            return await self._list_people(api, "participant_sessions", day, due, landed)
 
         return self._holding(day, lambda: self._landed("participant_sessions", attend))
 
@@ -185,29 +151,16 @@ class Flow:
         """
 
         async def ask(api: StreamApi) -> list[Answer]:
-            known = self._known(day).known
+            known = self.listings.of(day).known
+            landed = {call: attendance.statistics for call, attendance in known.attendance.items()}
             due = [facts for call, facts in known.calls.items() if statistics_are_due(facts, known.attendance[call])]
-            due.sort(key=lambda facts: facts.urgency)
-            earlier = [listing for attendance in known.attendance.values() for listing in attendance.statistics]
-            failures: list[Answer] = []
-            async with self.landing.writer("participant_stats", day) as writer:
-
-                async def ask_for_call(facts: CallFacts) -> list[Answer]:
-                    going_on = unfinished(
-                        known.attendance[facts.call].statistics, api.now(), settled_at=facts.settled_at
-                    )
-                    request = Request("participant_stats", day, call=facts.call)
-                    failed = await fetch_listing(api, writer.append, request, going_on)
-                    failures.extend(failed)
-                    return failed
-
-                answers = any(listing.complete for listing in earlier)
-                refusals = sum(listing.refused for listing in earlier)
-                while due and not answers and refusals < SCOUTS:
-                    answers = not await ask_for_call(due.pop(0))
-                    refusals += 1
-                if answers:
-                    await self._each_call(day, due, ask_for_call)
+            earlier = [listing for listings in landed.values() for listing in listings]
+            scouts = SCOUTS - sum(listing.refused for listing in earlier)
+            if any(listing.complete for listing in earlier):
+                scouts = 0
+            elif scouts <= 0:
+                return []
+            failures = await self._list_people(api, "participant_stats", day, due, landed, scouts=scouts)
             return [answer for answer in failures if answer.status is None or answer.status >= 500]
 
         return self._holding(day, lambda: self._landed("participant_stats", ask))
@@ -216,7 +169,7 @@ class Flow:
         """Plan the windows of every stay of the day, and fetch those that have no final answer yet."""
 
         async def measure(api: StreamApi) -> list[Answer]:
-            stays = self._known(day).known.stays
+            stays = self.listings.of(day).known.stays
             asked = requests_of(self.landing.index("participant_metrics", day))
             async with self.landing.writer("participant_metrics", day) as writer:
                 workers = self.settings.concurrency
@@ -226,58 +179,12 @@ class Flow:
 
     def write_tables(self, day: date, *, anew: bool = False) -> Written:
         """Flatten what has landed of the day and write its tables; a file that would come out the same stays."""
-        return self._holding(day, lambda: self._write_tables(day, anew=anew))
 
-    def _write_tables(self, day: date, *, anew: bool) -> Written:
-        found = DayOfMetrics()
-        with Flattener(self._temporary) as flattener:
-            listed = self._known(day)
-            index, bodies = self._raw("participant_metrics", day)
-            asked = requests_of(index)
-            expected = expected_windows(listed.known.stays, asked)
-            ended = listed.sessions.select(["call_type", "call_id", "call_session_id", "ended_at"])
-            segments = [path.name for name in ENDPOINTS[1:] for path in self.landing.segments(name, day)]
+        def write() -> Written:
+            listed = self.listings.of(day)
+            return tabulate(day, listed, self.landing, self.lake, temporary=self.settings.work / "tmp", anew=anew)
 
-            parts = (segments, listed.attended, listed.statistics, expected, ended)
-            marks = dict.fromkeys(TABLES, fingerprint(day, *parts))
-            marks["call_sessions"] = fingerprint(day, listed.sessions)
-            changed = {name for name, mark in marks.items() if anew or self.lake.fingerprint(name, day) != mark}
-            if "call_sessions" in changed:
-                for body in pages(*self._raw("call_stats", day)).column("body").to_pylist():
-                    found.unknown.update(unknown_fields("call_stats", body))
-                self._write("call_sessions", day, marks, listed.sessions)
-            if changed - {"call_sessions"}:
-                changed |= marks.keys() - {"call_sessions"}
-                for endpoint in LISTED:
-                    listings = pages(*self._raw(endpoint, day))
-                    digest(endpoint, listings, listings.column("body").to_pylist(), found)
-                with ExitStack() as files:
-                    names = ("tracks", "metric_points", "track_warnings")
-                    writers = {name: files.enter_context(self.lake.writer(name, day, marks[name])) for name in names}
-                    for chunk in flattener.metrics(day, index, bodies, found):
-                        for name, writer in writers.items():
-                            writer.write(getattr(chunk, name))
-                attendees = flattener.participant_sessions(day, listed.attended, listed.statistics, found)
-                windows = flattener.windows(day, expected, index, found)
-                judged = verdicts(survey_calls(listed.known, asked, windows))
-                complete = flattener.completeness(
-                    day, listed.sessions, listed.promised, listed.attended, windows, judged, found
-                )
-                self._write("participant_sessions", day, marks, attendees)
-                self._write("windows", day, marks, windows)
-                self._write("ingest_completeness_by_call", day, marks, complete)
-            rows = {name: self.lake.rows(name, day) for name in TABLES}
-        if listed.of_other_days:
-            log.warning(
-                "%s: %d call sessions that were listed for it say that they started on another day; backfill that day "
-                "to have them",
-                day,
-                listed.of_other_days,
-            )
-        if found.unknown:
-            fields = ", ".join(f"{name} ({count})" for name, count in sorted(found.unknown.items()))
-            log.warning("%s: answers have fields that are new to us and stay in the raw answers: %s", day, fields)
-        return Written(rows, frozenset(changed), dict(found.unknown))
+        return self._holding(day, write)
 
     def load(self, days: Sequence[date], *, anew: bool = False) -> Loaded:
         """Load the tables of these days where they changed, and publish the finished database.
@@ -321,7 +228,6 @@ class Flow:
         return days
 
     def _strike(self, day: date, forgotten: Forgotten) -> bool:
-        self._read = None
         struck = sum(self.landing.rewrite(endpoint, day, forgotten.struck_from_pages) for endpoint in LISTED)
         return bool(struck + self.landing.rewrite("participant_metrics", day, forgotten.struck_from_answers))
 
@@ -353,12 +259,12 @@ class Flow:
 
     def survey(self, day: date) -> Survey:
         """What is known of a day and what of it is missing, from what has landed and from its tables."""
-        enumerated = listings_of(self.landing.index("call_stats", day)).get(None, {}).values()
+        listed = _without_broken(lambda: self.listings.of(day))
         asked = requests_of(self.landing.index("participant_metrics", day))
         states = ["call_type", "call_id", "call_session_id", "state"]
         windows = self.lake.read("windows", day, states) if self.lake.has("windows", day) else None
         now = self._api.now() if self._api is not None else datetime.now(UTC)
-        return survey(day, _without_broken(lambda: self._known(day)).known, list(enumerated), asked, windows, now)
+        return survey(day, listed.known, self.listings.of_calls(day), asked, windows, now)
 
     def certificates(self, day: date) -> list[dict[str, Any]]:
         """What was promised and is held of each call session of a day: rows of `ingest_completeness_by_call`."""
@@ -367,19 +273,42 @@ class Flow:
 
     # What the steps are made of.
 
-    async def _each_call(
-        self, day: date, calls: Sequence[CallFacts], ask: Callable[[CallFacts], Awaitable[object]]
-    ) -> None:
-        """`ask` for every call, as many at a time as the settings say, and report how far that is."""
+    async def _list_people(
+        self,
+        api: StreamApi,
+        endpoint: Endpoint,
+        day: date,
+        calls: list[CallFacts],
+        landed: Mapping[Call, Sequence[Listing]],
+        *,
+        scouts: int = 0,
+    ) -> list[Answer]:
+        """List each call to the end, those that the source forgets first first; returns the answers with an error.
+
+        `landed` has the listings so far. With `scouts`, so many go one by one, and no more unless one is answered.
+        """
+        now = api.now()
+        calls = sorted(calls, key=lambda facts: facts.urgency)
+        failures: list[Answer] = []
         done = 0
+        async with self.landing.writer(endpoint, day) as writer:
 
-        async def ask_and_count(facts: CallFacts) -> None:
-            nonlocal done
-            await ask(facts)
-            done += 1
-            self._report(Progress(day, "calls", done, len(calls), None))
+            async def list_call(facts: CallFacts) -> None:
+                nonlocal done
+                going_on = unfinished(landed[facts.call], now, settled_at=facts.settled_at)
+                failures.extend(
+                    await fetch_listing(api, writer.append, Request(endpoint, day, call=facts.call), going_on)
+                )
+                done += 1
+                self._report(Progress(day, "calls", done, len(calls), None))
 
-        await each(calls, ask_and_count, self.settings.concurrency)
+            for facts in calls[:scouts]:
+                await list_call(facts)
+                if len(failures) < done:
+                    break
+            if not scouts or len(failures) < done:
+                await each(calls[done:], list_call, self.settings.concurrency)
+        return failures
 
     def _folder_id(self) -> str:
         """What tells this data folder from others; it lies with the raw answers, which everything else is made from."""
@@ -391,28 +320,6 @@ class Flow:
             return path.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise FixStorage(f"{path} cannot be used ({error}); mend it and run again") from None
-
-    def _known(self, day: date) -> _Enumerated:
-        """What the listings of a day say; read again only where a segment has come since."""
-        paths = [path for name in ENDPOINTS[:3] for path in self.landing.segments(name, day)]
-        segments = [(path.name, path.stat().st_mtime_ns) for path in paths]  # forgetting rewrites them in their place
-        if self._read is None or self._read[0] != (day, segments):
-            with Flattener() as flattener:
-                sessions, of_other_days = flattener.call_sessions(day, *self._raw("call_stats", day))
-                index, bodies = self._raw("participant_sessions", day)
-                attended, promised = flattener.attendance(index, bodies)
-                statistics_index, bodies = self._raw("participant_stats", day)
-                statistics = flattener.participant_stats(statistics_index, bodies)
-            known = known_of(sessions, attended, promised, index, statistics, statistics_index)
-            self._read = (day, segments), _Enumerated(sessions, of_other_days, attended, promised, statistics, known)
-        return self._read[1]
-
-    def _raw(self, endpoint: Endpoint, day: date) -> tuple[pa.Table, Bodies]:
-        return self.landing.index(endpoint, day), lambda places: self.landing.bodies(endpoint, day, places)
-
-    def _write(self, table: str, day: date, marks: dict[str, str], rows: pa.Table) -> None:
-        with self.lake.writer(table, day, marks[table]) as writer:
-            writer.write(rows)
 
     def _holding(self, day: date, step: Callable[[], T]) -> T:
         """Take the step with the day's lock held; begin it again for each broken segment that it comes upon."""

@@ -4,7 +4,7 @@
 
 A segment holds the requests of a few seconds beside their answers, in Parquet, so that the request columns can be read
 without the bodies. Segments appear whole or not at all. What the answers mean is `flatten.py`'s business; which
-requests to make from what is here, `flow.py`'s. A segment that cannot be read is set aside under another name, never
+requests to make from what is here, `plan.py`'s. A segment that cannot be read is set aside under another name, never
 deleted, and what it held counts as not landed.
 """
 
