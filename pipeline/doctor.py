@@ -21,6 +21,7 @@ FINE, WRONG, UNUSABLE = 0, 1, 2
 ENDPOINTS = {
     "QueryCallSessionStats": "call_stats",
     "QueryCallParticipantSessions": "Call Attendance",
+    "QueryCallSessionParticipantStats": "participant statistics",
     "GetCallParticipantSessionMetrics": "Participant Metrics",
 }
 """The names under which the API lists the quotas of the endpoints that we use."""
