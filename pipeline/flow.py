@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import duckdb
 import pyarrow as pa
 
 from pipeline.api import StreamApi
@@ -256,6 +258,12 @@ class Flow:
             raise RequestFailed(f"the source did not say what is new: {failures[0].error}", status=failures[0].status)
         with Flattener() as flattener:
             return News(asked_at, flattener.news([answer.body for answer in answers]))
+
+    @contextmanager
+    def loaded(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """All that is loaded, published yet or not, to read from; whoever has something to load waits meanwhile."""
+        with locked(self._locks / "warehouse.lock", "the database"), self.warehouse.reading() as database:
+            yield database
 
     def survey(self, day: date) -> Survey:
         """What is known of a day and what of it is missing, from what has landed and from its tables."""

@@ -110,6 +110,10 @@ class Warehouse:
             self.is_due = False
         return loaded
 
+    def reading(self) -> contextlib.closing[duckdb.DuckDBPyConnection]:
+        """A context with a read-only connection to the writer's database. Raises `FixStorage`."""
+        return contextlib.closing(open_published(self._writer))
+
     def begin_anew(self) -> None:
         """Drop the writer's database: the next load makes it from the tables. Raises `FixStorage`."""
         with _storage_errors(self._writer):

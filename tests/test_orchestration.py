@@ -232,10 +232,10 @@ def test_a_day_without_calls_has_no_picture(flow_for: Callable[..., Flow], caplo
     log = logging.getLogger("pipeline")
     with Emulator(World(()), clock=ManualClock(AFTERWARDS)) as emulator:
         flow = flow_for(emulator)
-        assert quality_metadata(flow.settings.warehouse, DAY, log) == {}
+        assert quality_metadata(flow, DAY, log) == {}
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         run(flow, DAY)
-        shown = quality_metadata(flow.settings.warehouse, DAY, log)
+        shown = quality_metadata(flow, DAY, log)
     assert shown.pop("quality").value == "0 publishers in 0 calls: 0 good, 0 poor, 0 unclassified."
     assert set(shown.values()) == {0}
 

@@ -161,7 +161,7 @@ def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg
         with _one_sentence():
             loaded = flow.load([day])
             counts = {name: flow.lake.rows(name, day) for name in TABLES}
-        quality = quality_metadata(flow.settings.warehouse, day, context.log)
+        quality = quality_metadata(flow, day, context.log)
         for name, rows in counts.items():
             metadata: dict[str, Any] = {
                 "dagster/partition_row_count": rows,

@@ -12,14 +12,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
 import dagster as dg
 
+from pipeline.flow import Flow
 from pipeline.sql import statement
-from pipeline.warehouse import open_published
 
 __all__ = ["DayQuality", "quality_metadata", "quality_of"]
 
@@ -58,19 +57,19 @@ class DayQuality:
         return self.publishers - self.good - self.poor
 
 
-def quality_metadata(published: Path, day: date, log: logging.Logger) -> dict[str, Any]:
+def quality_metadata(flow: Flow, day: date, log: logging.Logger) -> dict[str, Any]:
     """Metadata for the materialization of a day; empty, and said so in `log`, where it cannot be had."""
     try:
-        return _metadata(quality_of(published, day))
+        return _metadata(quality_of(flow, day))
     except Exception as error:  # noqa: BLE001 - whatever it is, the day is loaded
         log.warning("the quality of %s is not shown: %s", day, error)
         return {}
 
 
-def quality_of(published: Path, day: date) -> DayQuality:
-    """Ask the published database. Raises `FixStorage`."""
+def quality_of(flow: Flow, day: date) -> DayQuality:
+    """Ask the database, for a day that may not be published yet. Raises `FixStorage`."""
     first = day.toordinal() << 32  # the ids of a day's series, see store.sql
-    with open_published(published) as database:
+    with flow.loaded() as database:
         calls = database.execute(statement("day_publishers"), {"day": day}).to_arrow_table().to_pylist()
         span = {"day": day, "first": first, "last": first + (1 << 32) - 1}
         hours = database.execute(statement("day_framerate"), span).fetchall()
