@@ -84,7 +84,7 @@ class _ParticipantSessions(msgspec.Struct):
 
 
 class _ParticipantStats(msgspec.Struct):
-    participants: list[msgspec.Raw]
+    participants: list[msgspec.Raw] | None
     next: str | None = None
 
 

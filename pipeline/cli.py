@@ -148,11 +148,10 @@ def _run_days(settings: Settings, days: Sequence[date]) -> int:
 @contextlib.contextmanager
 def _publishing_seldom(flow: Flow) -> Iterator[None]:
     """Publish now and then rather than after each day, and whatever ends the block, what is loaded is published."""
-    flow.warehouse.patience = PUBLISH_SECONDS
     try:
-        yield
+        with flow.warehouse.publishing_seldom(PUBLISH_SECONDS):
+            yield
     finally:
-        flow.warehouse.patience = 0.0
         if flow.warehouse.is_due:
             flow.load([])
 
@@ -217,7 +216,7 @@ def _status(options: argparse.Namespace) -> int:
         out = console.stdout()
         out.print(console.survey_table(surveys, now))
         missing = (f"missing: {line}" for line in problem_lines(surveys))
-        for line in (*edge_lines(surveys, now), *unheld_lines(landed, now), *missing):
+        for line in (*edge_lines(surveys, now), *unheld_lines(landed, settings.start, now), *missing):
             out.print(line, markup=False)
     return COMPLETE if not any(survey.problems for survey in surveys) else INCOMPLETE
 

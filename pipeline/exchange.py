@@ -11,11 +11,18 @@ from typing import Literal, get_args
 
 from pipeline.windows import Window
 
-__all__ = ["ENDPOINTS", "Answer", "Call", "Endpoint", "Request", "Stay"]
+__all__ = ["ENDPOINTS", "LISTINGS", "PEOPLE", "Answer", "Call", "Endpoint", "Request", "Stay"]
 
 Endpoint = Literal["call_stats", "participant_sessions", "participant_stats", "participant_metrics"]
 ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
 """Named after what they answer; the names of the folders under `raw/` too. In the order in which a day is fetched."""
+
+
+PEOPLE: tuple[Endpoint, ...] = ("participant_sessions", "participant_stats")
+"""Those that list people, call by call."""
+
+LISTINGS: tuple[Endpoint, ...] = ("call_stats", *PEOPLE)
+"""Those that answer in pages: all that is known before metrics are asked for."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from pipeline.api import StreamApi
 from pipeline.errors import FixSettings, FixStorage, RequestFailed, SetAside
-from pipeline.exchange import Answer, Call, Endpoint, Request
+from pipeline.exchange import PEOPLE, Answer, Call, Endpoint, Request
 from pipeline.fetch import EventLoop, Progress, each, fetch_listing, fetch_windows
 from pipeline.flatten import Flattener, is_outdated
 from pipeline.knowledge import requests_of
@@ -39,9 +39,6 @@ from pipeline.views import THRESHOLDS_FILE
 from pipeline.warehouse import Loaded, Warehouse
 
 __all__ = ["Flow", "Landed", "News", "Written"]
-
-LISTED: tuple[Endpoint, ...] = ("participant_sessions", "participant_stats")
-"""Endpoints that list people, call by call."""
 
 SCOUTS = 3
 """Calls that participant statistics are asked for, one by one, before an app is taken to have none."""
@@ -99,6 +96,7 @@ class Flow:
         self._locks = settings.work / "locks"
         self._report = report
         self._connect = connect or _connect
+        self._upgrading = settings.work / "upgrading"
         self._is_upgraded = False
         self._loop: EventLoop | None = None
         self._api: StreamApi | None = None
@@ -149,7 +147,8 @@ class Flow:
     def land_statistics(self, day: date) -> Landed:
         """List the participant statistics of every call session of the day that is settled.
 
-        An app may have none (403, 404): the endpoint is left alone for the day after some refusals in a row.
+        An app may have none (403, 404): the endpoint is left alone for the day after some refusals in a row. What else
+        fails is said, and asked for with the next run; a day is complete without.
         """
 
         async def ask(api: StreamApi) -> list[Answer]:
@@ -163,7 +162,15 @@ class Flow:
             elif scouts <= 0:
                 return []
             failures = await self._list_people(api, "participant_stats", day, due, landed, scouts=scouts)
-            return [answer for answer in failures if answer.status is None or answer.status >= 500]
+            failed = [answer for answer in failures if answer.status is None or not 400 <= answer.status < 500]
+            if failed:
+                log.warning(
+                    "%s: the participant statistics of %d calls are not here; run the day again to ask for them (%s)",
+                    day,
+                    len(failed),
+                    "no answer" if failed[0].status is None else f"HTTP {failed[0].status}",
+                )
+            return failed
 
         return self._holding(day, lambda: self._landed("participant_stats", ask))
 
@@ -196,17 +203,26 @@ class Flow:
         if not self._is_upgraded:
             days = [*days, *self._upgrade()]
         with locked(self._locks / "warehouse.lock", "the database"):
-            return self.warehouse.load(self.lake, days, anew=anew)
+            loaded = self.warehouse.load(self.lake, days, anew=anew)
+        self._upgrading.unlink(missing_ok=True)
+        self._is_upgraded = True
+        return loaded
 
     def _upgrade(self) -> list[date]:
+        """Make the tables of an earlier version anew; returns the days that are to be loaded for it.
+
+        All of them, where an upgrade before was cut off between its tables and its database.
+        """
         landed = set(self.landing.days())
         days = [day for day in self.lake.days() if day in landed and self._is_outdated(day)]
-        if days:
-            log.info("the tables of %d days are of an earlier version of Call Metrics; they are made anew", len(days))
+        if not days and not self._upgrading.exists():
+            return []
+        log.info("the tables of %d days are of an earlier version of Call Metrics; they are made anew", len(days))
+        self._upgrading.parent.mkdir(parents=True, exist_ok=True)
+        self._upgrading.touch()
         for day in days:
             self.write_tables(day)
-        self._is_upgraded = True
-        return days
+        return self.lake.days()
 
     def _is_outdated(self, day: date) -> bool:
         return is_outdated(self.lake.fingerprint("windows", day))
@@ -230,7 +246,7 @@ class Flow:
         return days
 
     def _strike(self, day: date, forgotten: Forgotten) -> bool:
-        struck = sum(self.landing.rewrite(endpoint, day, forgotten.struck_from_pages) for endpoint in LISTED)
+        struck = sum(self.landing.rewrite(endpoint, day, forgotten.struck_from_pages) for endpoint in PEOPLE)
         return bool(struck + self.landing.rewrite("participant_metrics", day, forgotten.struck_from_answers))
 
     # Looking.
@@ -298,7 +314,7 @@ class Flow:
         now = api.now()
         calls = sorted(calls, key=lambda facts: facts.urgency)
         failures: list[Answer] = []
-        done = 0
+        done, total = 0, len(calls)
         async with self.landing.writer(endpoint, day) as writer:
 
             async def list_call(facts: CallFacts) -> None:
@@ -308,14 +324,14 @@ class Flow:
                     await fetch_listing(api, writer.append, Request(endpoint, day, call=facts.call), going_on)
                 )
                 done += 1
-                self._report(Progress(day, "calls", done, len(calls), None))
+                self._report(Progress(day, "calls", done, total, None))
 
-            for facts in calls[:scouts]:
-                await list_call(facts)
+            for _ in range(min(scouts, len(calls))):
+                await list_call(calls.pop())  # the newest: what is about to be forgotten says little of the others
                 if len(failures) < done:
                     break
             if not scouts or len(failures) < done:
-                await each(calls[done:], list_call, self.settings.concurrency)
+                await each(calls, list_call, self.settings.concurrency)
         return failures
 
     def _folder_id(self) -> str:

@@ -126,7 +126,8 @@ def _published(
 ) -> dict[Stay, bool]:
     """Who published and who did not, of calls whose participant statistics were listed to the end since the report.
 
-    A call is left out where they show fewer publishers than call_stats counts: then they do not tell of everything.
+    A call is left out where they name fewer users who published than call_stats counts: then they do not tell of
+    everything. Where call_stats have no count, nothing speaks against them.
     """
     said: dict[Call, dict[Stay, bool]] = {}
     for row in statistics.select([*_IDS, "is_publisher", "listed_at"]).to_pylist():
@@ -143,7 +144,8 @@ def _published(
             listing.complete and settled_at is not None and listing.began_at >= settled_at
             for listing in listings.get(call, {}).values()
         )
-        if whole and sum(published.values()) >= counted[call]:
+        publishers = {stay.user_id for stay, publishes in published.items() if publishes}
+        if whole and len(publishers) >= counted[call]:
             trusted |= published
     return trusted
 

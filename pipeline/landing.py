@@ -136,6 +136,22 @@ class Landing:
             return pa.schema([*fields, *places]).empty_table()
         return pa.concat_tables(tables)
 
+    def newest(self, endpoint: Endpoint, day: date) -> dict[str, Any] | None:
+        """The request that landed last, without its body; None where none is. One small file is read, not the day.
+
+        Raises `FixStorage`, and `SetAside` for a broken file.
+        """
+        segments = self.segments(endpoint, day)
+        if not segments:
+            return None
+        try:
+            with _reading(segments[-1]) as file:
+                rows = file.read(columns=INDEX_COLUMNS, use_threads=False)
+        except Broken as error:
+            raise SetAside(_set_aside(segments[-1], error)) from None
+        last: dict[str, Any] = rows.slice(rows.num_rows - 1).to_pylist()[0]
+        return last
+
     def bodies(self, endpoint: Endpoint, day: date, places: Sequence[Place]) -> list[str]:
         """The bodies at `places`, as `index` gives them, in that order.
 
@@ -157,6 +173,10 @@ class Landing:
             except Broken as error:
                 raise SetAside(_set_aside(path, error)) from None
         return found
+
+    def read(self, endpoint: Endpoint, day: date) -> tuple[pa.Table, Callable[[Sequence[Place]], list[str]]]:
+        """The `index` of a day, and what gives the `bodies` at its places."""
+        return self.index(endpoint, day), lambda places: self.bodies(endpoint, day, places)
 
     def rewrite(self, endpoint: Endpoint, day: date, keep: Callable[[pa.Table], pa.Table]) -> int:
         """Replace each segment by what `keep` leaves of it (columns of `RAW_SCHEMA`); returns how many changed.

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.exchange import ENDPOINTS, Endpoint
-from pipeline.flatten import Bodies, Flattener
+from pipeline.errors import SetAside
+from pipeline.exchange import LISTINGS
+from pipeline.flatten import Flattener
 from pipeline.knowledge import Known, known_of, listings_of
 from pipeline.landing import Landing
 from pipeline.plan import Listing
 
-__all__ = ["Listed", "Listings", "raw"]
+__all__ = ["Listed", "Listings"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,11 @@ class Listings:
 
     def of(self, day: date) -> Listed:
         """What they say of a day. Raises `SetAside` where a segment is broken, and `FixStorage`."""
-        paths = [path for name in ENDPOINTS[:3] for path in self._landing.segments(name, day)]
-        mark = day, [(path.name, path.stat().st_mtime_ns) for path in paths]  # forgetting rewrites them in their place
+        paths = [path for name in LISTINGS for path in self._landing.segments(name, day)]
+        try:
+            mark = day, [(path.name, path.stat().st_mtime_ns) for path in paths]  # forgetting rewrites them in place
+        except FileNotFoundError as error:
+            raise SetAside(f"{error.filename} is gone; what is there is read again") from None
         if self._kept is None or self._kept[0] != mark:
             self._kept = mark, self._read(day)
         return self._kept[1]
@@ -58,15 +62,10 @@ class Listings:
 
     def _read(self, day: date) -> Listed:
         with Flattener(self._temporary) as flattener:
-            sessions, of_other_days = flattener.call_sessions(day, *raw(self._landing, "call_stats", day))
-            index, bodies = raw(self._landing, "participant_sessions", day)
+            sessions, of_other_days = flattener.call_sessions(day, *self._landing.read("call_stats", day))
+            index, bodies = self._landing.read("participant_sessions", day)
             attended, promised = flattener.attendance(index, bodies)
-            statistics_index, bodies = raw(self._landing, "participant_stats", day)
+            statistics_index, bodies = self._landing.read("participant_stats", day)
             statistics = flattener.participant_stats(statistics_index, bodies)
         known = known_of(sessions, attended, promised, index, statistics, statistics_index)
         return Listed(sessions, of_other_days, attended, promised, statistics, known)
-
-
-def raw(landing: Landing, endpoint: Endpoint, day: date) -> tuple[pa.Table, Bodies]:
-    """The index of an endpoint's day, and what reads the bodies that it points to."""
-    return landing.index(endpoint, day), lambda places: landing.bodies(endpoint, day, places)

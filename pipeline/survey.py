@@ -2,7 +2,8 @@
 
 Something is missing where a call is over and the source still owes us an answer, or gave one that cannot be right; and
 where nobody has looked since a call, or the day, was over. What the source says it does not know (404) is gone, and
-nothing that anyone can do would bring it. The table `ingest_completeness_by_call` and every door judge by this module.
+nothing that anyone can do would bring it. The command line, the checks in Dagster and the column `is_complete` judge by
+this module.
 """
 
 from __future__ import annotations
@@ -39,9 +40,11 @@ _CALL = ("call_type", "call_id", "call_session_id")
 
 @dataclass(frozen=True)
 class Problem:
-    """What is missing, as a sentence: of the list of calls, of who took part in them, or of the windows."""
+    """What is missing, as a sentence: of the list of calls, of who took part in them, of the windows; or that some
+    windows are suspect, which asking again does not mend.
+    """
 
-    kind: Literal["calls", "stays", "windows"]
+    kind: Literal["calls", "stays", "windows", "suspect"]
     text: str
 
     def __str__(self) -> str:
@@ -114,6 +117,11 @@ class Survey:
         """When the source begins to forget the day, at the earliest."""
         return self.forgotten_on or datetime.combine(self.day, time.min, UTC) + FORGETTING
 
+    @property
+    def latest_edge(self) -> datetime:
+        """When the source has forgotten all of the day, as far as calls have ended."""
+        return datetime.combine(self.day, time.min, UTC) + timedelta(days=1) + FORGETTING
+
     def days_left(self, now: datetime) -> int:
         """Days until the source forgets who took part in the first of the calls; 0 where it has begun to."""
         return max(0, (self.edge - now).days)
@@ -180,9 +188,9 @@ def edge_lines(surveys: Sequence[Survey], now: datetime, most: int = 3) -> Itera
         yield f"the source forgets {seen.day} in {seen.days_left(now)} days: {missing}"
 
 
-def unheld_lines(landed: Sequence[date], now: datetime) -> Iterator[str]:
-    """A sentence about the days before the first one held that the source still knows, where there are any."""
-    first = now.date() - FORGETTING
+def unheld_lines(landed: Sequence[date], start: date, now: datetime) -> Iterator[str]:
+    """A sentence about the days from `start` to the first one held that the source still knows, where there are any."""
+    first = max(start, now.date() - FORGETTING)
     if landed and first < landed[0]:
         last = landed[0] - timedelta(days=1)
         yield f"nothing was asked for of {first} to {last}, which the source still lists; it forgets {first} next"
@@ -218,7 +226,7 @@ def _problems_of_calls(calls: Sequence[CallSurvey]) -> Iterator[Problem]:
         count, stays = sum(call.due for call in owing), sum(call.stays_due for call in owing)
         yield Problem("windows", f"{count} windows of {stays} stays have no final answer")
     if suspect := sum(call.suspect for call in calls):
-        yield Problem("windows", f"{suspect} windows have timestamps that cannot be right")
+        yield Problem("suspect", f"{suspect} windows have timestamps that cannot be right")
     for call in calls:
         if call.facts.ended_at is None:
             continue

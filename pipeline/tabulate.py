@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.exchange import ENDPOINTS, Stay
+from pipeline.exchange import PEOPLE, Endpoint, Stay
 from pipeline.flatten import DayOfMetrics, Flattener, digest, fingerprint, pages
 from pipeline.knowledge import expected_windows, requests_of
 from pipeline.lake import Lake
 from pipeline.landing import Landing
-from pipeline.listed import Listed, raw
+from pipeline.listed import Listed
 from pipeline.plan import Asked
 from pipeline.specification import unknown_fields
 from pipeline.survey import survey_calls, verdicts
@@ -46,7 +46,7 @@ def tabulate(
 
     Memory does not grow with the day. Raises `SetAside` where a segment is broken, and `FixStorage`.
     """
-    index, bodies = raw(landing, "participant_metrics", day)
+    index, bodies = landing.read("participant_metrics", day)
     asked = requests_of(index)
     expected = expected_windows(listed.known.stays, asked)
     marks = _fingerprints(day, listed, landing, expected)
@@ -58,13 +58,13 @@ def tabulate(
             writer.write(rows)
 
     if "call_sessions" in changed:
-        for body in pages(*raw(landing, "call_stats", day)).column("body").to_pylist():
+        for body in pages(*landing.read("call_stats", day)).column("body").to_pylist():
             found.unknown.update(unknown_fields("call_stats", body))
         write("call_sessions", listed.sessions)
     if changed - {"call_sessions"}:
         changed |= marks.keys() - {"call_sessions"}
-        for endpoint in ENDPOINTS[1:3]:
-            answers = pages(*raw(landing, endpoint, day))
+        for endpoint in PEOPLE:
+            answers = pages(*landing.read(endpoint, day))
             digest(endpoint, answers, answers.column("body").to_pylist(), found)
         with Flattener(temporary) as flattener:
             with ExitStack() as files:
@@ -86,8 +86,11 @@ def tabulate(
 
 def _fingerprints(day: date, listed: Listed, landing: Landing, expected: pa.Table) -> dict[str, str]:
     """What each table of the day is made from."""
-    facts = listed.sessions.select(["call_type", "call_id", "call_session_id", "ended_at", "generated_at"])
-    segments = [path.name for name in ENDPOINTS[1:] for path in landing.segments(name, day)]
+    facts = listed.sessions.select(
+        ["call_type", "call_id", "call_session_id", "ended_at", "generated_at", "publishers"]
+    )
+    endpoints: tuple[Endpoint, ...] = (*PEOPLE, "participant_metrics")
+    segments = [path.name for endpoint in endpoints for path in landing.segments(endpoint, day)]
     mark = fingerprint(day, segments, listed.attended, listed.statistics, expected, facts)
     return dict.fromkeys(TABLES, mark) | {"call_sessions": fingerprint(day, listed.sessions)}
 

@@ -78,10 +78,18 @@ class Warehouse:
         self._thresholds = thresholds
         self._note = writer.with_name(f"{writer.name}.published")
         self._published_at: float | None = None
-        self.patience = 0.0
-        """Seconds since the last publishing for which a load leaves it to a later one. Whoever sets it sets it back."""
+        self._patience = 0.0
         self.is_due = False
-        """Whether something was loaded and left to be published."""
+        """Whether something was loaded and left to be published by a later load."""
+
+    @contextlib.contextmanager
+    def publishing_seldom(self, seconds: float) -> Iterator[None]:
+        """Within the block, a load that comes sooner than so long after the last publishing does not publish."""
+        self._patience = seconds
+        try:
+            yield
+        finally:
+            self._patience = 0.0
 
     def load(self, source: Source, days: Sequence[date], *, anew: bool = False) -> Loaded:
         """Load the days whose tables have changed, one transaction each, and publish what is finished.
@@ -164,7 +172,7 @@ class Warehouse:
         return database
 
     def _is_time(self) -> bool:
-        return self._published_at is None or time.monotonic() - self._published_at >= self.patience
+        return self._published_at is None or time.monotonic() - self._published_at >= self._patience
 
     def _publish(self, generation: str) -> None:
         temporary = self._published.with_name(f".{self._published.name}.{secrets.token_hex(4)}.tmp")

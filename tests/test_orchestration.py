@@ -22,6 +22,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.emulator import KEY, SECRET, CallSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World
@@ -227,6 +228,22 @@ def test_a_day_says_how_good_its_calls_were(
     assert f"{shown['publishers_poor']} poor" in [shape.text for shape in shapes]
 
 
+def test_the_quality_of_a_day_is_there_before_it_is_published(
+    flow_for: Callable[..., Flow], instance: dg.DagsterInstance
+) -> None:
+    """In a backfill of many days, which publishes seldom, every day has its own numbers."""
+    days = [DAY, DAY + timedelta(days=1)]
+    with Emulator(
+        World.uniform(days[0], calls=1) + World.uniform(days[1], calls=2), clock=ManualClock(AFTERWARDS)
+    ) as emulator:
+        flow = flow_for(emulator)
+        with flow.warehouse.publishing_seldom(3600):
+            for day in days:
+                run(flow, day)
+                shown = quality_metadata(flow, day, logging.getLogger("pipeline"))
+                assert shown["publishers"] == (10 if day == days[0] else 20)
+
+
 def test_a_day_without_calls_has_no_picture(flow_for: Callable[..., Flow], caplog: pytest.LogCaptureFixture) -> None:
     """It says that there were no publishers; without a database there is nothing, and one warning."""
     log = logging.getLogger("pipeline")
@@ -266,6 +283,12 @@ def test_every_column_of_the_warehouse_comes_from_the_lake_and_of_the_lake_from_
             for source in sources:
                 assert source.asset_key in graph.get(key).parent_keys
                 assert source.column_name in columns[source.asset_key]
+    told = graph.get(dg.AssetKey(["lake", "participant_sessions"])).metadata["dagster/column_lineage"].deps_by_column
+    by = {name: [source.asset_key.path[1] for source in sources] for name, sources in told.items()}
+    assert by["joined_at"] == ["participant_sessions"]
+    assert by["client_ip"] == ["participant_metrics", "participant_stats"]
+    assert by["client_name"] == ["participant_metrics"]
+    assert by["latency_ms"] == by["published_video"] == ["participant_stats"]
     assert without == {"lake/ingest_completeness_by_call"}
 
 
@@ -384,6 +407,17 @@ def test_a_list_of_calls_that_was_cut_off_is_asked_for_again(flow_for: Callable[
         assert incomplete_days(flow, AFTERWARDS) == [DAY]
         emulator.clear_faults()
         run(flow, DAY)
+        assert incomplete_days(flow, AFTERWARDS) == []
+
+
+def test_days_with_tables_of_an_earlier_version_do_not_stop_the_schedule(flow_for: Callable[..., Flow]) -> None:
+    """What their certificates do not tell, the raw answers do."""
+    world = World((a_call(datetime(2026, 3, 1, 10, tzinfo=UTC), minutes=1),))
+    with Emulator(world, clock=ManualClock(AFTERWARDS)) as emulator:
+        flow = flow_for(emulator)
+        run(flow, DAY)
+        (path,) = (flow.settings.tables / "ingest_completeness_by_call").rglob("*.parquet")
+        pq.write_table(pq.read_table(path).drop_columns(["is_complete", "windows_due"]), path)
         assert incomplete_days(flow, AFTERWARDS) == []
 
 

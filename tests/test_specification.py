@@ -47,10 +47,10 @@ def test_a_new_field_is_named_by_where_it_is(endpoint: Endpoint, answer: object,
     assert unknown_fields(endpoint, json.dumps(answer)) == set(new.split())
 
 
-@pytest.mark.parametrize("text", ["", "<html>", "{", "[" * 100_000, '{"a": NaN}'])
+@pytest.mark.parametrize("text", ["", "<html>", "{", "[" * 100_000, '"text"'])
 def test_what_is_no_document_has_no_fields(text: str) -> None:
     """It is told of elsewhere."""
-    assert unknown_fields("participant_metrics", text) in (set(), {"a"})
+    assert unknown_fields("participant_metrics", text) == set()
 
 
 def test_nothing_of_an_ordinary_day_is_new(flow_for: Callable[..., Flow]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,8 @@ def test_statistics_that_fail_for_now_are_asked_for_again(
 def test_statistics_that_show_too_few_publishers_are_not_believed(flow_for: Callable[..., Flow]) -> None:
     """Where call_stats count more publishers than the statistics name, everyone's first window is asked for."""
     end = START + timedelta(minutes=50)
+    rejoins = stay("host", until=end, publishes=True)
+    again = replace(rejoins, user_session_id="host-2")  # one user who published, twice
     unnamed = StaySpec(
         "shy",
         "shy-1",
@@ -149,12 +152,25 @@ def test_statistics_that_show_too_few_publishers_are_not_believed(flow_for: Call
         left_at=end,
         tracks=(TrackSpec("odd", "hologram", "av1", Points.every(60, START, bitrate=(1, 2, 3))),),
     )  # of a kind of track that the statistics have no flag for
-    odd = CallSpec("default", "odd", "odd-1", started_at=START, ended_at=end, participants=(unnamed,))
+    odd = CallSpec("default", "odd", "odd-1", started_at=START, ended_at=end, participants=(unnamed, rejoins, again))
     with Emulator(World((odd, call("a"))), clock=ManualClock(AFTERWARDS)) as emulator:
         flow = flow_for(emulator)
         run(flow, DAY)
         assert ("odd", "shy") in asked(emulator)
         assert_published(flow, emulator.truth())
+
+
+@pytest.mark.parametrize("shape", ["list", "string"])
+def test_statistics_of_another_shape_are_told_of(
+    shape: str, flow_for: Callable[..., Flow], caplog: pytest.LogCaptureFixture
+) -> None:
+    """They tell nothing, which is said; metrics are asked for as if there were none."""
+    garbled = Fault("wrong_shape", "participant_stats", shape=shape)
+    with Emulator(World((call("a"),)), clock=ManualClock(AFTERWARDS), faults=(garbled,)) as emulator:
+        flow = flow_for(emulator)
+        run(flow, DAY)
+        assert "the participant statistics of 1 calls are not here; run the day again" in caplog.text
+        assert {user for _, user in asked(emulator)} == {"host-0", "viewer-0", "viewer-1"}
 
 
 def test_live_calls_have_no_statistics_yet(flow_for: Callable[..., Flow]) -> None:

@@ -83,7 +83,7 @@ def test_a_suspect_window_makes_its_call_incomplete_and_no_other() -> None:
     both.calls[other] = replace(FACTS, call=other)
     both.attendance[other] = both.attendance[CALL]
     windows = states("landed", "suspect")
-    assert texts(seen(both, windows=windows)) == ["windows: 1 windows have timestamps that cannot be right"]
+    assert texts(seen(both, windows=windows)) == ["suspect: 1 windows have timestamps that cannot be right"]
     judged = verdicts(survey_calls(both, {STAY: [ANSWERED]}, windows)).to_pylist()
     assert {row["call_id"]: row["is_complete"] for row in judged} == {CALL.call_id: False, "other": True}
 
@@ -156,11 +156,12 @@ def test_days_are_named_before_the_source_forgets_them() -> None:
 
 def test_days_that_nobody_asked_for_are_named_while_they_can_be_had() -> None:
     """Those before the first day held, as far back as the source remembers."""
-    assert list(unheld_lines([DAY], at(24 * 10))) == [
+    assert list(unheld_lines([DAY], date(2026, 1, 1), at(24 * 10))) == [
         "nothing was asked for of 2026-08-13 to 2026-10-31, which the source still lists; it forgets 2026-08-13 next"
     ]
-    assert list(unheld_lines([DAY], at(24 * 90))) == []
-    assert list(unheld_lines([], at(0))) == []
+    assert list(unheld_lines([DAY], date(2026, 1, 1), at(24 * 90))) == []
+    assert list(unheld_lines([DAY], DAY, at(24 * 10))) == []
+    assert list(unheld_lines([], date(2026, 1, 1), at(0))) == []
 
 
 def test_a_long_list_of_problems_is_cut() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline.api import StreamApi
 from pipeline.emulator import CallSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World, skewed
-from pipeline.errors import FixSettings, FixStorage
+from pipeline.errors import FixSettings, FixStorage, Interrupted
 from pipeline.flow import Flow
 from pipeline.landing import RAW_SCHEMA
 from pipeline.orchestration.definitions import build_definitions
@@ -229,9 +229,8 @@ def test_ninety_days_in_one_go(flow_for: Callable[..., Flow]) -> None:
     clock = ManualClock(datetime.combine(days[-1], datetime.min.time(), UTC) + timedelta(days=1))
     with Emulator(early + late, clock=clock) as emulator:
         flow = flow_for(emulator)
-        flow.warehouse.patience = 60.0  # as on the command line
-        run(flow, *days)
-        flow.warehouse.patience = 0.0
+        with flow.warehouse.publishing_seldom(60):  # as on the command line
+            run(flow, *days)
         flow.load([])
         assert_published(flow, emulator.truth())
         assert flow.lake.days() == days
@@ -337,6 +336,34 @@ def test_tables_of_an_earlier_version_are_made_anew(
         caplog.clear()
         run(flow_for(emulator), DAY)
         assert "earlier version" not in caplog.text
+
+
+def test_an_upgrade_that_is_cut_off_goes_on(flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Days whose tables were made anew before it was stopped are loaded all the same."""
+    days = [DAY, DAY + timedelta(days=1)]
+    world = World.uniform(days[0], calls=1, people=1, minutes=5) + World.uniform(days[1], calls=1, people=1, minutes=5)
+    with Emulator(world, clock=ManualClock(AFTERWARDS)) as emulator:
+        flow = flow_for(emulator)
+        run(flow, *days)
+        before = published(flow, "participant_sessions")
+        for path in (flow.settings.tables).rglob("*.parquet"):
+            rows = pq.read_table(path)
+            pq.write_table(rows.replace_schema_metadata({"call_metrics.fingerprint": "0" * 32}), path)
+        with duckdb.connect(str(flow.settings.work / "warehouse.duckdb")) as database:
+            database.execute("UPDATE participant_sessions SET duration_seconds = 0")
+        stopped = flow_for(emulator)
+        write = stopped.write_tables
+
+        def write_one_and_stop(day: date, **given: Any) -> Any:
+            if day != days[0]:
+                raise Interrupted("stopped")
+            return write(day, **given)
+
+        monkeypatch.setattr(stopped, "write_tables", write_one_and_stop)
+        with pytest.raises(Interrupted):
+            stopped.load([])
+        flow_for(emulator).load([])
+        assert published(flow, "participant_sessions") == before
 
 
 def test_data_of_a_later_version_is_refused(flow_for: Callable[..., Flow]) -> None:

@@ -153,11 +153,10 @@ def test_a_database_of_an_earlier_version_is_made_anew(flow: Flow, caplog: pytes
 
 def test_days_are_published_as_seldom_as_is_asked(flow: Flow) -> None:
     """What is loaded and not published yet is due, and is published by the next load that does not wait."""
-    flow.warehouse.patience = 3600.0
-    run(flow, *DAYS[1:])
-    assert days_published(flow) == 1
-    assert flow.warehouse.is_due
-    flow.warehouse.patience = 0.0
+    with flow.warehouse.publishing_seldom(3600):
+        run(flow, *DAYS[1:])
+        assert days_published(flow) == 1
+        assert flow.warehouse.is_due
     assert flow.load([]).published
     assert not flow.warehouse.is_due
     assert not flow.load([]).published
@@ -166,11 +165,11 @@ def test_days_are_published_as_seldom_as_is_asked(flow: Flow) -> None:
 
 def test_what_a_killed_run_had_not_published_is_published_by_the_next(flow: Flow) -> None:
     """Also where the next one has nothing to load, and would wait between publications."""
-    flow.warehouse.patience = 3600.0
-    run(flow, DAYS[1])
+    with flow.warehouse.publishing_seldom(3600):
+        run(flow, DAYS[1])
     next_one = Flow(flow.settings)
-    next_one.warehouse.patience = 3600.0
-    assert next_one.load([DAYS[1]]).rows == {}
+    with next_one.warehouse.publishing_seldom(3600):
+        assert next_one.load([DAYS[1]]).rows == {}
     assert days_published(flow) == 2
 
 

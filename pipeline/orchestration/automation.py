@@ -7,17 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
-from typing import Any
 
 import dagster as dg
-import pyarrow as pa
-import pyarrow.parquet as pq
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from pipeline.errors import CallMetricsError, FixSettings
 from pipeline.flow import Flow
 from pipeline.orchestration.liveness import end_dead_runs
-from pipeline.plan import FORGETTING
 
 __all__ = [
     "LOOKS",
@@ -25,6 +21,7 @@ __all__ = [
     "OVERLAP",
     "SPAN",
     "TRAILING_DAYS",
+    "build_morning_schedule",
     "build_schedule",
     "build_sensor",
     "incomplete_days",
@@ -45,6 +42,9 @@ SPAN = timedelta(hours=1)
 
 LOOKS = 24
 """Looks in one tick at most: a day of changes."""
+
+LONG_LISTING = timedelta(minutes=10)
+"""Longer than the list of a day's calls takes: one that ended so long after the day began after it."""
 
 ENOUGH = 20.0
 """Seconds after which a tick begins no further look; Dagster ends it after 60, and it would get nowhere."""
@@ -86,51 +86,31 @@ def build_morning_schedule(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefi
 
 
 def incomplete_days(flow: Flow, now: datetime) -> list[date]:
-    """The days that lack something which the source still has at `now`, those first that it forgets first.
+    """The days that lack something which asking again may bring, those first that the source forgets first.
 
-    By the certificates of their calls, which cost a day a few milliseconds: a survey reads the answers.
+    A survey reads all of a day's listings, so it is made only where the certificates of its calls give a reason to.
     """
-    edges = {day: edge for day in flow.landing.days() if (edge := _edge(flow, day, now)) is not None}
+    edges = {}
+    for day in flow.landing.days():
+        if not _is_certified(flow, day):
+            seen = flow.survey(day)
+            asks = seen.live_calls or any(problem.kind != "suspect" for problem in seen.problems)
+            if (asks or not flow.lake.has("ingest_completeness_by_call", day)) and seen.latest_edge > now:
+                edges[day] = seen.edge
     return sorted(edges, key=lambda day: (edges[day], day))
 
 
-def _edge(flow: Flow, day: date, now: datetime) -> datetime | None:
-    """When the source forgets the first of what the day lacks; None where it lacks nothing, or nothing is left."""
-    # Of a call of which we do not know that it has ended, or that there is one.
-    latest = datetime.combine(day + timedelta(days=1), time_of_day(), UTC) + FORGETTING
+def _is_certified(flow: Flow, day: date) -> bool:
+    """Whether the tables say that every call of the day is complete, and its calls were listed well after its end."""
     try:
-        rows = flow.lake.read("ingest_completeness_by_call", day, list(_CERTIFICATE)).to_pylist()
-    except CallMetricsError:  # no tables yet, or broken ones: a run makes them
-        edges = [latest]
-    else:
-        edges = [row["forgotten_at"] or latest for row in rows if not row["is_complete"] and _can_be_asked(row)]
-        if not _is_listed(flow, day):
-            edges.append(latest)
-    return min((edge for edge in edges if edge > now), default=None)
-
-
-_CERTIFICATE = ("is_complete", "forgotten_at", "stays_promised", "stays_held", "windows_due")
-
-
-def _can_be_asked(row: dict[str, Any]) -> bool:
-    """Whether asking again can complete the call; an answer that cannot be right would only come once more."""
-    live = row["forgotten_at"] is None
-    unknown = row["stays_promised"] is None or row["stays_held"] < row["stays_promised"]
-    return live or unknown or row["windows_due"] > 0
-
-
-def _is_listed(flow: Flow, day: date) -> bool:
-    """Whether the newest list of the day's calls came to its end, after the day's. One small file of many is read."""
-    segments = flow.landing.segments("call_stats", day)
-    if not segments:
+        rows = flow.lake.read("ingest_completeness_by_call", day, ["is_complete"])
+        page = flow.landing.newest("call_stats", day)
+    except CallMetricsError:
         return False
-    try:
-        with pq.ParquetFile(segments[-1]) as segment:
-            page = segment.read(columns=["error", "next_cursor", "fetched_at"]).to_pylist()[-1]
-    except (pa.ArrowInvalid, OSError, LookupError):
+    if page is None or page["error"] is not None or page["next_cursor"] is not None:
         return False
-    after = datetime.combine(day + timedelta(days=1), time_of_day(), UTC)
-    return page["error"] is None and page["next_cursor"] is None and page["fetched_at"] >= after
+    day_ends = datetime.combine(day + timedelta(days=1), time_of_day(), UTC)
+    return all(rows.column("is_complete").to_pylist()) and page["fetched_at"] >= day_ends + LONG_LISTING
 
 
 def build_sensor(

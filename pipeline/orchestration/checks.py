@@ -18,6 +18,7 @@ __all__ = ["YESTERDAY", "build_yesterday_check", "completeness_results", "comple
 
 YESTERDAY = "yesterday_is_there"
 
+_OF_WINDOWS = ("windows", "suspect")
 _COMPLETE = "every_window_has_landed"
 _ATTENDANCE = "everyone_promised_is_held"
 _EDGE = "nothing_is_about_to_be_forgotten"
@@ -49,8 +50,8 @@ def completeness_specs() -> list[dg.AssetCheckSpec]:
 def completeness_results(seen: Survey, now: datetime) -> Iterator[dg.AssetCheckResult]:
     """What the checks found on a day, as it is at `now`."""
     edge = f"; {_forgets(seen.edge, now)}"
-    windows_missing = [problem for problem in seen.problems if problem.kind == "windows"]
-    others = [problem for problem in seen.problems if problem.kind != "windows"]
+    windows_missing = [problem for problem in seen.problems if problem.kind in _OF_WINDOWS]
+    others = [problem for problem in seen.problems if problem.kind not in _OF_WINDOWS]
     live = f"; {seen.live_calls} of {seen.calls} calls still go on" if seen.live_calls else ""
     yield _result(
         _COMPLETE,

@@ -25,6 +25,15 @@ _OF_ATTENDANCE = {
 }
 """Columns that Call Attendance tells; it also tells who there is, in these two tables."""
 
+_OF_STATISTICS = set(
+    TABLES["participant_sessions"].schema.names[TABLES["participant_sessions"].schema.names.index("sdk") :]
+)
+"""Columns of participant_sessions that participant statistics tell."""
+
+_OF_BOTH = {"is_publisher", "client_ip", "city", "subdivision", "country", "country_iso_code", "continent", "latitude"}
+_OF_BOTH |= {"longitude", "accuracy_radius_meters"}
+"""Those that Participant Metrics tell, or else participant statistics."""
+
 _OF_REQUESTS = {
     "windows": {"http_status": "status", "attempts": "attempts", "fetched_at": "fetched_at", "error": "error"}
 }
@@ -37,13 +46,27 @@ def lake_lineage(table: str) -> dg.TableColumnLineage | None:
     """From raw answers to a table of the lake; None for the certificates, which are reckoned from the other tables."""
     if table not in _BODIES:
         return None
-    told = _OF_ATTENDANCE.get(table, set())
     copied = _OF_REQUESTS.get(table, {})
-    columns = {}
-    for name in TABLES[table].schema.names:
-        endpoint = "participant_sessions" if name in told or (told and name in _IDS) else _BODIES[table]
-        columns[name] = [dg.TableColumnDep(dg.AssetKey(["raw", endpoint]), copied.get(name, "body"))]
+    columns = {
+        name: [
+            dg.TableColumnDep(dg.AssetKey(["raw", source]), copied.get(name, "body"))
+            for source in _told_by(table, name)
+        ]
+        for name in TABLES[table].schema.names
+    }
     return dg.TableColumnLineage(columns)
+
+
+def _told_by(table: str, column: str) -> list[str]:
+    """The endpoints whose answers tell a column."""
+    by_attendance = _OF_ATTENDANCE.get(table, set())
+    if column in by_attendance or (by_attendance and column in _IDS):
+        return ["participant_sessions"]
+    if table == "participant_sessions" and column in _OF_STATISTICS:
+        return ["participant_stats"]
+    if table == "participant_sessions" and column in _OF_BOTH:
+        return ["participant_metrics", "participant_stats"]
+    return [_BODIES[table]]
 
 
 def warehouse_lineage(table: str) -> dg.TableColumnLineage:

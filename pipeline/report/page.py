@@ -279,9 +279,10 @@ def bits(value: float | None) -> str:
     """A bitrate with three digits: 1.20 M, 32.0 k."""
     if value is None:
         return "–"
+    value = float(f"{value:.3g}")  # first, for it may reach the next unit
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= size:
-            return f"{value / size:.{max(0, 2 - len(str(int(abs(value) / size))) + 1)}f} {unit}"
+            return f"{value / size:.{max(0, 3 - len(str(int(abs(value) / size))))}f} {unit}"
     return f"{value:.0f}"
 
 
