@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,19 @@ import duckdb
 import pytest
 
 from pipeline import dashboard
-from pipeline.emulator import Emulator, World
+from pipeline.dashboard.columns import COLUMNS
+from pipeline.emulator import Emulator, Fault, World
+from pipeline.errors import FixStorage
 from pipeline.flow import Flow
 from tests.conftest import run
 
 DAY = date(2026, 11, 2)
 WORLD = World.uniform(DAY, calls=2, people=2, minutes=40, step_seconds=60)
+SPAN = {"first": DAY, "last": DAY}
+HEADINGS = {*SPAN, "newest_fetch_at", "ended_at", "is_complete", "windows_expected", "stays_promised", "stays_held"}
+HEADINGS |= {"minute", "framerate", "users_with_video"}
+"""Columns that no table shows."""
+
 SEGMENTS = ("network_type", "country", "client_name", "client_version", "codec")
 
 
@@ -49,7 +56,8 @@ def test_every_query_has_rows(published: Path) -> None:
     for name in dashboard.names():
         rows = dashboard.ask(published, name, **parameters(name, session))
         assert rows or name == "worst_calls", name
-    assert dashboard.ask(published, "span") == [{"first": DAY, "last": DAY}]
+        assert set().union(*rows) <= set(COLUMNS) | HEADINGS, name
+    assert SPAN.items() <= dashboard.ask(published, "span")[0].items()
     assert [day["calls"] for day in dashboard.ask(published, "days", first=DAY, last=DAY)] == [2]
     assert len(dashboard.ask(published, "call_people", session=session)) == 2
 
@@ -69,30 +77,78 @@ def test_many_readers_at_once_are_answered(published: Path) -> None:
     """Two pages that ask in the same moment do not stand in each other's way."""
     with ThreadPoolExecutor(4) as readers:
         answers = list(readers.map(lambda _: dashboard.ask(published, "span"), range(20)))
-    assert answers == [[{"first": DAY, "last": DAY}]] * 20
+    assert [SPAN.items() <= answer[0].items() for answer in answers] == [True] * 20
+
+
+def page(name: str) -> Any:
+    """A page of the dashboard, as Streamlit runs it."""
+    testing = pytest.importorskip("streamlit.testing.v1.app_test", reason="Streamlit comes with the extra dashboard")
+    testing.TMP_DIR.cleanup()  # it would warn at exit, and is for pages that are given as text
+    app = testing.AppTest.from_file(str(Path(dashboard.__file__).with_name("app.py")), default_timeout=60)
+    app.session_state["page"] = name
+    return app.run()
 
 
 def test_the_pages_show_what_is_published(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All pages come up without an error, with the figures of the day, and the reader can look into a call."""
-    testing = pytest.importorskip("streamlit.testing.v1", reason="Streamlit comes with the extra dashboard")
     monkeypatch.setenv("CALL_METRICS_WAREHOUSE", str(published))
-    app = testing.AppTest.from_file(str(Path(dashboard.__file__).with_name("app.py")), default_timeout=60).run()
-    assert (list(app.exception), list(app.error)) == ([], [])
-    assert {metric.label: metric.value for metric in app.metric}["Calls"] == "2"
-    app.selectbox[0].set_value("Codec").run()
-    app.selectbox[1].select_index(1).run()
-    assert (list(app.exception), list(app.error)) == ([], [])
-    assert [header.value for header in app.subheader] == [app.selectbox[1].options[1].split(" ")[-1]]
+    overview, worst, segments, call = map(page, ("Overview", "Worst calls", "Who has poor quality", "A call"))
+    for shown in (overview, worst, segments, call):
+        assert (list(shown.exception), list(shown.error), list(shown.warning)) == ([], [], [])
+    assert {metric.label: metric.value for metric in overview.metric} == {
+        "Calls": "2",
+        "People": "4",
+        "Poor publishers": "0.0 %",
+        "Complete calls": "100.0 %",
+    }
+    assert [info.value for info in worst.info] == [
+        "No call has a poor publisher in these days. The overview says how many could be judged."
+    ]
+    segments.selectbox[0].set_value("Codec").run()
+    assert "Codec" in segments.dataframe[0].proto.columns
+    call.selectbox[0].select_index(1).run()
+    assert (list(call.exception), list(call.error)) == ([], [])
+    assert [header.value for header in call.subheader] == [call.selectbox[0].options[1].split(" ")[-1]]
+
+
+def test_what_is_missing_is_said_and_is_not_good(
+    flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call without an answer to its metrics: the overview and the call say so, and nobody of it is good."""
+    with Emulator(WORLD, faults=(Fault("unrecoverable", "participant_metrics"),)) as emulator:
+        flow = flow_for(emulator)
+        run(flow, DAY)
+    monkeypatch.setenv("CALL_METRICS_WAREHOUSE", str(flow.settings.warehouse))
+    overview, call = page("Overview"), page("A call")
+    assert {metric.label: metric.value for metric in overview.metric}["Poor publishers"] == "–"
+    assert [warning.value for warning in overview.warning] == [
+        "Not everything is here of 2026-11-02: what is missing counts as neither good nor bad."
+    ]
+    assert [warning.value for warning in call.warning] == [
+        "Not everything of this call is here: 4 of 4 windows are open, 2 of 2 stays are held."
+    ]
+
+
+def test_a_day_of_which_nothing_is_held_is_among_the_days(published: Path) -> None:
+    """It has no figures: what is not known is no zero."""
+    before, day = dashboard.ask(published, "days", first=DAY - timedelta(days=1), last=DAY)
+    assert (before["session_date"], before["calls"], before["poor_publishers"]) == (DAY - timedelta(days=1), 0, None)
+    assert (day["session_date"], day["calls"], day["poor_publishers"]) == (DAY, 2, 0)
 
 
 def test_without_a_database_the_page_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One sentence where the charts would be."""
-    testing = pytest.importorskip("streamlit.testing.v1", reason="Streamlit comes with the extra dashboard")
     monkeypatch.setenv("CALL_METRICS_DATA", str(tmp_path))
-    app = testing.AppTest.from_file(str(Path(dashboard.__file__).with_name("app.py")), default_timeout=60).run()
-    assert [error.value for error in app.error] == [
+    assert [error.value for error in page("Overview").error] == [
         f"{tmp_path}/warehouse.duckdb is not there yet; `call-metrics backfill` or `call-metrics demo` makes it"
     ]
+
+
+def test_a_database_of_another_version_is_one_sentence(tmp_path: Path) -> None:
+    """No view of ours in it: what to do, and no traceback."""
+    duckdb.connect(str(tmp_path / "warehouse.duckdb")).close()
+    with pytest.raises(FixStorage, match="is of another version of Call Metrics; `call-metrics rebuild` makes it anew"):
+        dashboard.ask(tmp_path / "warehouse.duckdb", "span")
 
 
 @pytest.mark.parametrize("arguments", [("65536",), ("http",), ("1", "2")])

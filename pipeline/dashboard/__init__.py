@@ -13,6 +13,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
+from pipeline.errors import FixStorage
 from pipeline.warehouse import open_published
 
 __all__ = ["ask", "names", "query"]
@@ -24,7 +27,12 @@ ONE_AT_A_TIME = threading.Lock()
 def ask(published: Path, name: str, **parameters: object) -> list[dict[str, Any]]:
     """The rows of a query on what is published now. Raises `FixStorage`."""
     with ONE_AT_A_TIME, open_published(published) as database:
-        rows: list[dict[str, Any]] = database.execute(query(name), parameters).to_arrow_table().to_pylist()
+        try:
+            rows: list[dict[str, Any]] = database.execute(query(name), parameters).to_arrow_table().to_pylist()
+        except (duckdb.BinderException, duckdb.CatalogException):  # no such column, no such view
+            raise FixStorage(
+                f"{published} is of another version of Call Metrics; `call-metrics rebuild` makes it anew"
+            ) from None
     return rows
 
 

@@ -9,7 +9,13 @@ from pathlib import Path
 
 PORT = "8501"
 
-OPTIONS = ("--server.address=127.0.0.1", "--server.headless=true", "--browser.gatherUsageStats=false")
+OPTIONS = (
+    "--server.address=127.0.0.1",
+    "--server.headless=true",
+    "--server.fileWatcherType=none",
+    "--browser.gatherUsageStats=false",
+    "--client.toolbarMode=minimal",
+)
 
 
 def main(arguments: list[str]) -> int:

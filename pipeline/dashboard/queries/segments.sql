@@ -10,7 +10,7 @@ WITH counted AS (
                 WHEN 'client_version' THEN concat_ws(' ', client_name, client_version)
                 WHEN 'codec' THEN codec
             END,
-            'unknown'
+            'not known'
         ) AS segment,
         sum(tracks)::BIGINT AS tracks,
         sum(n)::BIGINT AS n,

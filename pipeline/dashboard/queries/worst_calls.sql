@@ -1,6 +1,6 @@
 -- Grain: one row per call session from $first to $last with a poor publisher; the fifty with the most of them.
 SELECT
-    session_date,
+    started_at,
     call_type,
     call_id,
     publishers,
@@ -8,12 +8,12 @@ SELECT
     poor_share,
     peak_publishers_low AS low_at_once,
     peak_publishers_low_at AS low_at,
+    unclassified_publishers,
     rejoins,
     warnings,
-    round(quality_score) AS score,
     cq_score AS source_score,
     call_session_id
 FROM call_quality
 WHERE session_date BETWEEN $first AND $last AND poor_publishers > 0
-ORDER BY poor_publishers DESC, poor_share DESC, low_at_once DESC, session_date, call_session_id
+ORDER BY poor_publishers DESC, poor_share DESC, low_at_once DESC, started_at, call_session_id
 LIMIT 50

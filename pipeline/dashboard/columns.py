@@ -1,0 +1,89 @@
+"""What the columns of the queries are called on a page, with their units. Not here: how they are drawn (`app`)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["COLUMNS", "Column"]
+
+
+class Column(NamedTuple):
+    """A column as a reader sees it.
+
+    Attributes:
+        label: its heading, with the unit.
+        form: as Streamlit formats it: `percent`, a printf format, `instant` (UTC) or "" for what it is.
+        explained: what is behind the heading, where that is not plain.
+    """
+
+    label: str
+    form: str = ""
+    explained: str | None = None
+
+
+CLASS = "good, poor, or unclassified: too little data for a verdict, which is never counted as good"
+
+COLUMNS = {
+    "session_date": Column("Day (UTC)"),
+    "calls": Column("Calls", "%d"),
+    "complete_calls": Column("Complete", "%d", "Calls of which everyone promised is held and every window is answered"),
+    "users": Column("People", "%d", "Users who took part, once per call"),
+    "good_publishers": Column("Good", "%d", "Publishers with a good track and no poor one, once per call"),
+    "poor_publishers": Column("Poor", "%d", "Publishers with a poor track, once per call"),
+    "unclassified_publishers": Column("Unclassified", "%d", "Publishers with too little data for a verdict"),
+    "poor_share": Column("Poor share", "percent", "Of those who could be judged; empty where nobody could"),
+    "poor_share_low": Column("from", "percent", "Lower end of the 95 % Wilson interval"),
+    "poor_share_high": Column("to", "percent", "Upper end of the 95 % Wilson interval"),
+    "source_score": Column("Stream's score", "%.0f", "0 to 100; how it is made up is not documented"),
+    "windows_open": Column("Windows open", "%d", "Half hours of a publisher without a final, usable answer"),
+    "stays_open": Column("Stays not listed", "%d", "Stays that the source counts and does not list"),
+    "days_until_forgotten": Column("Days left", "%.0f", "Until the source forgets who took part; below 0 afterwards"),
+    "started_at": Column("Started (UTC)", "instant"),
+    "call_type": Column("Type"),
+    "call_id": Column("Call"),
+    "call_session_id": Column("Call session"),
+    "publishers": Column("Publishers", "%d", "Users with a published track"),
+    "low_at_once": Column("Low at once", "%d", "Most publishers with a low frame rate at the same instant"),
+    "low_at": Column("First then (UTC)", "instant"),
+    "rejoins": Column("Rejoins", "%d"),
+    "warnings": Column("Warnings", "%d"),
+    "segment": Column("Segment"),
+    "n": Column("Tracks judged", "%d"),
+    "poor": Column("Poor", "%d"),
+    "tracks": Column("Tracks", "%d"),
+    "hours": Column("Hours sent", "%.1f"),
+    "user_id": Column("User"),
+    "class": Column("Verdict", "", CLASS),
+    "poor_due_to": Column("Poor due to"),
+    "due_to": Column("Due to"),
+    "joined_at": Column("Joined (UTC)", "instant"),
+    "left_at": Column("Left (UTC)", "instant", "Empty while still there, or where the source lacks it"),
+    "published_minutes": Column("Sent, min", "%.1f"),
+    "seconds_to_first_media": Column("First media, s", "%.1f", "From joining to the first data; later where by choice"),
+    "poor_tracks": Column("Poor tracks", "%d"),
+    "worst_track_kind": Column("Worst track"),
+    "worst_framerate_p5": Column("Its fps, p5", "%.1f", "Frames per second that 5 % of the time does not exceed"),
+    "network_type": Column("Network"),
+    "client": Column("Client"),
+    "sdk": Column("SDK"),
+    "browser": Column("Browser"),
+    "os": Column("System"),
+    "place": Column("Place", "", "From the IP address"),
+    "latency_ms": Column("Latency, ms", "%.0f"),
+    "jitter_ms": Column("Jitter, ms", "%.0f"),
+    "freeze_seconds": Column("Saw freezes, s", "%.1f", "Time that video froze for this person, as a receiver"),
+    "current_sfu": Column("Media server"),
+    "distance_to_sfu_kilometers": Column("Distance to it, km", "%.0f"),
+    "track_kind": Column("Kind"),
+    "codec": Column("Codec"),
+    "active_minutes": Column("With data, min", "%.1f"),
+    "coverage": Column("Coverage", "percent", "Share of the stay with data"),
+    "framerate_mean": Column("fps, mean", "%.1f"),
+    "framerate_p5": Column("fps, p5", "%.1f", "Frames per second that 5 % of the time does not exceed"),
+    "low_framerate_share": Column("Low fps", "percent", "Share of the time under the low frame rate of its kind"),
+    "send_stall_seconds": Column("Sent no frame, s", "%.0f", "While sending before and after"),
+    "kbit_per_s": Column("kbit/s", "%.0f"),
+    "height_p95": Column("Height, px", "%d", "Shorter side that 95 % of the time does not exceed"),
+    "downscale_share": Column("Downscaled", "percent", "Share of the time below that height"),
+    "track_id": Column("Track"),
+}
