@@ -69,6 +69,9 @@ MARGIN = timedelta(seconds=1)
 SKEW_TOLERANCE = timedelta(seconds=2)
 """The `Date` header has whole seconds: a smaller difference between the clocks is none."""
 
+OPTIONAL: frozenset[Endpoint] = frozenset({"participant_stats"})
+"""Endpoints that an app may not have: that one of them refuses the credentials says nothing of the others."""
+
 AUTH_CODES = frozenset({2, 5, 40, 41, 42, 43})
 """Stream's error codes for a key, a token or a signature that it does not take."""
 
@@ -213,6 +216,10 @@ class StreamApi:
                 return self._usable(request, reply, attempts)
             except WaitForQuota:
                 attempts -= 1
+            except FixCredentials as error:
+                if request.endpoint not in OPTIONAL or reply is None:
+                    raise
+                return Answer(request, reply.status, _text(reply), attempts, self.now(), error=str(error))
             except RequestFailed as error:
                 if isinstance(error, AskAgain) and attempts < ATTEMPTS:
                     await self._clock.sleep(self._backoff(attempts + 1))

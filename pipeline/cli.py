@@ -250,7 +250,7 @@ def _forget(options: argparse.Namespace) -> int:
     with console.logging_to_stderr(console.stderr()), Flow(settings) as flow:
         days = flow.forget(options.user)
     left = [str(path) for path in kept_in(settings.data, settings.warehouse)]
-    found = f"removed from {len(days)} days" if days else "was not found"
+    found = f"was removed from {len(days)} days" if days else "was not found"
     print(f"The user {found}, and is left out of everything that lands from now on.")
     if left:
         print(f"Files that were set aside may still name them, and are yours to deal with: {', '.join(left)}")

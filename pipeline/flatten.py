@@ -116,6 +116,7 @@ class Flattener:
         if temporary is not None:
             self._duckdb.execute("SET temp_directory = $folder", {"folder": str(temporary)})
         self._duckdb.execute(statement("flatten/epoch_instant"))
+        self._duckdb.execute(statement("flatten/any_instant"))
         self._duckdb.execute(statement("flatten/instant"))
 
     def __enter__(self) -> Self:
@@ -129,11 +130,13 @@ class Flattener:
     def call_sessions(self, day: date, index: pa.Table, bodies: Bodies) -> tuple[pa.Table, int]:
         """The rows of `call_sessions`, from the pages of call_stats, and how many sessions of other days they list.
 
-        These are left to the day on which they say that they started.
+        These are left to the day on which they say that they started. Beside the table's columns, the rows have
+        `most_publishers`, the greatest count of publishers that any page gave.
         """
         listed = self._query("call_sessions", {"day": day}, answers=pages(index, bodies))
         rows = listed.filter(listed.column("belongs"))
-        return _as_table("call_sessions", rows), listed.num_rows - rows.num_rows
+        sessions = _as_table("call_sessions", rows).append_column("most_publishers", rows.column("most_publishers"))
+        return sessions, listed.num_rows - rows.num_rows
 
     def attendance(self, index: pa.Table, bodies: Bodies) -> tuple[pa.Table, pa.Table]:
         """Two tables from the pages of Call Attendance.

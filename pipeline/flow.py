@@ -162,7 +162,7 @@ class Flow:
             elif scouts <= 0:
                 return []
             failures = await self._list_people(api, "participant_stats", day, due, landed, scouts=scouts)
-            failed = [answer for answer in failures if answer.status is None or not 400 <= answer.status < 500]
+            failed = [answer for answer in failures if not _is_refusal(answer)]
             if failed:
                 log.warning(
                     "%s: the participant statistics of %d calls are not here; run the day again to ask for them (%s)",
@@ -235,8 +235,9 @@ class Flow:
         """
         if not user_id:
             raise FixSettings("--user is empty; give the id of the user to forget")
-        forgotten = Forgotten.read(self._forgotten).adding(user_id)
-        forgotten.write(self._forgotten)
+        with locked(self._locks / "forgotten.lock", "the list of the forgotten"):
+            forgotten = Forgotten.read(self._forgotten).adding(user_id)
+            forgotten.write(self._forgotten)
         days = [day for day in self.landing.days() if self._holding(day, partial(self._strike, day, forgotten))]
         for day in self.landing.days():  # all, for a forgetting that was cut off left some of them behind
             self.write_tables(day, anew=day in days)
@@ -328,7 +329,7 @@ class Flow:
 
             for _ in range(min(scouts, len(calls))):
                 await list_call(calls.pop())  # the newest: what is about to be forgotten says little of the others
-                if len(failures) < done:
+                if len(failures) < done or not _is_refusal(failures[-1]):
                     break
             if not scouts or len(failures) < done:
                 await each(calls, list_call, self.settings.concurrency)
@@ -377,6 +378,10 @@ def _without_broken(step: Callable[[], T]) -> T:
             return step()
         except SetAside:
             continue  # it was said; there are only so many segments
+
+
+def _is_refusal(answer: Answer) -> bool:
+    return answer.status is not None and 400 <= answer.status < 500
 
 
 def _connect(settings: Settings) -> StreamApi:

@@ -44,13 +44,18 @@ def known_of(
         for row in sessions.select([*_IDS[:3], "started_at", "ended_at", "generated_at"]).to_pylist()
     }
     listings, statistics_listings = listings_of(index), listings_of(statistics_index)
-    totals = {_call(row): (row["promised"] or 0) - row["forgotten"] for row in promised.to_pylist()}
+    # An empty list without a total, or with none, does not say that nobody was there: call_stats count too.
+    sessions_of = {_call(row): row["sessions"] or 0 for row in sessions.select([*_IDS[:3], "sessions"]).to_pylist()}
+    forgotten = {_call(row): row["forgotten"] for row in promised.to_pylist()}
+    totals = {_call(row): max(0, row["promised"] or 0) for row in promised.to_pylist()}
+    promises = {call: (totals.get(call) or sessions_of[call]) - forgotten.get(call, 0) for call in calls}
     looked_at: dict[Call | None, Any] = {}
     for row in index.select([*_IDS[:3], "fetched_at", "error"]).to_pylist():
         if row["error"] is None:
             call = _call(row)
             looked_at[call] = max(row["fetched_at"], looked_at.get(call, row["fetched_at"]))
-    published = _published(sessions, calls, statistics, statistics_listings)
+    there = {Stay(_call(row), row["user_id"], row["user_session_id"]) for row in attended.select([*_IDS]).to_pylist()}
+    published = _published(sessions, calls, there, forgotten, statistics, statistics_listings)
     stays = {}
     held = dict.fromkeys(calls, 0)
     for row in attended.select([*_IDS, "joined_at", "left_at"]).to_pylist():
@@ -63,7 +68,7 @@ def known_of(
             )
     attendance = {
         call: Attendance(
-            totals.get(call, 0),
+            promises[call],
             held[call],
             tuple(listings.get(call, {}).values()),
             tuple(statistics_listings.get(call, {}).values()),
@@ -122,12 +127,18 @@ def expected_windows(stays: dict[Stay, StayFacts], asked: dict[Stay, list[Asked]
 
 
 def _published(
-    sessions: pa.Table, calls: dict[Call, CallFacts], statistics: pa.Table, listings: dict[Call | None, Any]
+    sessions: pa.Table,
+    calls: dict[Call, CallFacts],
+    there: set[Stay],
+    forgotten: dict[Call, int],
+    statistics: pa.Table,
+    listings: dict[Call | None, Any],
 ) -> dict[Stay, bool]:
     """Who published and who did not, of calls whose participant statistics were listed to the end since the report.
 
-    A call is left out where they name fewer users who published than call_stats counts: then they do not tell of
-    everything. Where call_stats have no count, nothing speaks against them.
+    A call is left out where they name fewer users who published than call_stats ever counted, or where these have no
+    count: then they may not tell of everything. Only people whom Call Attendance names count, and as publishers those
+    too who may not be kept.
     """
     said: dict[Call, dict[Stay, bool]] = {}
     for row in statistics.select([*_IDS, "is_publisher", "listed_at"]).to_pylist():
@@ -135,8 +146,10 @@ def _published(
         settled_at = facts.settled_at if facts else None
         if settled_at is not None and row["is_publisher"] is not None and row["listed_at"] >= settled_at:
             stay = Stay(_call(row), row["user_id"], row["user_session_id"])
-            said.setdefault(stay.call, {})[stay] = row["is_publisher"]
-    counted = {_call(row): row["publishers"] or 0 for row in sessions.select([*_IDS[:3], "publishers"]).to_pylist()}
+            if stay in there:
+                said.setdefault(stay.call, {})[stay] = row["is_publisher"]
+    counts = sessions.select([*_IDS[:3], "most_publishers"]).to_pylist()
+    counted = {_call(row): row["most_publishers"] for row in counts}
     trusted: dict[Stay, bool] = {}
     for call, published in said.items():
         settled_at = calls[call].settled_at
@@ -145,7 +158,7 @@ def _published(
             for listing in listings.get(call, {}).values()
         )
         publishers = {stay.user_id for stay, publishes in published.items() if publishes}
-        if whole and len(publishers) >= counted[call]:
+        if whole and counted[call] is not None and len(publishers) + forgotten.get(call, 0) >= counted[call]:
             trusted |= published
     return trusted
 

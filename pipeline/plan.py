@@ -130,19 +130,20 @@ class Attendance:
 def expected(facts: StayFacts, asked: Iterable[Asked]) -> list[Window]:
     """The windows that should exist for a stay, in order.
 
-    From `joined_at` (else the call's start) to `left_at`, else the call's end, else the moment of the last look.
-    Someone who published nothing in a call that is over has none where participant statistics say so (but for a first
-    one that was answered all the same), and else one: its answer says all that there is.
+    From `joined_at` (else the call's start) to `left_at` (unless that is before), else the call's end, else the moment
+    of the last look. Someone who published nothing in a call that is over has none where participant statistics say so
+    (but for a first one that was answered all the same), and else one: its answer says all that there is.
     """
     since = facts.joined_at or facts.call.started_at
     if since is None:
         return []
-    until = min(facts.left_at or facts.call.ended_at or facts.seen_at, facts.seen_at + FURTHEST)
+    left_at = facts.left_at if facts.left_at is not None and facts.left_at >= since else None
+    until = min(left_at or facts.call.ended_at or facts.seen_at, facts.seen_at + FURTHEST)
     windows = tile(since, until)
     if facts.call.ended_at is None or (len(windows) == 1 and facts.published is not False):
         return windows
     answers = [request for request in asked if request.usable]
-    if any(request.publishes for request in answers):
+    if facts.published or any(request.publishes for request in answers):
         return windows
     first = [request for request in answers if request.window.since == since]
     if facts.published is False:

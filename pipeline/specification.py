@@ -1,6 +1,7 @@
 """The fields of the answers that Stream's specification has, so that those which the API adds are noticed.
 
-From GetStream/protocol v236. What is read from the answers, and how, is the business of `sql/flatten/`.
+From GetStream/protocol v236, and the mark that `privacy.py` leaves in place of a person. What is read from the answers,
+and how, is the business of `sql/flatten/`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _FIELDS: Mapping[Endpoint, Fields] = {
         **_PAGE,
         **_names("call_type call_id call_session_id session total_participant_sessions total_participant_duration"),
         "participants_sessions": _names(
-            "user_id user_session_id joined_at left_at duration_in_seconds publisher_type roles"
+            "user_id user_session_id joined_at left_at duration_in_seconds publisher_type roles forgotten"
         ),
     },
     "participant_stats": {
@@ -47,7 +48,7 @@ _FIELDS: Mapping[Endpoint, Fields] = {
         **_CALL,
         **_names("call_events tmp_data_source"),
         "participants": {
-            **_names("latest_activity_at name roles user_id"),
+            **_names("latest_activity_at name roles user_id forgotten"),
             "sessions": {
                 **_names(
                     "user_session_id browser browser_version cq_score current_ip current_sfu ended_at ingress is_live "

@@ -87,7 +87,7 @@ def tabulate(
 def _fingerprints(day: date, listed: Listed, landing: Landing, expected: pa.Table) -> dict[str, str]:
     """What each table of the day is made from."""
     facts = listed.sessions.select(
-        ["call_type", "call_id", "call_session_id", "ended_at", "generated_at", "publishers"]
+        ["call_type", "call_id", "call_session_id", "ended_at", "generated_at", "sessions", "most_publishers"]
     )
     endpoints: tuple[Endpoint, ...] = (*PEOPLE, "participant_metrics")
     segments = [path.name for endpoint in endpoints for path in landing.segments(endpoint, day)]

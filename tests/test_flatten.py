@@ -70,7 +70,8 @@ class Day:
         asyncio.run(self._land(answers))
         self.found = DayOfMetrics()
         with Flattener() as flattener:
-            self.call_sessions, self.of_other_days = flattener.call_sessions(DAY, *self._raw("call_stats"))
+            sessions, self.of_other_days = flattener.call_sessions(DAY, *self._raw("call_stats"))
+            self.call_sessions = sessions.drop_columns(["most_publishers"])
             self.attended, self.promised = flattener.attendance(*self._raw("participant_sessions"))
             index, bodies = self._raw("participant_metrics")
             chunks = list(flattener.metrics(DAY, index, bodies, self.found))

@@ -229,3 +229,22 @@ def test_a_forgotten_viewer_is_not_in_the_statistics_either(flow_for: Callable[.
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     return pq.read_table(path).to_pylist()
+
+
+def test_someone_who_published_later_is_asked_for_in_full(flow_for: Callable[..., Flow]) -> None:
+    """Statistics that say so go before a first half hour in which nothing was published."""
+    end = START + timedelta(hours=2)
+    talk = Points.every(60, START + timedelta(hours=1), bitrate=tuple(range(60)))
+    late = StaySpec(
+        "ann",
+        "ann-1",
+        joined_at=START,
+        left_at=end,
+        is_publisher=False,  # as of the window, not of the stay
+        tracks=(TrackSpec("mic", "audio", "opus", talk),),
+    )
+    spec = CallSpec("default", "late", "late-1", started_at=START, ended_at=end, participants=(late,))
+    with Emulator(World((spec,)), clock=ManualClock(AFTERWARDS)) as emulator:
+        flow = flow_for(emulator)
+        run(flow, DAY)
+        assert sum(published(flow, "metric_points").values()) == 60

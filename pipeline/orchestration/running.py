@@ -118,10 +118,14 @@ class Runner:
 
 def _own_error(error: BaseException) -> CallMetricsError | None:
     """The error of ours that began it all, however Dagster wrapped it or stumbled over it."""
-    seen: BaseException | None = error
-    while seen is not None and not isinstance(seen, CallMetricsError):
-        seen = seen.__cause__ or seen.__context__
-    return seen
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:  # Dagster's may name each other as their cause
+        if isinstance(cause, CallMetricsError):
+            return cause
+        seen.add(id(cause))
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _unusable(folder: Path, error: Exception) -> FixStorage:

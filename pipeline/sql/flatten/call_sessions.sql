@@ -1,6 +1,7 @@
 -- Grain: one row per call session. Source: pages of POST /api/v2/video/call_stats, in `answers(n, body)`; a greater n
 -- is a later answer. Of each column the latest answer that has a value wins: what the source leaves out later is not
 -- taken back. `day` is the UTC date that was asked for; `belongs` is false for sessions that say they started on another.
+-- `most_publishers` is the greatest count that any answer gave.
 WITH listed AS (
     SELECT
         n,
@@ -35,6 +36,7 @@ latest AS (
         arg_max(stats.counts.participants, n) AS participants,
         arg_max(stats.counts.sessions, n) AS sessions,
         arg_max(stats.counts.publishers, n) AS publishers,
+        max(stats.counts.publishers) AS most_publishers,
         arg_max(stats.counts.live_sessions, n) AS live_sessions,
         arg_max(stats.counts.peak_concurrent_users, n) AS peak_concurrent_users,
         arg_max(stats.counts.peak_concurrent_sessions, n) AS peak_concurrent_sessions,

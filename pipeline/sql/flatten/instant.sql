@@ -1,12 +1,7 @@
--- An instant of the source, given as text, as TIMESTAMPTZ in microseconds.
--- /api/v2/* sends Unix nanoseconds as JSON numbers, /video/* RFC 3339 strings (Stream's OpenAPI specification).
--- Numbers are told apart by magnitude: seconds (1e9), milliseconds (1e12), microseconds (1e15), nanoseconds (1e18).
--- Text that is neither is NULL. The connection's TimeZone must be UTC.
+-- An instant of the source (see any_instant.sql). What lies before 2000 or after 2200 is NULL: zero stands for nothing,
+-- which is the year 1970 here and the year 1 there.
 CREATE OR REPLACE MACRO instant(text) AS
     CASE
-        WHEN try_cast(text AS DOUBLE) IS NULL THEN try_cast(text AS TIMESTAMPTZ)
-        WHEN abs(try_cast(text AS DOUBLE)) < 1e11 THEN epoch_instant(round(try_cast(text AS DOUBLE) * 1e6)::BIGINT)
-        WHEN abs(try_cast(text AS DOUBLE)) < 1e14 THEN epoch_instant(round(try_cast(text AS DOUBLE) * 1e3)::BIGINT)
-        WHEN abs(try_cast(text AS DOUBLE)) < 1e17 THEN epoch_instant(coalesce(try_cast(text AS BIGINT), try_cast(text AS DOUBLE)::BIGINT))
-        WHEN abs(try_cast(text AS DOUBLE)) < 9e18 THEN epoch_instant(coalesce(try_cast(text AS BIGINT), try_cast(text AS DOUBLE)::BIGINT) // 1000)
+        WHEN any_instant(text) BETWEEN TIMESTAMPTZ '2000-01-01 00:00:00+00' AND TIMESTAMPTZ '2200-01-01 00:00:00+00'
+            THEN any_instant(text)
     END

@@ -58,7 +58,7 @@ SELECT
     user_id,
     stay.user_session_id AS user_session_id,
     max(fetched_at) FILTER (WHERE publishes IS NOT NULL) AS listed_at,
-    bool_or(publishes) AS is_publisher,
+    CASE WHEN bool_or(publishes) THEN true WHEN bool_and(publishes IS NOT NULL) THEN false END AS is_publisher,
     arg_max(stay.current_ip, n) AS client_ip,
     arg_max(stay.location.city, n) AS city,
     arg_max(stay.location.subdivision, n) AS subdivision,
