@@ -343,6 +343,10 @@ def test_a_day_without_answers_has_empty_tables(tmp_path: Path) -> None:
         ("", None),
         ("soon", None),
         (1e300, None),
+        (0, None),
+        ("0001-01-01T00:00:00Z", None),
+        ("99999-01-01T00:00:00Z", None),
+        (-90000000000, None),
         ({}, None),
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.api import ATTEMPTS
 from pipeline.emulator import CallSpec, ClientSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World
 from pipeline.flow import SCOUTS, Flow
 from tests.conftest import assert_published, published, run
@@ -248,3 +249,35 @@ def test_someone_who_published_later_is_asked_for_in_full(flow_for: Callable[...
         flow = flow_for(emulator)
         run(flow, DAY)
         assert sum(published(flow, "metric_points").values()) == 60
+
+
+def test_forgetting_a_publisher_leaves_the_call_complete(flow_for: Callable[..., Flow]) -> None:
+    """Call_stats go on counting them; the others' statistics are believed all the same."""
+    with Emulator(World((call("a", hosts=2),)), clock=ManualClock(AFTERWARDS)) as emulator:
+        flow = flow_for(emulator)
+        run(flow, DAY)
+        flow.forget("host-1")
+        assert flow.survey(DAY).complete
+        emulator.forget_requests()
+        run(flow, DAY)
+        assert {request.endpoint for request in emulator.requests} == {"call_stats"}
+
+
+def test_an_endpoint_that_is_down_is_left_alone_after_one_call(flow_for: Callable[..., Flow]) -> None:
+    """Nobody waits for each call to fail in its turn."""
+    world = World(tuple(call(f"call-{number}") for number in range(5)))
+    with Emulator(
+        world, clock=ManualClock(AFTERWARDS), faults=(Fault("server_error", "participant_stats"),)
+    ) as emulator:
+        run(flow_for(emulator), DAY)
+        assert emulator.count("participant_stats") == ATTEMPTS
+
+
+def test_credentials_that_only_the_statistics_refuse_stop_nothing(flow_for: Callable[..., Flow]) -> None:
+    """An app may not have them; the other endpoints took the same key."""
+    with Emulator(
+        World((call("a"),)), clock=ManualClock(AFTERWARDS), faults=(Fault("unauthorized", "participant_stats"),)
+    ) as emulator:
+        flow = flow_for(emulator)
+        run(flow, DAY)
+        assert_published(flow, emulator.truth())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,13 @@ import pytest
 from pipeline.api import StreamApi
 from pipeline.emulator import CallSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World, skewed
 from pipeline.errors import FixSettings, FixStorage, Interrupted
+from pipeline.exchange import Answer, Request
 from pipeline.flow import Flow
 from pipeline.landing import RAW_SCHEMA
 from pipeline.orchestration.definitions import build_definitions
 from pipeline.orchestration.resources import shared_flow_resource
 from pipeline.orchestration.running import Runner
+from pipeline.privacy import Forgotten
 from pipeline.settings import Settings
 from pipeline.tables import TABLES
 from tests.conftest import assert_published, published, run
@@ -235,6 +239,38 @@ def test_ninety_days_in_one_go(flow_for: Callable[..., Flow]) -> None:
         assert_published(flow, emulator.truth())
         assert flow.lake.days() == days
         assert all(flow.survey(day).complete for day in days)
+
+
+def test_an_empty_list_without_a_total_is_not_nobody(flow_for: Callable[..., Flow]) -> None:
+    """Call_stats count user sessions too: as long as these are more than none, the call is incomplete."""
+    nobody = World((call("a", minutes=50),))
+
+    class Silent(StreamApi):
+        async def fetch(self, request: Request) -> Answer:
+            answer = await super().fetch(request)
+            if request.endpoint == "participant_sessions":
+                return replace(answer, body='{"participants_sessions": []}')
+            return answer
+
+    with Emulator(nobody, clock=ManualClock(AFTERWARDS)) as emulator:
+        settings = flow_for(emulator).settings
+        with Flow(settings, connect=lambda of: Silent(of.base_url, of.credentials())) as flow:
+            run(flow, DAY)
+            assert [str(problem) for problem in flow.survey(DAY).problems] == [
+                "0 of 1 stays of default:a (session a-1) are known"
+            ]
+            assert not flow.certificates(DAY)[0]["is_complete"]
+
+
+def test_people_who_are_forgotten_at_once_are_all_forgotten(flow_for: Callable[..., Flow]) -> None:
+    """Nobody's forgetting takes the place of another's."""
+    with Emulator(World((call("a", minutes=5, people=6),)), clock=ManualClock(AFTERWARDS)) as emulator:
+        flow = flow_for(emulator)
+        run(flow, DAY)
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda number: flow_for(emulator).forget(f"user-{number}"), range(6)))
+        assert len(Forgotten.read(flow.settings.raw / "forgotten.json").users) == 6
+        assert not published(flow, "participant_sessions")
 
 
 # Broken files and foreign ones.
