@@ -107,6 +107,8 @@ def _is_certified(flow: Flow, day: date) -> bool:
         page = flow.landing.newest("call_stats", day)
     except CallMetricsError:
         return False
+    if "is_complete" not in rows.column_names:  # of an earlier version
+        return False
     if page is None or page["error"] is not None or page["next_cursor"] is not None:
         return False
     day_ends = datetime.combine(day + timedelta(days=1), time_of_day(), UTC)
