@@ -200,12 +200,14 @@ class Flow:
 
         Tables that an earlier version made are made anew first, of all days of which the raw answers are here.
         """
-        if not self._is_upgraded:
+        is_first = not self._is_upgraded
+        if is_first:
             days = [*days, *self._upgrade()]
         with locked(self._locks / "warehouse.lock", "the database"):
             loaded = self.warehouse.load(self.lake, days, anew=anew)
-        self._upgrading.unlink(missing_ok=True)
-        self._is_upgraded = True
+        if is_first:
+            self._upgrading.unlink(missing_ok=True)
+            self._is_upgraded = True
         return loaded
 
     def _upgrade(self) -> list[date]:
@@ -213,16 +215,15 @@ class Flow:
 
         All of them, where an upgrade before was cut off between its tables and its database.
         """
+        self._upgrading.parent.mkdir(parents=True, exist_ok=True)
         landed = set(self.landing.days())
         days = [day for day in self.lake.days() if day in landed and self._is_outdated(day)]
-        if not days and not self._upgrading.exists():
-            return []
-        log.info("the tables of %d days are of an earlier version of Call Metrics; they are made anew", len(days))
-        self._upgrading.parent.mkdir(parents=True, exist_ok=True)
-        self._upgrading.touch()
+        if days:
+            log.info("the tables of %d days are of an earlier version of Call Metrics; they are made anew", len(days))
         for day in days:
+            self._upgrading.touch()  # each time, for another process may be through with its upgrade meanwhile
             self.write_tables(day)
-        return self.lake.days()
+        return self.lake.days() if self._upgrading.exists() else []
 
     def _is_outdated(self, day: date) -> bool:
         return is_outdated(self.lake.fingerprint("windows", day))

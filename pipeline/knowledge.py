@@ -1,22 +1,26 @@
 """What has landed of a day, as the values that `plan.py` works on. Pure functions from Arrow tables.
 
-The tables are `landing.py`'s indexes and what `flatten.py` makes of call_stats and Call Attendance.
+The tables are `landing.py`'s indexes and what `flatten.py` makes of call_stats, Call Attendance and participant
+statistics.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.exchange import Call, Stay
-from pipeline.plan import Asked, Attendance, CallFacts, Listing, StayFacts, expected
+from pipeline.plan import Asked, Attendance, CallFacts, Listing, StayFacts, expected, since_report
 from pipeline.windows import Window
 
 __all__ = ["Known", "expected_windows", "known_of", "listings_of", "requests_of"]
 
 _IDS = ("call_type", "call_id", "call_session_id", "user_id", "user_session_id")
+_TOLD = ("started_at", "ended_at", "generated_at", "sessions", "most_publishers")
 _INSTANT = pa.timestamp("us", tz="UTC")
 _EXPECTED = pa.schema([*((name, pa.string()) for name in _IDS), ("since", _INSTANT), ("until", _INSTANT)])
 
@@ -39,36 +43,44 @@ def known_of(
     statistics_index: pa.Table,
 ) -> Known:
     """What the rows of call_sessions, of Call Attendance and of participant statistics, and the indexes, say."""
+    told = {_call(row): row for row in sessions.select([*_IDS[:3], *_TOLD]).to_pylist()}
     calls = {
-        _call(row): CallFacts(_call(row), row["started_at"], row["ended_at"], row["generated_at"])
-        for row in sessions.select([*_IDS[:3], "started_at", "ended_at", "generated_at"]).to_pylist()
+        call: CallFacts(call, row["started_at"], row["ended_at"], row["generated_at"]) for call, row in told.items()
     }
     listings, statistics_listings = listings_of(index), listings_of(statistics_index)
-    # An empty list without a total, or with none, does not say that nobody was there: call_stats count too.
-    sessions_of = {_call(row): row["sessions"] or 0 for row in sessions.select([*_IDS[:3], "sessions"]).to_pylist()}
-    forgotten = {_call(row): row["forgotten"] for row in promised.to_pylist()}
-    totals = {_call(row): max(0, row["promised"] or 0) for row in promised.to_pylist()}
-    promises = {call: (totals.get(call) or sessions_of[call]) - forgotten.get(call, 0) for call in calls}
+    totals = {_call(row): row for row in promised.to_pylist()}
+    forgotten = {call: totals[call]["forgotten"] if call in totals else 0 for call in calls}
     looked_at: dict[Call | None, Any] = {}
     for row in index.select([*_IDS[:3], "fetched_at", "error"]).to_pylist():
         if row["error"] is None:
             call = _call(row)
             looked_at[call] = max(row["fetched_at"], looked_at.get(call, row["fetched_at"]))
-    there = {Stay(_call(row), row["user_id"], row["user_session_id"]) for row in attended.select([*_IDS]).to_pylist()}
-    published = _published(sessions, calls, there, forgotten, statistics, statistics_listings)
-    stays = {}
-    held = dict.fromkeys(calls, 0)
-    for row in attended.select([*_IDS, "joined_at", "left_at"]).to_pylist():
-        call = _call(row)
-        if call in calls:
-            stay = Stay(call, row["user_id"], row["user_session_id"])
-            held[call] += 1
-            stays[stay] = StayFacts(
-                stay, calls[call], row["joined_at"], row["left_at"], looked_at[call], published.get(stay)
-            )
+    there = {
+        Stay(_call(row), row["user_id"], row["user_session_id"]): row
+        for row in attended.select([*_IDS, "joined_at", "left_at"]).to_pylist()
+        if _call(row) in calls
+    }
+    counted = {
+        # Who may not be kept counts as one who published.
+        call: None if row["most_publishers"] is None else row["most_publishers"] - forgotten[call]
+        for call, row in told.items()
+    }
+    published = _published(calls, counted, there, statistics, statistics_listings)
+    stays = {
+        stay: StayFacts(
+            stay, calls[stay.call], row["joined_at"], row["left_at"], looked_at[stay.call], published.get(stay)
+        )
+        for stay, row in there.items()
+    }
+    held = Counter(stay.call for stay in stays)
+    # An empty list without a total, or with none, does not say that nobody was there: call_stats count too.
+    promises = {
+        call: (max(0, totals[call]["promised"] or 0) if call in totals else 0) or row["sessions"] or 0
+        for call, row in told.items()
+    }
     attendance = {
         call: Attendance(
-            promises[call],
+            promises[call] - forgotten[call],
             held[call],
             tuple(listings.get(call, {}).values()),
             tuple(statistics_listings.get(call, {}).values()),
@@ -127,38 +139,31 @@ def expected_windows(stays: dict[Stay, StayFacts], asked: dict[Stay, list[Asked]
 
 
 def _published(
-    sessions: pa.Table,
-    calls: dict[Call, CallFacts],
-    there: set[Stay],
-    forgotten: dict[Call, int],
+    calls: Mapping[Call, CallFacts],
+    counted: Mapping[Call, int | None],
+    there: Container[Stay],
     statistics: pa.Table,
-    listings: dict[Call | None, Any],
+    listings: Mapping[Call | None, Mapping[str, Listing]],
 ) -> dict[Stay, bool]:
     """Who published and who did not, of calls whose participant statistics were listed to the end since the report.
 
-    A call is left out where they name fewer users who published than call_stats ever counted, or where these have no
-    count: then they may not tell of everything. Only people whom Call Attendance names count, and as publishers those
-    too who may not be kept.
+    A call is left out where they name fewer users who published than call_stats ever `counted`, or where there is no
+    count: then they may not tell of everything. Only people whom Call Attendance names (`there`) are told of.
     """
     said: dict[Call, dict[Stay, bool]] = {}
     for row in statistics.select([*_IDS, "is_publisher", "listed_at"]).to_pylist():
-        facts = calls.get(_call(row))
-        settled_at = facts.settled_at if facts else None
-        if settled_at is not None and row["is_publisher"] is not None and row["listed_at"] >= settled_at:
-            stay = Stay(_call(row), row["user_id"], row["user_session_id"])
-            if stay in there:
-                said.setdefault(stay.call, {})[stay] = row["is_publisher"]
-    counts = sessions.select([*_IDS[:3], "most_publishers"]).to_pylist()
-    counted = {_call(row): row["most_publishers"] for row in counts}
+        stay = Stay(_call(row), row["user_id"], row["user_session_id"])
+        if stay not in there or row["is_publisher"] is None:
+            continue
+        settled_at = calls[stay.call].settled_at
+        if settled_at is not None and row["listed_at"] >= settled_at:
+            said.setdefault(stay.call, {})[stay] = row["is_publisher"]
     trusted: dict[Stay, bool] = {}
     for call, published in said.items():
-        settled_at = calls[call].settled_at
-        whole = any(
-            listing.complete and settled_at is not None and listing.began_at >= settled_at
-            for listing in listings.get(call, {}).values()
-        )
+        whole = any(listing.complete for listing in since_report(calls[call], listings.get(call, {}).values()))
         publishers = {stay.user_id for stay, publishes in published.items() if publishes}
-        if whole and counted[call] is not None and len(publishers) + forgotten.get(call, 0) >= counted[call]:
+        count = counted[call]
+        if whole and count is not None and len(publishers) >= count:
             trusted |= published
     return trusted
 

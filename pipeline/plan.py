@@ -26,6 +26,7 @@ __all__ = [
     "expected",
     "forgotten_on",
     "is_listed",
+    "since_report",
     "statistics_are_due",
     "unfinished",
 ]
@@ -186,12 +187,9 @@ def is_listed(call: CallFacts, attendance: Attendance) -> bool:
 
 def statistics_are_due(call: CallFacts, attendance: Attendance) -> bool:
     """Whether participant statistics are to be asked for: of a settled call, until they came or were refused."""
-    settled_at = call.settled_at
-    if settled_at is None:
+    if call.settled_at is None:
         return False
-    return not any(
-        listing.began_at >= settled_at and (listing.complete or listing.refused) for listing in attendance.statistics
-    )
+    return not any(listing.complete or listing.refused for listing in since_report(call, attendance.statistics))
 
 
 def unfinished(listings: Sequence[Listing], now: datetime, *, settled_at: datetime | None = None) -> Listing | None:
@@ -214,15 +212,14 @@ def by_urgency(facts: Mapping[Stay, StayFacts]) -> list[Stay]:
     return sorted(facts, key=lambda stay: (facts[stay].call.urgency, stay))
 
 
-def _final_listings(call: CallFacts, attendance: Attendance) -> list[Listing]:
+def since_report(call: CallFacts, listings: Iterable[Listing]) -> list[Listing]:
+    """Those of the listings that were begun when the call was over and its report made; none while it is live."""
     settled_at = call.settled_at
-    if settled_at is None:
-        return []
-    return [
-        listing
-        for listing in attendance.listings
-        if listing.began_at >= settled_at and (listing.complete or listing.gone)
-    ]
+    return [] if settled_at is None else [listing for listing in listings if listing.began_at >= settled_at]
+
+
+def _final_listings(call: CallFacts, attendance: Attendance) -> list[Listing]:
+    return [listing for listing in since_report(call, attendance.listings) if listing.complete or listing.gone]
 
 
 def _is_final(call: CallFacts, window: Window, request: Asked) -> bool:

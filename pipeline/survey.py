@@ -117,11 +117,6 @@ class Survey:
         """When the source begins to forget the day, at the earliest."""
         return self.forgotten_on or datetime.combine(self.day, time.min, UTC) + FORGETTING
 
-    @property
-    def latest_edge(self) -> datetime:
-        """When the source has forgotten all of the day, as far as calls have ended."""
-        return datetime.combine(self.day, time.min, UTC) + timedelta(days=1) + FORGETTING
-
     def days_left(self, now: datetime) -> int:
         """Days until the source forgets who took part in the first of the calls; 0 where it has begun to."""
         return max(0, (self.edge - now).days)

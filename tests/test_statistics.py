@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,8 +13,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.api import ATTEMPTS
+from pipeline.api import ATTEMPTS, StreamApi
 from pipeline.emulator import CallSpec, ClientSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World
+from pipeline.exchange import Answer, Request
 from pipeline.flow import SCOUTS, Flow
 from tests.conftest import assert_published, published, run
 
@@ -281,3 +283,31 @@ def test_credentials_that_only_the_statistics_refuse_stop_nothing(flow_for: Call
         flow = flow_for(emulator)
         run(flow, DAY)
         assert_published(flow, emulator.truth())
+
+
+def test_statistics_are_not_believed_without_a_count_to_hold_them_against(flow_for: Callable[..., Flow]) -> None:
+    """Where call_stats do not say how many published, everyone's first window is asked for."""
+    with Emulator(World((call("a", omit=frozenset({"counts"})),)), clock=ManualClock(AFTERWARDS)) as emulator:
+        run(flow_for(emulator), DAY)
+        assert {user for _, user in asked(emulator)} == {"host-0", "viewer-0", "viewer-1"}
+
+
+def test_a_publisher_whom_nobody_listed_stands_for_nobody(flow_for: Callable[..., Flow]) -> None:
+    """Statistics that deny a publisher and name a stranger instead are not believed."""
+    stranger = {"user_session_id": "ghost-1", "is_live": False, "published_tracks": {"audio": True}}
+
+    class Mistaken(StreamApi):
+        async def fetch(self, request: Request) -> Answer:
+            answer = await super().fetch(request)
+            if request.endpoint != "participant_stats":
+                return answer
+            page = json.loads(answer.body.replace('"audio":true', '"audio":false'))
+            page["participants"].append({"user_id": "ghost", "sessions": [stranger]})
+            return replace(answer, body=json.dumps(page))
+
+    with Emulator(World((call("a"),)), clock=ManualClock(AFTERWARDS)) as emulator:
+        settings = flow_for(emulator).settings
+        with Flow(settings, connect=lambda of: Mistaken(of.base_url, of.credentials())) as flow:
+            run(flow, DAY)
+            assert published(flow, "metric_points")
+            assert ("a", "host-0") in asked(emulator)

@@ -14,6 +14,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from pipeline.errors import CallMetricsError, FixSettings
 from pipeline.flow import Flow
 from pipeline.orchestration.liveness import end_dead_runs
+from pipeline.plan import FORGETTING
 
 __all__ = [
     "LOOKS",
@@ -92,12 +93,19 @@ def incomplete_days(flow: Flow, now: datetime) -> list[date]:
     """
     edges = {}
     for day in flow.landing.days():
-        if not _is_certified(flow, day):
-            seen = flow.survey(day)
-            asks = seen.live_calls or any(problem.kind != "suspect" for problem in seen.problems)
-            if (asks or not flow.lake.has("ingest_completeness_by_call", day)) and seen.latest_edge > now:
-                edges[day] = seen.edge
+        if now < _day_ends(day) + FORGETTING and not _is_certified(flow, day):
+            try:
+                seen = flow.survey(day)
+                asks = seen.live_calls or any(problem.kind != "suspect" for problem in seen.problems)
+                if asks or not flow.lake.has("ingest_completeness_by_call", day):
+                    edges[day] = seen.edge
+            except CallMetricsError:  # something of it is broken: a run mends it, or says what to do
+                edges[day] = _day_ends(day) + FORGETTING
     return sorted(edges, key=lambda day: (edges[day], day))
+
+
+def _day_ends(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time_of_day(), UTC)
 
 
 def _is_certified(flow: Flow, day: date) -> bool:
@@ -111,8 +119,7 @@ def _is_certified(flow: Flow, day: date) -> bool:
         return False
     if page is None or page["error"] is not None or page["next_cursor"] is not None:
         return False
-    day_ends = datetime.combine(day + timedelta(days=1), time_of_day(), UTC)
-    return all(rows.column("is_complete").to_pylist()) and page["fetched_at"] >= day_ends + LONG_LISTING
+    return all(rows.column("is_complete").to_pylist()) and page["fetched_at"] >= _day_ends(day) + LONG_LISTING
 
 
 def build_sensor(
