@@ -1,19 +1,19 @@
 """Everything that can go wrong and that a person can act on, named by what to do next.
 
-A message is one sentence for the person who reads it, and never holds a secret. What stays out: how to retry
-(`api.py`) and how to print (`cli.py`).
+A message is one sentence for the person who reads it, and never contains a secret. Retries are in `extract`, printing
+in `cli`.
 
     CallMetricsError
     ├── FixSettings          a setting, date or argument is wrong; nothing was started
     ├── FixCredentials       Stream refuses the key or the secret; every further request would fail too
     ├── FixStorage           the disk, a folder or a file of ours cannot be used
-    │   ├── Broken           what is in a file is not what was written
-    │   └── SetAside         a broken file was renamed; what it held is due again, so begin the step again
-    ├── Interrupted          Ctrl-C or SIGTERM; all that was fetched has landed
-    └── RequestFailed        one request has no usable answer
-        ├── AskAgain         a fault that passes: time-out, dropped connection, 5xx, garbled body
-        ├── WaitForQuota     429; waiting is all that it takes
-        └── DoNotAskAgain    the answer is final for this request
+    │   ├── Broken           a file does not contain what was written to it
+    │   └── Quarantined      a broken file was renamed; its content is due again, so run the step again
+    ├── Interrupted          Ctrl-C or SIGTERM; everything fetched so far has landed
+    └── RequestFailed        one request has no usable response
+        ├── AskAgain         a passing fault: time-out, dropped connection, 5xx, garbled body
+        ├── WaitForQuota     429: wait, then send it again
+        └── DoNotAskAgain    the response is final for this request
             └── Gone         404: the source does not know it, or no longer does
 """
 
@@ -29,14 +29,15 @@ __all__ = [
     "FixStorage",
     "Gone",
     "Interrupted",
+    "Quarantined",
     "RequestFailed",
-    "SetAside",
     "WaitForQuota",
+    "first_line",
 ]
 
 
 class CallMetricsError(Exception):
-    """The family: `str()` of any member is one sentence that a user can act on."""
+    """The root of the tree. `str()` of any of these errors is one sentence that a user can act on."""
 
 
 class FixSettings(CallMetricsError):
@@ -52,23 +53,23 @@ class FixStorage(CallMetricsError):
 
 
 class Broken(FixStorage):
-    """What is in a file is not what was written; `reason` says how it shows."""
+    """A file does not contain what was written to it; `reason` says how that shows."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
 
 
-class SetAside(FixStorage):
-    """A broken file of raw answers was set aside under another name; the step can begin again without it."""
+class Quarantined(FixStorage):
+    """A broken file of raw responses was renamed. Run the step again: it continues without the file."""
 
 
 class Interrupted(CallMetricsError):
-    """The user or the system asked us to stop; what was fetched is on disk."""
+    """The user or the system asked us to stop; everything fetched so far is on disk."""
 
 
 class RequestFailed(CallMetricsError):
-    """One request without a usable answer. `status` is the HTTP status, None where no answer came."""
+    """One request without a usable response. `status` is the HTTP status, None if no response came."""
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
@@ -84,8 +85,13 @@ class WaitForQuota(RequestFailed):
 
 
 class DoNotAskAgain(RequestFailed):
-    """The same request would get the same answer."""
+    """The same request would get the same response."""
 
 
 class Gone(DoNotAskAgain):
-    """The source answers 404 for it."""
+    """The source responds with HTTP 404."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the message of an error in one line; the name of its class if it has no message."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.api import StreamApi
 from pipeline.emulator import KEY, SECRET, Emulator
+from pipeline.extract.client import StreamApi
 from pipeline.flow import Flow
 from pipeline.settings import Secret, Settings
 from tests.support import Truth, differences, rows_in
@@ -65,11 +65,11 @@ def _impatient(settings: Settings) -> StreamApi:
 def run(flow: Flow, *days: date) -> None:
     """All steps for some days."""
     for day in days:
-        flow.land_call_stats(day)
-        flow.land_attendance(day)
-        flow.land_statistics(day)
-        flow.land_metrics(day)
-        flow.write_tables(day)
+        flow.extract.call_stats(day)
+        flow.extract.participant_sessions(day)
+        flow.extract.participant_stats(day)
+        flow.extract.participant_metrics(day)
+        flow.build_tables(day)
         flow.load([day])
 
 

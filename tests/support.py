@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 import duckdb
 import hypothesis
 
-from pipeline.exchange import Call, Stay
-from pipeline.landing import Landing
-from pipeline.tables import TABLES
+from pipeline.landing.landing import Landing
+from pipeline.model import Call, Stay
+from pipeline.schema import TABLES
 
 T = TypeVar("T")
 Truth = dict[str, list[dict[str, Any]]]

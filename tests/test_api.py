@@ -22,8 +22,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import api as api_module
-from pipeline.api import ATTEMPTS, StreamApi
 from pipeline.emulator import (
     KEY,
     SECRET,
@@ -39,11 +37,12 @@ from pipeline.emulator import (
     skewed,
 )
 from pipeline.errors import AskAgain, FixCredentials, Gone, RequestFailed
-from pipeline.exchange import Answer, Call, Request, Stay
-from pipeline.fetch import fetch_listing
-from pipeline.quota import Clock
+from pipeline.extract.client import MAX_ATTEMPTS, StreamApi, backoff_seconds
+from pipeline.extract.clock import Clock
+from pipeline.extract.crawl import fetch_listing
+from pipeline.extract.outcomes import TRANSLATIONS, translated
+from pipeline.model import Call, Request, Response, Stay, Window
 from pipeline.settings import Credentials, Secret
-from pipeline.windows import Window
 from tests.support import CALL, DAY, STAY, at, examples
 
 T = TypeVar("T")
@@ -92,7 +91,7 @@ def use(url: str, body: Callable[[StreamApi], Coroutine[Any, Any, T]], **given: 
     return asyncio.run(main())
 
 
-def fetch(url: str, request: Request, **given: Any) -> Answer:
+def fetch(url: str, request: Request, **given: Any) -> Response:
     """The answer to one request."""
     return use(url, lambda api: api.fetch(request), **given)
 
@@ -335,7 +334,7 @@ def test_an_answer_holds_the_body_as_it_came() -> None:
     body = '{ "published_tracks" : [ ],\n "joined_at":1793527200123456789, "é": "\\u00e9" }'
     packed = gzip.compress(body.encode())
     answer = Scripted(raw(packed, 200, "Content-Encoding: gzip")).use(lambda api: api.fetch(METRICS))
-    assert answer == Answer(METRICS, 200, body, 1, answer.fetched_at, publishes=True)
+    assert answer == Response(METRICS, 200, body, 1, answer.fetched_at, publishes=True)
 
 
 @pytest.mark.parametrize(
@@ -366,9 +365,9 @@ def test_a_listing_is_read_to_its_last_page() -> None:
     """Every one of 250 stays, on three pages, once."""
     stays = tuple(StaySpec(f"user-{number}", "1", at(10), at(11)) for number in range(250))
     world = World((CallSpec("default", "standup", "s1", at(10), at(11), stays),))
-    landed: list[Answer] = []
+    landed: list[Response] = []
 
-    async def land(answer: Answer) -> None:
+    async def land(answer: Response) -> None:
         landed.append(answer)
 
     with Emulator(world, clock=AFTERWARDS) as emulator:
@@ -385,7 +384,7 @@ def test_a_page_that_names_itself_as_the_next_is_no_answer() -> None:
     """It is asked for again, and given up after the last attempt."""
     server = Scripted(raw({"participants_sessions": [], "next": "same"}))
     answer = server.use(lambda api: api.fetch(replace(ATTENDANCE, cursor="same", page=1)))
-    assert (answer.attempts, answer.next_cursor) == (ATTEMPTS, None)
+    assert (answer.attempts, answer.next_cursor) == (MAX_ATTEMPTS, None)
     assert answer.error is not None
     assert "next" in answer.error
 
@@ -437,9 +436,9 @@ def test_what_passes_is_asked_again(fault: Fault, status: int | None) -> None:
         emulator.add_faults(replace(fault, times=None))
         emulator.forget_requests()
         answer = fetch(emulator.url, METRICS)
-        assert (answer.attempts, answer.status, answer.publishes) == (ATTEMPTS, status, None)
+        assert (answer.attempts, answer.status, answer.publishes) == (MAX_ATTEMPTS, status, None)
         assert answer.error
-        assert emulator.count() == ATTEMPTS
+        assert emulator.count() == MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize(
@@ -469,12 +468,12 @@ def test_a_page_of_a_gateway_is_not_the_sources_404(body: bytes, is_gone: bool) 
     """Only what the source says it does not know is given up; whoever stands before it may be mistaken for a while."""
     server = Scripted(raw(body, 404))
     answer = server.use(lambda api: api.fetch(METRICS))
-    assert (answer.status, answer.attempts) == ((404, 1) if is_gone else (None, ATTEMPTS))
+    assert (answer.status, answer.attempts) == ((404, 1) if is_gone else (None, MAX_ATTEMPTS))
     assert is_gone or "check STREAM_BASE_URL" in (answer.error or "")
 
 
 @pytest.mark.parametrize(
-    ("status", "attempts"), [(408, ATTEMPTS), (425, ATTEMPTS), (409, 1), (413, 1), (599, ATTEMPTS)]
+    ("status", "attempts"), [(408, MAX_ATTEMPTS), (425, MAX_ATTEMPTS), (409, 1), (413, 1), (599, MAX_ATTEMPTS)]
 )
 def test_other_statuses_are_told_apart_by_what_they_mean(status: int, attempts: int) -> None:
     """Time-outs and whatever is the server's fault pass; other refusals do not."""
@@ -499,19 +498,17 @@ def test_what_is_slow_is_waited_for(kind: str) -> None:
     assert (answer.attempts, answer.error) == (1, None)
 
 
-def test_what_hangs_is_given_up_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_hangs_is_given_up_and_asked_again() -> None:
     """No answer in time is a fault that passes."""
-    monkeypatch.setattr(api_module, "TIMEOUT", httpx.Timeout(0.2))
     with Emulator(WORLD, clock=AFTERWARDS, faults=(Fault("hang", times=1),)) as emulator:
-        answer = fetch(emulator.url, METRICS)
+        answer = fetch(emulator.url, METRICS, timeout=httpx.Timeout(0.2))
     assert (answer.attempts, answer.error) == (2, None)
 
 
-def test_what_drips_for_ever_is_given_up_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_drips_for_ever_is_given_up_and_asked_again() -> None:
     """Each piece comes in time, and the whole does not."""
-    monkeypatch.setattr(api_module, "ATTEMPT_SECONDS", 0.2)
     with Emulator(WORLD, clock=AFTERWARDS, faults=(Fault("slow_drip", delay_seconds=60, times=1),)) as emulator:
-        answer = fetch(emulator.url, METRICS)
+        answer = fetch(emulator.url, METRICS, attempt_seconds=0.2)
     assert (answer.attempts, answer.error) == (2, None)
 
 
@@ -526,7 +523,7 @@ def test_a_connection_that_fails_names_the_address() -> None:
 
     url = asyncio.run(main())
     answer = fetch(url, METRICS)
-    assert (answer.attempts, answer.status, answer.body) == (ATTEMPTS, None, "")
+    assert (answer.attempts, answer.status, answer.body) == (MAX_ATTEMPTS, None, "")
     assert answer.error == f"the connection to {url} failed; check STREAM_BASE_URL and the network"
 
 
@@ -539,7 +536,7 @@ def test_garbled_compression_is_asked_for_again() -> None:
 def test_what_is_no_utf8_is_no_json() -> None:
     """Asked for again, and kept readably where it stays so."""
     answer = Scripted(raw(b'{"is_publisher": true, "x": "\xff"}')).use(lambda api: api.fetch(METRICS))
-    assert (answer.attempts, answer.error) == (ATTEMPTS, "the answer is no JSON")
+    assert (answer.attempts, answer.error) == (MAX_ATTEMPTS, "the response is not JSON")
     assert "\\xff" in answer.body
 
 
@@ -548,7 +545,7 @@ def test_what_is_nested_beyond_measure_is_no_answer(status: int) -> None:
     """It is asked for again and given up, like any other nonsense."""
     body = '{"published_tracks": [], "code": ' + "[" * 100_000 + "]" * 100_000 + "}"
     answer = Scripted(raw(body, status)).use(lambda api: api.fetch(METRICS))
-    assert (answer.attempts, answer.status) == (ATTEMPTS, status)
+    assert (answer.attempts, answer.status) == (MAX_ATTEMPTS, status)
     assert answer.error
 
 
@@ -566,7 +563,7 @@ def test_redirects_are_not_followed() -> None:
     elsewhere = Scripted(raw({}))
     here = Scripted()
 
-    async def main() -> Answer:
+    async def main() -> Response:
         async with elsewhere.listening(), here.listening():
             here.answers = [raw("", 302, f"Location: {elsewhere.url}")]
             async with StreamApi(here.url, CREDENTIALS, concurrency=1) as api:
@@ -596,7 +593,7 @@ def test_attempts_are_spaced_out() -> None:
 def test_waits_between_attempts_grow_and_stay_short() -> None:
     """At most a quarter of a second, doubled with each attempt up to eight, by chance."""
     for attempt, most in ((2, 0.5), (3, 1.0), (6, 8.0), (50, 8.0)):
-        drawn = [api_module._backoff(attempt) for _ in range(200)]
+        drawn = [backoff_seconds(attempt) for _ in range(200)]
         assert 0 <= min(drawn) < max(drawn) <= most
         assert max(drawn) > most / 2
 
@@ -611,10 +608,10 @@ def test_httpx_raises_nothing_that_is_not_translated() -> None:
     }
     assert len(raised) >= 14
     for kind in raised - misuse:
-        covered = [cls for cls in kind.__mro__ if cls in api_module._TRANSLATIONS]
+        covered = [cls for cls in kind.__mro__ if cls in TRANSLATIONS]
         assert covered, f"{kind.__name__} is new"
-    for kind, (meaning, _) in api_module._TRANSLATIONS.items():
-        error = api_module._translated(kind("boom"), "https://example.org")
+    for kind, (meaning, _) in TRANSLATIONS.items():
+        error = translated(kind("boom"), "https://example.org")
         assert type(error) is meaning
         assert "{" not in str(error)
 
@@ -641,8 +638,8 @@ def test_429s_between_faults_cost_no_attempt() -> None:
     refusals = (Fault("rate_limited", times=2, retry_after="seconds"), Fault("poisoned"))
     with Emulator(WORLD, clock=AFTERWARDS, faults=refusals, quotas={"participant_metrics": None}) as emulator:
         answer = fetch(emulator.url, METRICS, clock=Leaper().clock)
-        assert emulator.count(status=500) == ATTEMPTS
-    assert answer.attempts == ATTEMPTS
+        assert emulator.count(status=500) == MAX_ATTEMPTS
+    assert answer.attempts == MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize("skew", [timedelta(0), timedelta(hours=5), timedelta(hours=-5)])
@@ -678,7 +675,7 @@ def test_the_present_is_by_the_sources_clock(skew: timedelta) -> None:
     """As its answers tell, to the second; what was fetched is dated by it too."""
     with Emulator(WORLD, clock=skewed(skew)) as emulator:
 
-        async def ask(api: StreamApi) -> tuple[datetime, Answer]:
+        async def ask(api: StreamApi) -> tuple[datetime, Response]:
             await api.rate_limits()
             return api.now(), await api.fetch(METRICS)
 
@@ -692,7 +689,7 @@ def test_the_present_is_by_the_sources_clock(skew: timedelta) -> None:
 def test_a_clock_that_says_nothing_leaves_ours(date: str) -> None:
     """A missing or senseless Date header is no reason for anything."""
 
-    async def ask(api: StreamApi) -> tuple[Answer, timedelta]:
+    async def ask(api: StreamApi) -> tuple[Response, timedelta]:
         return await api.fetch(METRICS), api.skew
 
     answer, skew = Scripted(raw({}, 200, date)).use(ask)
@@ -733,7 +730,7 @@ def test_a_senseless_retry_after_is_waited_out_all_the_same(value: str) -> None:
     server = Scripted(raw({"code": 9}, 429, f"Retry-After: {value}"), raw({}))
     leaper = Leaper()
 
-    async def ask(api: StreamApi) -> Answer:
+    async def ask(api: StreamApi) -> Response:
         async with asyncio.timeout(5):
             return await api.fetch(METRICS)
 

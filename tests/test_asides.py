@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.asides import kept_in, reading, set_aside
 from pipeline.errors import Broken, FixStorage
+from pipeline.files import quarantine, quarantined, reading
 
 
 def refusal(error: Exception) -> FixStorage:
@@ -61,13 +61,13 @@ def test_files_that_are_set_aside_keep_content_and_company(tmp_path: Path, caplo
     for number in range(3):
         path.write_text(f"{number}")
         path.with_name("some.duckdb.wal").write_text(f"log of {number}")
-        sentences.append(set_aside(path, "is broken", "it is made anew"))
+        sentences.append(quarantine(path, "is broken", "it will be rebuilt"))
     assert [record.message for record in caplog.records] == sentences
-    held = kept_in(tmp_path / "nowhere", path)
-    assert held == kept_in(tmp_path, tmp_path / "elsewhere.duckdb")
+    held = quarantined(tmp_path / "nowhere", path)
+    assert held == quarantined(tmp_path, tmp_path / "elsewhere.duckdb")
     assert len(held) == 6
     for aside in held:
         if aside.suffix != ".wal":
-            assert any(f"set aside as {aside.name}; it is made anew" in sentence for sentence in sentences)
+            assert any(f"quarantined as {aside.name}; it will be rebuilt" in sentence for sentence in sentences)
             assert aside.with_name(f"{aside.name}.wal").read_text() == f"log of {aside.read_text()}"
     assert [path.name for path in path.parent.iterdir() if "set-aside" not in path.name] == []

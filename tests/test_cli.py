@@ -177,7 +177,7 @@ def test_a_window_that_cannot_be_had_makes_the_exit_code_1(command: Callable[...
     with Emulator(SMALL, faults=(Fault("unrecoverable", "participant_metrics", times=1),)) as emulator:
         code, out, err = finish(command("backfill", *DAYS, on=emulator))
         assert code == 1
-        assert f"missing: {YESTERDAY}: 1 windows of 1 stays have no final answer" in out
+        assert f"missing: {YESTERDAY}: 1 window of 1 stay has no final response" in out
         assert "Traceback" not in err
         code, out, _ = finish(command("status"))
         assert code == 1
@@ -197,10 +197,10 @@ def test_status_names_days_that_were_never_asked_for(command: Callable[..., Any]
     before = YESTERDAY - timedelta(days=2)
     code, out, _ = finish(command("status", "--from", f"{before}", "--to", f"{YESTERDAY}"))
     assert code == 1
-    assert f"missing: {before}: its calls were not listed yet" in out
+    assert f"missing: {before}: its call sessions have not been listed yet" in out
     code, out, _ = finish(command("status"))
     assert code == 0
-    assert f"to {YESTERDAY - timedelta(days=1)}, which the source still lists" in out
+    assert f"to {YESTERDAY - timedelta(days=1)} were never fetched, and the source still lists them" in out
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_status_names_days_that_were_never_asked_for(command: Callable[..., Any]
         (("backfill",), {}, "--from, --to"),
         (("status",), {"CALL_METRICS_DATE": "x"}, "did you mean CALL_METRICS_DATA?"),
         (("status",), {"CALL_METRICS_CONCURRENCY": "many"}, "CALL_METRICS_CONCURRENCY is 'many'"),
-        (("sql", "SELECT 1"), {}, "is not there yet"),
+        (("sql", "SELECT 1"), {}, "does not exist yet"),
         (("sql", b"SELECT \xff"), {}, "write it anew"),
         (("forget", "--user", b"\xff"), {}, "write it anew"),
         (("demo", "--days", "1" * 5_000), {}, "no whole number from 1 to 30"),

@@ -14,17 +14,19 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipeline import dashboard
-from pipeline.dashboard.columns import COLUMNS
 from pipeline.emulator import Emulator, Fault, World
 from pipeline.errors import FixStorage
 from pipeline.flow import Flow
+from pipeline.serving import dashboard
+from pipeline.serving.dashboard.columns import COLUMNS
+from pipeline.sql import load, names
 from tests.conftest import run
 
 DAY = date(2026, 11, 2)
 WORLD = World.uniform(DAY, calls=2, people=2, minutes=40, step_seconds=60)
 SPAN = {"first": DAY, "last": DAY}
-HEADINGS = {*SPAN, "newest_fetch_at", "ended_at", "is_complete", "windows_expected", "stays_promised", "stays_held"}
+HEADINGS = {*SPAN, "newest_fetch_at", "ended_at", "is_complete", "stays_promised", "stays_held"}
+HEADINGS |= {"windows_due", "windows_suspect", "windows_missing", "windows_failed"}
 HEADINGS |= {"minute", "framerate", "users_with_video"}
 """Columns that no table shows."""
 
@@ -43,7 +45,8 @@ def published(flow_for: Callable[..., Flow]) -> Path:
 def parameters(name: str, session: str) -> dict[str, Any]:
     """A value for every parameter that the query names."""
     values = {"first": DAY, "last": DAY, "by": "network_type", "session": session}
-    return {wanted: values[wanted] for wanted in set(re.findall(r"\$(\w+)", without_comments(dashboard.query(name))))}
+    text = without_comments(load("pipeline.serving.dashboard", name))
+    return {wanted: values[wanted] for wanted in set(re.findall(r"\$(\w+)", text))}
 
 
 def without_comments(text: str) -> str:
@@ -53,9 +56,9 @@ def without_comments(text: str) -> str:
 def test_every_query_has_rows(published: Path) -> None:
     """Each statement of the dashboard is understood, and says something of a database that holds something."""
     session = dashboard.ask(published, "calls", first=DAY, last=DAY)[0]["call_session_id"]
-    for name in dashboard.names():
-        rows = dashboard.ask(published, name, **parameters(name, session))
-        assert rows or name == "worst_calls", name
+    for name in names("pipeline.serving.dashboard", "queries"):
+        rows = dashboard.ask(published, name.removeprefix("queries/"), **parameters(name, session))
+        assert rows or name == "queries/worst_calls", name
         assert set().union(*rows) <= set(COLUMNS) | HEADINGS, name
     assert SPAN.items() <= dashboard.ask(published, "span")[0].items()
     assert [day["calls"] for day in dashboard.ask(published, "days", first=DAY, last=DAY)] == [2]
@@ -125,7 +128,7 @@ def test_what_is_missing_is_said_and_is_not_good(
         "Not everything is here of 2026-11-02: what is missing counts as neither good nor bad."
     ]
     assert [warning.value for warning in call.warning] == [
-        "Not everything of this call is here: 4 of 4 windows are open, 2 of 2 stays are held."
+        "This call is incomplete. 4 windows have no final response (4 failed after all retries)."
     ]
 
 
@@ -140,7 +143,7 @@ def test_without_a_database_the_page_says_what_to_do(tmp_path: Path, monkeypatch
     """One sentence where the charts would be."""
     monkeypatch.setenv("CALL_METRICS_DATA", str(tmp_path))
     assert [error.value for error in page("Overview").error] == [
-        f"{tmp_path}/warehouse.duckdb is not there yet; `call-metrics backfill` or `call-metrics demo` makes it"
+        f"{tmp_path}/warehouse.duckdb does not exist yet; `call-metrics backfill` or `call-metrics demo` creates it"
     ]
 
 
@@ -154,12 +157,14 @@ def test_a_database_of_another_version_is_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [("65536",), ("http",), ("1", "2")])
 def test_a_port_that_is_none_is_refused(arguments: tuple[str, ...]) -> None:
     """One sentence, exit code 2."""
-    done = subprocess.run([sys.executable, "-m", "pipeline.dashboard", *arguments], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.serving.dashboard", *arguments], capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "dashboard: the only argument is a TCP port, from 1 to 65535 (default: 8501)\n"
 
 
 def test_every_query_says_its_grain() -> None:
     """Each file begins with what a row of it is."""
-    for name in dashboard.names():
-        assert dashboard.query(name).startswith("-- Grain: one row"), name
+    for name in names("pipeline.serving.dashboard", "queries"):
+        assert load("pipeline.serving.dashboard", name).startswith("-- Grain: one row"), name

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import build_parser
+from pipeline.cli.main import build_parser
+from pipeline.quality.views import VIEWS
+from pipeline.schema import TABLES, WINDOW_STATES
 from pipeline.settings import Settings
-from pipeline.tables import TABLES, WINDOW_STATES
-from pipeline.views import VIEWS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

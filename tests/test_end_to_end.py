@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.api import ATTEMPTS
 from pipeline.emulator import CallSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World
+from pipeline.extract.client import MAX_ATTEMPTS
 from pipeline.flow import Flow
-from pipeline.tables import TABLES
+from pipeline.schema import TABLES
 from tests.conftest import assert_published, days_from, published, run
 
 FIRST = date(2026, 3, 1)
@@ -107,7 +107,7 @@ def test_what_the_source_has_forgotten_stays(flow_for: Callable[..., Flow]) -> N
         clock.advance(timedelta(days=100))
         run(flow, *DAYS)
         assert_published(flow, emulator.truth(remembered=True))
-        assert all(flow.survey(day).complete for day in DAYS)
+        assert all(flow.completeness(day).complete for day in DAYS)
 
 
 def test_an_empty_answer_takes_nothing_back(flow_for: Callable[..., Flow]) -> None:
@@ -137,15 +137,15 @@ def test_one_poisoned_window_stops_nothing_else(flow_for: Callable[..., Flow]) -
         states = {row[7]: row for row in published(flow, "windows") if row[2] == "a"}
         assert [row[8] for row in published(flow, "windows")].count("landed") == 5
         failed = next(row for row in states.values() if row[8] == "failed")
-        assert failed[9:11] == (500, ATTEMPTS)
+        assert failed[9:11] == (500, MAX_ATTEMPTS)
         assert "HTTP 500" in failed[14]
-        assert list(map(str, flow.survey(FIRST).problems)) == ["1 windows of 1 stays have no final answer"]
+        assert list(map(str, flow.completeness(FIRST).problems)) == ["1 window of 1 stay has no final response"]
         emulator.clear_faults()
         emulator.forget_requests()
         run(flow, FIRST)
         assert emulator.count("participant_metrics") == 1
         assert_published(flow, emulator.truth())
-        assert flow.survey(FIRST).complete
+        assert flow.completeness(FIRST).complete
 
 
 def test_timestamps_outside_their_window_are_kept_raw_and_not_loaded(flow_for: Callable[..., Flow]) -> None:
@@ -159,7 +159,7 @@ def test_timestamps_outside_their_window_are_kept_raw_and_not_loaded(flow_for: C
         assert states == ["landed", "suspect"]
         points = [row for row in emulator.truth()["metric_points"] if row["timestamp"] <= START + timedelta(minutes=30)]
         assert sum(published(flow, "metric_points").values()) == len(points)
-        assert list(map(str, flow.survey(FIRST).problems)) == ["1 windows have timestamps that cannot be right"]
+        assert list(map(str, flow.completeness(FIRST).problems)) == ["1 window has timestamps that cannot be right"]
 
 
 def test_faults_of_every_kind_cost_time_and_nothing_else(flow_for: Callable[..., Flow]) -> None:
@@ -185,8 +185,8 @@ def test_rebuilding_makes_the_same_tables_without_the_source(flow_for: Callable[
     shutil.rmtree(flow.settings.data / ".work")
     flow.settings.warehouse.unlink()
     for day in DAYS:
-        flow.write_tables(day, anew=True)
-    flow.load(DAYS, anew=True)
+        flow.build_tables(day, rebuild=True)
+    flow.load(DAYS, rebuild=True)
     assert {table: published(flow, table) for table in TABLES} == before
 
 

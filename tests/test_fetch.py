@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import FixCredentials, FixStorage, Interrupted
-from pipeline.exchange import Answer, Call, Request, Stay
-from pipeline.fetch import EventLoop, Progress, each, fetch_listing, fetch_windows
-from pipeline.plan import Asked, CallFacts, Listing, StayFacts, due
-from pipeline.windows import Window, tile
+from pipeline.extract.crawl import Progress, fetch_listing, fetch_windows, for_each
+from pipeline.extract.event_loop import EventLoop
+from pipeline.model import Call, Request, Response, Stay, Window
+from pipeline.planning.due import due_windows
+from pipeline.planning.facts import CallFacts, Listing, StayFacts, WindowRequest
+from pipeline.planning.windows import tile
 from tests.support import CALL, DAY, at, examples, simulate
 
 NOW = at(20)
@@ -26,14 +28,14 @@ LISTING = Request("participant_sessions", DAY, call=CALL)
 class Source:
     """Answers requests from a function, in simulated time, and writes down what it was asked."""
 
-    def __init__(self, reply: Callable[[Request], Answer], *, seconds: float = 1.0) -> None:
+    def __init__(self, reply: Callable[[Request], Response], *, seconds: float = 1.0) -> None:
         self.asked: list[Request] = []
-        self.landed: list[Answer] = []
+        self.landed: list[Response] = []
         self.in_flight = self.most_in_flight = 0
         self._reply = reply
         self._seconds = seconds
 
-    async def fetch(self, request: Request) -> Answer:
+    async def fetch(self, request: Request) -> Response:
         self.asked.append(request)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -43,7 +45,7 @@ class Source:
         finally:
             self.in_flight -= 1
 
-    async def land(self, answer: Answer) -> None:
+    async def land(self, answer: Response) -> None:
         self.landed.append(answer)
 
     def now(self) -> datetime:
@@ -53,29 +55,29 @@ class Source:
         return 5.0 if endpoint == "participant_metrics" else None
 
 
-def ok(request: Request, next_cursor: str | None = None, *, publishes: bool | None = None) -> Answer:
-    return Answer(request, 200, "{}", 1, NOW, next_cursor=next_cursor, publishes=publishes)
+def ok(request: Request, next_cursor: str | None = None, *, publishes: bool | None = None) -> Response:
+    return Response(request, 200, "{}", 1, NOW, next_cursor=next_cursor, publishes=publishes)
 
 
-def wrong(request: Request, status: int = 500) -> Answer:
-    return Answer(request, status, "", 6, NOW, error=f"HTTP {status}")
+def wrong(request: Request, status: int = 500) -> Response:
+    return Response(request, status, "", 6, NOW, error=f"HTTP {status}")
 
 
 # Listings.
 
 
-def pages(*cursors: str | None) -> Callable[[Request], Answer]:
-    """Pages by the cursor that they begin at: each names the next one."""
+def pages(*cursors: str | None) -> Callable[[Request], Response]:
+    """Pages by the cursor that they begin at: for_each names the next one."""
     following = dict(zip([None, *cursors], [*cursors, None], strict=True))
     return lambda request: ok(request, following[request.cursor])
 
 
-def list_all(source: Source, going_on: Listing | None = None) -> list[Answer]:
+def list_all(source: Source, going_on: Listing | None = None) -> list[Response]:
     return simulate(fetch_listing(source, source.land, LISTING, going_on))
 
 
 def test_a_listing_is_fetched_to_its_last_page() -> None:
-    """Page after page under one id, each landed as it comes."""
+    """Page after page under one id, for_each landed as it comes."""
     source = Source(pages("b", "c"))
     assert list_all(source) == []
     assert [(request.page, request.cursor) for request in source.asked] == [(0, None), (1, "b"), (2, "c")]
@@ -134,12 +136,12 @@ def test_a_later_page_that_fails_does_not_begin_a_resumed_listing_anew() -> None
 @given(st.integers(1, 6), st.integers(0, 5))
 @examples(30)
 def test_a_listing_that_goes_in_circles_is_stopped(length: int, back_to: int) -> None:
-    """However long the circle: each page is asked for once, and the end is a failure that is landed."""
+    """However long the circle: for_each page is asked for once, and the end is a failure that is landed."""
     cursors = [f"c{number}" for number in range(length)]
     following = {None: cursors[0], **dict(zip(cursors, [*cursors[1:], cursors[back_to % length]], strict=True))}
     source = Source(lambda request: ok(request, following[request.cursor]))
     (failure,) = list_all(source)
-    assert failure.error == "the listing goes in circles"
+    assert failure.error == "the pages of the listing form a circle"
     assert failure.next_cursor is None
     assert source.landed[-1] == failure
     assert max(Counter(request.cursor for request in source.asked).values()) == 1
@@ -160,10 +162,10 @@ def stay(user: str, hours: float = 1, *, call: str = "standup", ended: int | Non
 def fetch_all(
     source: Source,
     *stays: StayFacts,
-    asked: dict[Stay, list[Asked]] | None = None,
+    asked: dict[Stay, list[WindowRequest]] | None = None,
     workers: int = 1,
     report: Callable[[Progress], None] = lambda _: None,
-) -> list[Answer]:
+) -> list[Response]:
     facts = {one.stay: one for one in stays}
     so_far = {} if asked is None else asked
     return simulate(fetch_windows(source, source.land, DAY, facts, so_far, workers=workers, report=report))
@@ -178,11 +180,11 @@ def asked_for(source: Source) -> list[tuple[str, str, int]]:
     ]
 
 
-def publishing(request: Request) -> Answer:
+def publishing(request: Request) -> Response:
     return ok(request, publishes=True)
 
 
-def silent(request: Request) -> Answer:
+def silent(request: Request) -> Response:
     return ok(request, publishes=False)
 
 
@@ -199,7 +201,7 @@ def test_every_window_that_is_due_is_fetched_and_landed_once() -> None:
         ("standup", "eve", 0),
     ]
     assert len(source.landed) == 5
-    assert all(due(one, asked[one.stay]) == [] for one in stays)
+    assert all(due_windows(one, asked[one.stay]) == [] for one in stays)
 
 
 def test_what_the_source_forgets_first_is_asked_for_first() -> None:
@@ -265,7 +267,7 @@ def test_only_what_is_due_is_asked_for() -> None:
     """Windows with a final answer are left alone; where the first one is among them the others go at once."""
     windows = tile(at(10), at(12))
     ann = stay("ann", 2)
-    done = [Asked(window, NOW, 200, True, True) for window in (windows[0], windows[2])]
+    done = [WindowRequest(window, NOW, 200, True, True) for window in (windows[0], windows[2])]
     source = Source(publishing)
     fetch_all(source, ann, asked={ann.stay: done}, workers=16)
     assert [minutes for *_, minutes in asked_for(source)] == [30, 90]
@@ -303,7 +305,7 @@ def test_progress_ends_where_all_is_done(
     ]
     talkers = {one.stay for one, (_, talks, _) in zip(stays, people, strict=True) if talks}
 
-    def reply(request: Request) -> Answer:
+    def reply(request: Request) -> Response:
         if failing and request.window and (request.window.since.minute + len(source.asked)) % 4 < failing:
             return wrong(request)
         return ok(request, publishes=request.stay in talkers)
@@ -322,7 +324,7 @@ def test_a_disk_that_is_full_stops_everything() -> None:
     """What cannot be landed need not be fetched."""
     source = Source(publishing)
 
-    async def land(answer: Answer) -> None:
+    async def land(answer: Response) -> None:
         raise FixStorage("full")
 
     facts = {one.stay: one for one in (stay(f"user-{number}") for number in range(50))}
@@ -348,7 +350,7 @@ def test_each_item_is_handled_once_and_in_order() -> None:
         await asyncio.sleep(1 + item % 3)
         busy -= 1
 
-    simulate(each(range(20), handle, 4))
+    simulate(for_each(range(20), handle, 4))
     assert begun == list(range(20))
     assert most == 4
 
@@ -359,7 +361,7 @@ def test_nothing_to_handle_is_done_at_once() -> None:
     async def handle(_: int) -> None:
         raise AssertionError
 
-    simulate(each([], handle, 4))
+    simulate(for_each([], handle, 4))
 
 
 def test_the_first_error_ends_all_and_is_raised() -> None:
@@ -377,7 +379,7 @@ def test_the_first_error_ends_all_and_is_raised() -> None:
         raise FixCredentials("no")
 
     with pytest.raises(FixCredentials):
-        simulate(each(range(100), handle, 4))
+        simulate(for_each(range(100), handle, 4))
     assert begun == [0, 1, 2, 3]
     assert sorted(cancelled) == [0, 1, 3]
 
@@ -394,7 +396,7 @@ def test_a_cancellation_ends_all() -> None:
             raise
 
     async def main() -> int:
-        task = asyncio.ensure_future(each(range(9), handle, 3))
+        task = asyncio.ensure_future(for_each(range(9), handle, 3))
         await asyncio.sleep(1)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import flatten as flatten_module
-from pipeline.exchange import ENDPOINTS, Answer, Call, Endpoint, Request, Stay
-from pipeline.flatten import DayOfMetrics, Flattener, fingerprint
-from pipeline.landing import Landing
-from pipeline.tables import METRICS, TABLES
-from pipeline.windows import Window
+from pipeline.endpoints import ENDPOINT_NAMES
+from pipeline.landing.bodies import BodySql
+from pipeline.landing.landing import Landing
+from pipeline.model import Call, Request, Response, Stay, Window
+from pipeline.planning.listings import read_listings, updated_sessions
+from pipeline.schema import METRICS, TABLES
+from pipeline.tables import flatten as flatten_module
+from pipeline.tables.flatten import flatten_metrics
+from pipeline.tables.joins import participants_table, windows_table
+from pipeline.tables.provenance import Provenance, fingerprint
 from tests.support import CALL, DAY, MIDNIGHT, STAY, at, examples
 
 TEN = int(at(10).timestamp())
@@ -37,64 +42,65 @@ def nanoseconds(instant: datetime) -> int:
     return (instant - MIDNIGHT) // timedelta(microseconds=1) * 1000 + int(MIDNIGHT.timestamp()) * 10**9
 
 
-def calls_page(*rows: Any, **given: Any) -> Answer:
+def calls_page(*rows: Any, **given: Any) -> Response:
     """A page of call_stats."""
     return _answer(Request("call_stats", DAY, listing="c"), {"call_stats": list(rows)}, **given)
 
 
-def attendance_page(*rows: Any, total: Any = None, call: Call = CALL, **given: Any) -> Answer:
+def attendance_page(*rows: Any, total: Any = None, call: Call = CALL, **given: Any) -> Response:
     """A page of Call Attendance."""
     body = {"participants_sessions": list(rows), "total_participant_sessions": total}
     return _answer(Request("participant_sessions", DAY, call=call, listing="a"), body, **given)
 
 
-def metrics(body: Any, window: Window = FIRST, stay: Stay = STAY, **given: Any) -> Answer:
+def metrics(body: Any, window: Window = FIRST, stay: Stay = STAY, **given: Any) -> Response:
     """An answer of Participant Metrics; text is taken as it is."""
     return _answer(Request("participant_metrics", DAY, stay=stay, window=window), body, **given)
 
 
-def _answer(request: Request, body: Any, **given: Any) -> Answer:
+def _answer(request: Request, body: Any, **given: Any) -> Response:
     text = body if isinstance(body, str) else json.dumps(body)
-    return Answer(**{"request": request, "status": 200, "body": text, "attempts": 1, "fetched_at": at(12)} | given)
+    return Response(**{"request": request, "status": 200, "body": text, "attempts": 1, "fetched_at": at(12)} | given)
 
 
-def failed(window: Window, status: int | None, error: str, stay: Stay = STAY, **given: Any) -> Answer:
+def failed(window: Window, status: int | None, error: str, stay: Stay = STAY, **given: Any) -> Response:
     return metrics("", window, stay, status=status, error=error, **given)
 
 
 class Day:
     """A day made of answers: its tables, and what was found on the way."""
 
-    def __init__(self, folder: Path, *answers: Answer, windows: dict[Stay, list[Window]] | None = None) -> None:
+    def __init__(self, folder: Path, *answers: Response, windows: dict[Stay, list[Window]] | None = None) -> None:
         self.landing = Landing(folder / f"raw{len(list(folder.iterdir())) if folder.exists() else 0}")
         asyncio.run(self._land(answers))
-        self.found = DayOfMetrics()
-        with Flattener() as flattener:
-            sessions, self.of_other_days = flattener.call_sessions(DAY, *self._raw("call_stats"))
-            self.call_sessions = sessions.drop_columns(["most_publishers"])
-            self.attended, self.promised = flattener.attendance(*self._raw("participant_sessions"))
-            index, bodies = self._raw("participant_metrics")
-            chunks = list(flattener.metrics(DAY, index, bodies, self.found))
+        self.provenance = Provenance()
+        listings = read_listings(self.landing, DAY, folder)
+        self.of_other_days = listings.of_other_days
+        self.call_sessions = listings.call_sessions.drop_columns(["most_publishers"])
+        self.attended, self.promised, self.statistics = listings.participants, listings.totals, listings.stats
+        index = self.landing.index("participant_metrics", DAY)
+        with BodySql() as sql:
+            read_bodies = partial(self.landing.bodies, "participant_metrics", DAY)
+            batches = list(flatten_metrics(sql, DAY, index, read_bodies, self.provenance))
             for name in ("tracks", "metric_points", "track_warnings"):
-                parts = [getattr(chunk, name).cast(TABLES[name].schema) for chunk in chunks]
+                parts = [getattr(batch, name).cast(TABLES[name].schema) for batch in batches]
                 setattr(self, name, pa.concat_tables(parts) if parts else TABLES[name].schema.empty_table())
-            self.statistics = flattener.participant_stats(*self._raw("participant_stats"))
-            self.participant_sessions = flattener.participant_sessions(DAY, self.attended, self.statistics, self.found)
-            self.windows = flattener.windows(DAY, _expected(windows or {}), index, self.found)
+            findings = [batch.findings for batch in batches]
+            self.participant_sessions = participants_table(sql, DAY, listings, findings)
+            self.windows = windows_table(sql, DAY, _expected(windows or {}), index, findings)
+        outcomes = [found.outcomes for found in findings]
+        self.suspect = [place for found in outcomes for place in found.filter(found["suspect"])["place"]]
 
     tracks: pa.Table
     metric_points: pa.Table
     track_warnings: pa.Table
 
-    async def _land(self, answers: tuple[Answer, ...]) -> None:
-        for endpoint in ENDPOINTS:
+    async def _land(self, answers: tuple[Response, ...]) -> None:
+        for endpoint in ENDPOINT_NAMES:
             async with self.landing.writer(endpoint, DAY) as writer:
                 for answer in answers:
                     if answer.request.endpoint == endpoint:
                         await writer.append(answer)
-
-    def _raw(self, endpoint: Endpoint) -> tuple[pa.Table, Any]:
-        return self.landing.index(endpoint, DAY), lambda places: self.landing.bodies(endpoint, DAY, places)
 
     def all(self) -> dict[str, list[dict[str, Any]]]:
         return {name: getattr(self, name).to_pylist() for name in TABLES if hasattr(self, name)}
@@ -161,7 +167,7 @@ CLIENT = {
 }
 
 
-def golden(instant: Any) -> list[Answer]:
+def golden(instant: Any) -> list[Response]:
     """A call of 50 minutes: ann talks and shows herself, bob listens. `instant` writes datetimes as the source does."""
     counts = {
         "participants": 2,
@@ -288,7 +294,7 @@ def test_the_worked_example(instant: Any, tmp_path: Path) -> None:
     for name, expected in GOLDEN.items():
         assert rows(day)[name] == expected, name
         assert getattr(day, name).schema.equals(TABLES[name].schema), name
-    assert day.found.unknown == {}
+    assert day.provenance.unknown_fields == {}
     assert day.promised.to_pylist()[0]["promised"] == 2
 
 
@@ -312,7 +318,7 @@ def test_the_size_of_chunks_changes_nothing(tmp_path: Path, monkeypatch: pytest.
         for window, when in ((FIRST, at(13)), (SECOND, at(12)), (FIRST, at(12)))
     ]
     whole = Day(tmp_path, *answers).all()
-    monkeypatch.setattr(flatten_module, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(flatten_module, "BATCH_BYTES", 1)
     assert Day(tmp_path, *answers).all() == whole
     assert len(whole["metric_points"]) == 5 * 2
 
@@ -364,38 +370,10 @@ def test_instants_are_read_exactly_however_they_are_written(
 def test_nanoseconds_and_rfc_3339_say_the_same(offsets: list[int]) -> None:
     """To the microsecond, for any instant."""
     moments = [at(0) + timedelta(microseconds=offset) for offset in offsets]
-    with Flattener() as flattener:
-        read = [
-            flattener.attendance(
-                pa.Table.from_pylist([_INDEX_ROW]),
-                lambda _, form=form: [  # type: ignore[misc]
-                    json.dumps(
-                        {
-                            "participants_sessions": [
-                                {"user_id": f"{place:03d}", "user_session_id": "1", "joined_at": form(moment)}
-                                for place, moment in enumerate(moments)
-                            ]
-                        }
-                    )
-                ],
-            )[0]
-            .column("joined_at")
-            .to_pylist()
-            for form in (nanoseconds, lambda moment: moment.isoformat())
-        ]
-    assert read == [moments, moments]
-
-
-_INDEX_ROW = {
-    "call_type": "default",
-    "call_id": "standup",
-    "call_session_id": "s1",
-    "error": None,
-    "fetched_at": at(12),
-    "segment": "s",
-    "row_group": 0,
-    "row": 0,
-}
+    texts = [[str(form(moment)) for moment in moments] for form in (nanoseconds, lambda moment: moment.isoformat())]
+    with BodySql() as sql:
+        read = [sql.query("SELECT instant(text) AS at FROM texts", texts=pa.table({"text": some})) for some in texts]
+    assert [table.column("at").to_pylist() for table in read] == [moments, moments]
 
 
 def test_a_call_belongs_to_the_utc_day_on_which_it_started(tmp_path: Path) -> None:
@@ -521,14 +499,14 @@ def test_warnings_are_told_once(tmp_path: Path) -> None:
             [metrics({"published_tracks": [track([TEN - 86_400, 1])]})],
             "suspect",
             200,
-            "timestamps lie outside the window or cannot be read",
+            "timestamps are outside the window or cannot be read",
         ),
         ([failed(FIRST, 404, "HTTP 404"), failed(FIRST, 500, "HTTP 500", fetched_at=at(13))], "gone", 404, "HTTP 500"),
         ([failed(FIRST, 500, "HTTP 500"), metrics({}, fetched_at=at(13))], "empty", 200, None),
     ],
 )
 def test_a_window_has_the_state_that_its_answers_leave_it_in(
-    answers: list[Answer], state: str, status: int | None, error: str | None, tmp_path: Path
+    answers: list[Response], state: str, status: int | None, error: str | None, tmp_path: Path
 ) -> None:
     """An answer goes before a 404, a 404 before a failure; what went wrong last is told in any case."""
     (window,) = Day(tmp_path, *answers, windows={STAY: [FIRST]}).windows.to_pylist()
@@ -554,7 +532,7 @@ def test_fields_that_are_new_are_counted(tmp_path: Path) -> None:
         "é": 1e400,
     }
     day = Day(tmp_path, metrics(json.dumps(new).replace("Infinity", "1e400")), metrics({"region": None}, SECOND))
-    assert day.found.unknown == {"published_tracks[].jitter": 1, "client.os": 1, "region": 2, "é": 1}
+    assert day.provenance.unknown_fields == {"published_tracks[].jitter": 1, "client.os": 1, "region": 2, "é": 1}
     assert len(day.points()) == 1
 
 
@@ -603,7 +581,7 @@ def test_nulls_in_a_series_are_no_points(tmp_path: Path) -> None:
     """Neither a null in the place of a pair nor a pair of nulls is anything to worry about."""
     day = Day(tmp_path, metrics({"published_tracks": [track(None, [None, None], [TEN, None], [TEN + 10, 1])]}))
     assert [point[3:] for point in day.points()] == [(10, 1)]
-    assert day.found.suspect == {}
+    assert day.suspect == []
 
 
 def test_tracks_without_ids_are_told_apart_from_named_ones(tmp_path: Path) -> None:
@@ -713,22 +691,32 @@ def _put(body: Any, place: list[str | int], value: Any) -> None:
 
 CHANGE_EACH = """
 import pathlib, sys
-from pipeline import flatten, sql
-folder = pathlib.Path(sys.argv[1]) / "pipeline" / "sql" / "flatten"
+from pipeline import sql
+from pipeline.landing import bodies
+from pipeline.tables import provenance
+root = pathlib.Path(sys.argv[1]) / "pipeline"
 assert pathlib.Path(sql.__file__).is_relative_to(sys.argv[1])
-seen = [flatten.fingerprint()]
-for path in sorted(folder.glob("*.sql")):
-    path.write_text(path.read_text() + "-- another rule")
-    sql.statement.cache_clear()
-    flatten.rules.cache_clear()
-    seen.append(flatten.fingerprint())
+seen = [provenance.fingerprint()]
+def change(path, text):
+    path.write_text(path.read_text() + text)
+    sql.load.cache_clear()
+    bodies.macros.cache_clear()
+    provenance.rules.cache_clear()
+    seen.append(provenance.fingerprint())
+paths = sorted(path for room in ("landing", "planning", "tables") for path in (root / room / "sql").glob("*.sql"))
+for path in paths:
+    change(path, " + another rule")
 assert len(set(seen)) == len(seen) > 10, seen
+last = seen[-1]
+for path in paths:
+    change(path, "-- another comment" + chr(10))
+assert set(seen[-len(paths):]) == {last}
 """
 
 
 def test_a_fingerprint_tells_whether_the_rules_changed(tmp_path: Path) -> None:
     """Each statement that makes rows is part of it, so that tables follow; no number has to be remembered."""
-    shutil.copytree(Path(flatten_module.__file__).parent, tmp_path / "pipeline")
+    shutil.copytree(Path(flatten_module.__file__).parents[1], tmp_path / "pipeline")
     command = [sys.executable, "-c", CHANGE_EACH, str(tmp_path)]
     subprocess.run(command, check=True, env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path)
 
@@ -752,16 +740,15 @@ def test_a_fingerprint_tells_whether_anything_changed() -> None:
 def test_news_tell_what_changed(tmp_path: Path) -> None:
     """By day and call session, a version that differs where anything the source says does."""
     call = {"call_type": "default", "call_id": "a", "call_session_id": "s", "call_started_at": nanoseconds(at(10))}
-    with Flattener() as flattener:
 
-        def versions(*pages: dict[str, Any]) -> list[tuple[date, str]]:
-            news = flattener.news([json.dumps(page) for page in pages]).to_pylist()
-            return [(row["session_date"], row["version"]) for row in news]
+    def versions(*pages: dict[str, Any]) -> list[tuple[date, str]]:
+        updates = updated_sessions([json.dumps(page) for page in pages]).to_pylist()
+        return [(row["session_date"], row["version"]) for row in updates]
 
-        before = versions({"call_stats": [call]})
-        assert [day for day, _ in before] == [DAY]
-        assert versions({"call_stats": [call]}, {"call_stats": [call]}) == before
-        assert versions({"call_stats": [{**call, "counts": {"sessions": 2}}]}) != before
-        tomorrow = {**call, "call_started_at": nanoseconds(at(24))}
-        assert [day for day, _ in versions({"call_stats": [tomorrow, call, {}]})] == [DAY, DAY + timedelta(days=1)]
-        assert versions() == []
+    before = versions({"call_stats": [call]})
+    assert [day for day, _ in before] == [DAY]
+    assert versions({"call_stats": [call]}, {"call_stats": [call]}) == before
+    assert versions({"call_stats": [{**call, "counts": {"sessions": 2}}]}) != before
+    tomorrow = {**call, "call_started_at": nanoseconds(at(24))}
+    assert [day for day, _ in versions({"call_stats": [tomorrow, call, {}]})] == [DAY, DAY + timedelta(days=1)]
+    assert versions() == []

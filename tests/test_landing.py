@@ -19,25 +19,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import landing as landing_module
-from pipeline.errors import FixStorage, SetAside
-from pipeline.exchange import Answer, Call, Endpoint, Request, Stay
-from pipeline.landing import INDEX_COLUMNS, RAW_SCHEMA, SEGMENT_BYTES, SEGMENT_SECONDS, Landing
-from pipeline.privacy import Forgotten, redactor
+from pipeline.endpoints import EndpointName
+from pipeline.errors import FixStorage, Quarantined
+from pipeline.landing import segment as segment_module
+from pipeline.landing import writer as writer_module
+from pipeline.landing.erasure import ErasedUsers
+from pipeline.landing.landing import Landing
+from pipeline.landing.redaction import redactor
+from pipeline.landing.segment import INDEX_COLUMNS, RAW_SCHEMA
+from pipeline.landing.writer import SEGMENT_BYTES, SEGMENT_SECONDS
+from pipeline.model import Call, Request, Response, Stay, Window
 from pipeline.settings import ClientIp
-from pipeline.windows import Window
 from tests.support import CALL, DAY, STAY, at, examples, no_file_larger_than, no_more_files_open
 
-METRICS: Endpoint = "participant_metrics"
+METRICS: EndpointName = "participant_metrics"
 REQUEST = Request(METRICS, DAY, stay=STAY, window=Window(at(10), at(10, 30)))
 
 
-def answer(body: str = "{}", **given: Any) -> Answer:
+def answer(body: str = "{}", **given: Any) -> Response:
     """A usable answer."""
-    return Answer(**{"request": REQUEST, "status": 200, "body": body, "attempts": 1, "fetched_at": at(12)} | given)
+    return Response(**{"request": REQUEST, "status": 200, "body": body, "attempts": 1, "fetched_at": at(12)} | given)
 
 
-def land(landing: Landing, *segments: list[Answer], endpoint: Endpoint = METRICS, day: date = DAY) -> None:
+def land(landing: Landing, *segments: list[Response], endpoint: EndpointName = METRICS, day: date = DAY) -> None:
     """Append answers, a segment for each list."""
 
     async def main() -> None:
@@ -50,12 +54,12 @@ def land(landing: Landing, *segments: list[Answer], endpoint: Endpoint = METRICS
     asyncio.run(main())
 
 
-def landed(landing: Landing, endpoint: Endpoint = METRICS, day: date = DAY) -> list[str]:
+def landed(landing: Landing, endpoint: EndpointName = METRICS, day: date = DAY) -> list[str]:
     """All bodies of a day, in the order of landing."""
     return landing.bodies(endpoint, day, places(landing, endpoint, day))
 
 
-def places(landing: Landing, endpoint: Endpoint = METRICS, day: date = DAY) -> list[tuple[str, int, int]]:
+def places(landing: Landing, endpoint: EndpointName = METRICS, day: date = DAY) -> list[tuple[str, int, int]]:
     index = landing.index(endpoint, day)
     return [(row["segment"], row["row_group"], row["row"]) for row in index.to_pylist()]
 
@@ -116,7 +120,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 INSTANTS = st.integers(0, 10**16).map(lambda number: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=number))
 STAYS = st.builds(Stay, st.builds(Call, TEXTS, TEXTS, TEXTS), TEXTS, TEXTS)
 ANSWERS = st.builds(
-    Answer,
+    Response,
     request=st.builds(
         Request,
         endpoint=st.just(METRICS),
@@ -141,10 +145,10 @@ FOLDERS = itertools.count()
 @given(segments=st.lists(st.lists(ANSWERS, max_size=6), max_size=4), seed=st.randoms(use_true_random=False))
 @examples(40)
 def test_any_answers_come_back_as_they_were(
-    segments: list[list[Answer]], seed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    segments: list[list[Response]], seed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the order of landing, across segments and row groups; and bodies in whatever order they are asked for."""
-    monkeypatch.setattr(landing_module, "ROW_GROUP_BYTES", 50)
+    monkeypatch.setattr(segment_module, "ROW_GROUP_BYTES", 50)
     landing = Landing(tmp_path / str(next(FOLDERS)))
     land(landing, *segments)
     given = [one for answers in segments for one in answers]
@@ -152,7 +156,7 @@ def test_any_answers_come_back_as_they_were(
     index = landing.index(METRICS, DAY).to_pylist()
     bodies = landing.bodies(METRICS, DAY, found)
     back = [
-        Answer(
+        Response(
             Request(
                 row["endpoint"],
                 row["session_date"],
@@ -219,7 +223,7 @@ def test_segments_are_written_by_size(tmp_path: Path) -> None:
 def test_segments_are_written_by_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However small, so that a killed run loses no more than a few seconds."""
     assert SEGMENT_SECONDS <= 5
-    monkeypatch.setattr(landing_module, "SEGMENT_SECONDS", 0.02)
+    monkeypatch.setattr(writer_module, "SEGMENT_SECONDS", 0.02)
     landing = Landing(tmp_path)
 
     async def main() -> None:
@@ -260,9 +264,9 @@ def test_a_cancellation_in_the_middle_of_a_segment_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The segment that is being written is whole before the day is closed."""
-    monkeypatch.setattr(landing_module, "SEGMENT_BYTES", 10)
+    monkeypatch.setattr(writer_module, "SEGMENT_BYTES", 10)
 
-    def slowly(_: Endpoint, body: str) -> str:
+    def slowly(_: EndpointName, body: str) -> str:
         time.sleep(0.01)
         return body
 
@@ -374,7 +378,7 @@ def test_a_disk_that_is_full_is_noticed_by_whoever_appends_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Segments are written in the background; a failure there ends the work soon, not at its end."""
-    monkeypatch.setattr(landing_module, "SEGMENT_SECONDS", 0.02)
+    monkeypatch.setattr(writer_module, "SEGMENT_SECONDS", 0.02)
     landing = Landing(tmp_path)
 
     async def main() -> int:
@@ -418,7 +422,7 @@ def test_what_passes_leaves_a_segment_in_its_place(tmp_path: Path) -> None:
         for ask in (landing.days, lambda: landing.index(METRICS, DAY), lambda: landing.bodies(METRICS, DAY, found)):
             with pytest.raises(FixStorage, match="Too many open files") as caught:
                 ask()
-            assert not isinstance(caught.value, SetAside)
+            assert not isinstance(caught.value, Quarantined)
     assert landed(landing) == ["x"]
 
 
@@ -428,7 +432,7 @@ def test_a_body_that_turns_out_to_be_broken_asks_to_begin_again(tmp_path: Path) 
     land(landing, [answer("a")], [answer("b")])
     found = places(landing)
     landing.segments(METRICS, DAY)[0].write_bytes(b"nonsense")
-    with pytest.raises(SetAside, match="was set aside"):
+    with pytest.raises(Quarantined, match="was quarantined"):
         landing.bodies(METRICS, DAY, found)
     assert landed(landing) == ["b"]
 
@@ -447,8 +451,8 @@ def test_segments_can_be_read_without_this_code(tmp_path: Path) -> None:
 # What is taken out.
 
 
-def redacted(mode: ClientIp, body: str, forgotten: Forgotten | None = None) -> str:
-    return redactor(mode, forgotten or Forgotten("salt", frozenset()))(METRICS, body)
+def redacted(mode: ClientIp, body: str, forgotten: ErasedUsers | None = None) -> str:
+    return redactor(mode, forgotten or ErasedUsers("salt", frozenset()))(METRICS, body)
 
 
 @pytest.mark.parametrize(
@@ -524,7 +528,7 @@ def test_whatever_the_document_nothing_but_addresses_changes(
 
 def test_what_may_not_be_kept_never_reaches_the_disk(tmp_path: Path) -> None:
     """Bodies are redacted before they land; their size is that of what landed."""
-    landing = Landing(tmp_path, redactor=lambda: redactor("drop", Forgotten("salt", frozenset())))
+    landing = Landing(tmp_path, redactor=lambda: redactor("drop", ErasedUsers("salt", frozenset())))
     land(landing, [answer('{"client":{"ip":"203.0.113.77"}}')])
     assert landed(landing) == ['{"client":{"ip":null}}']
     assert landing.index(METRICS, DAY).column("body_bytes").to_pylist() == [len('{"client":{"ip":null}}')]
@@ -533,12 +537,12 @@ def test_what_may_not_be_kept_never_reaches_the_disk(tmp_path: Path) -> None:
 
 def test_who_is_forgotten_when_a_day_is_opened_does_not_land(tmp_path: Path) -> None:
     """The redactor is made anew with each opening, so that it knows who was forgotten since."""
-    forgotten = Forgotten("salt", frozenset())
+    forgotten = ErasedUsers("salt", frozenset())
     landing = Landing(tmp_path, redactor=lambda: redactor("keep", forgotten))
     body = '{"participants_sessions":[{"user_id":"ann","user_session_id":"1"},{"user_id":"bob","user_session_id":"2"}]}'
     page = replace(answer(body), request=Request("participant_sessions", DAY, call=CALL, listing="l"))
     land(landing, [page], endpoint="participant_sessions")
-    forgotten = forgotten.adding("ann")
+    forgotten = forgotten.with_user("ann")
     land(landing, [page], endpoint="participant_sessions")
     before, after = (json.loads(one)["participants_sessions"] for one in landed(landing, "participant_sessions"))
     assert [stay.get("user_id") for stay in before] == ["ann", "bob"]
@@ -549,7 +553,7 @@ def test_who_is_forgotten_when_a_day_is_opened_does_not_land(tmp_path: Path) -> 
 
 def test_a_page_that_concerns_nobody_forgotten_stays_as_it_came() -> None:
     """Byte for byte, as does what is no page at all."""
-    forgotten = Forgotten("salt", frozenset()).adding("ann")
+    forgotten = ErasedUsers("salt", frozenset()).with_user("ann")
     redact = redactor("keep", forgotten)
     for body in (
         '{ "participants_sessions": [ {"user_id":"bob"} ] }',
@@ -563,14 +567,14 @@ def test_a_page_that_concerns_nobody_forgotten_stays_as_it_came() -> None:
 def test_who_is_forgotten_is_kept_as_a_hash_only(tmp_path: Path) -> None:
     """The file names nobody, and comes back as it was written."""
     path = tmp_path / "forgotten.json"
-    assert Forgotten.read(path).users == frozenset()
-    forgotten = Forgotten.read(path).adding("ann").adding("bob")
+    assert ErasedUsers.read(path).users == frozenset()
+    forgotten = ErasedUsers.read(path).with_user("ann").with_user("bob")
     forgotten.write(path)
-    assert Forgotten.read(path) == forgotten
+    assert ErasedUsers.read(path) == forgotten
     assert "ann" not in path.read_text()
-    assert forgotten.knows("ann")
-    assert not forgotten.knows("eve")
-    assert Forgotten("other", forgotten.users).knows("ann") is False
+    assert forgotten.includes("ann")
+    assert not forgotten.includes("eve")
+    assert ErasedUsers("other", forgotten.users).includes("ann") is False
     path.write_text("{")
     with pytest.raises(FixStorage, match="cannot be read; restore it"):
-        Forgotten.read(path)
+        ErasedUsers.read(path)

@@ -26,19 +26,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.emulator import KEY, SECRET, CallSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World
+from pipeline.endpoints import ENDPOINT_NAMES
 from pipeline.errors import FixSettings
-from pipeline.exchange import ENDPOINTS
 from pipeline.flow import Flow
-from pipeline.orchestration.automation import OLDER_DAYS, incomplete_days
 from pipeline.orchestration.checks import completeness_results
+from pipeline.orchestration.day_quality import _metadata, quality_metadata
 from pipeline.orchestration.definitions import build_definitions, defs
-from pipeline.orchestration.liveness import alive, end_dead_runs, end_if_dead
-from pipeline.orchestration.quality import DayQuality, _metadata, quality_metadata
 from pipeline.orchestration.resources import shared_flow_resource
-from pipeline.orchestration.running import _own_error, open_instance
+from pipeline.orchestration.run_locks import alive, end_dead_runs, end_if_dead
+from pipeline.orchestration.runner import _own_error, open_instance
+from pipeline.orchestration.schedules import OLDER_DAYS
+from pipeline.quality.day import DayQuality
+from pipeline.schema import TABLES
 from pipeline.settings import Settings
-from pipeline.tables import TABLES
-from pipeline.warehouse import open_published
+from pipeline.warehouse.published import open_published
 from tests.conftest import assert_published, run
 
 DAY = date(2026, 3, 1)
@@ -51,7 +52,6 @@ CALL_ROW = {"call_type": "t", "call_id": "c", "publishers": 1, "poor": 1, "good"
 HOLDER = """
 import sys, time
 from pathlib import Path
-from pipeline.locks import locked
 with locked(Path(sys.argv[1]), "it"):
     print("held", flush=True)
     time.sleep(60)
@@ -96,7 +96,7 @@ def test_the_assets_are_the_stages_and_tables_by_name() -> None:
     """Raw answers by endpoint, then each table in the lake and in the warehouse, all partitioned by the same days."""
     graph = build_definitions(Settings()).resolve_asset_graph()
     keys = {"/".join(key.path) for key in graph.materializable_asset_keys}
-    raw = {f"raw/{endpoint}" for endpoint in ENDPOINTS}
+    raw = {f"raw/{endpoint}" for endpoint in ENDPOINT_NAMES}
     assert keys == raw | {f"{layer}/{table}" for layer in ("lake", "warehouse") for table in TABLES}
     partitions = {graph.get(key).partitions_def for key in graph.materializable_asset_keys}
     (days,) = partitions
@@ -159,7 +159,7 @@ def test_checks_say_in_sentences_what_is_missing(
         first = evaluations()
         assert not first["every_window_has_landed"].passed
         assert first["every_window_has_landed"].description == (
-            "2026-03-01: 1 windows of 1 stays have no final answer; the source forgot the first of it on 2026-05-30"
+            "2026-03-01: 1 window of 1 stay has no final response; the source forgot the first of it on 2026-05-30"
         )
         assert first["everyone_promised_is_held"].passed
         assert not first["nothing_is_about_to_be_forgotten"].passed
@@ -186,7 +186,7 @@ def test_what_is_missing_is_urgent_before_the_source_forgets_it(
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS), faults=(fault,)) as emulator:
         flow = flow_for(emulator)
         run(flow, DAY)
-        *_, edge = completeness_results(flow.survey(DAY), now)
+        *_, edge = completeness_results(flow.completeness(DAY), now)
     assert edge.passed == passed
     assert edge.description is not None
     assert edge.description.endswith(said)
@@ -380,7 +380,7 @@ def test_the_schedule_asks_again_for_older_days_that_lack_something(flow_for: Ca
         run(flow, days[3])  # complete
         emulator.add_faults(Fault("unrecoverable", "participant_metrics"))
         run(flow, days[1])  # a window failed
-        flow.land_call_stats(days[0])  # cut off: nobody knows who took part
+        flow.extract.call_stats(days[0])  # cut off: nobody knows who took part
         emulator.clear_faults()
         emulator.add_faults(Fault("shifted", "participant_metrics"))
         run(flow, days[2])  # an answer that cannot be right, and would be no other
@@ -405,10 +405,10 @@ def test_a_list_of_calls_that_was_cut_off_is_asked_for_again(flow_for: Callable[
     with Emulator(World(calls), clock=ManualClock(AFTERWARDS), faults=(cut_off,)) as emulator:
         flow = flow_for(emulator)
         run(flow, DAY)
-        assert incomplete_days(flow, AFTERWARDS) == [DAY]
+        assert flow.incomplete_days(AFTERWARDS) == [DAY]
         emulator.clear_faults()
         run(flow, DAY)
-        assert incomplete_days(flow, AFTERWARDS) == []
+        assert flow.incomplete_days(AFTERWARDS) == []
 
 
 def test_days_with_tables_of_an_earlier_version_do_not_stop_the_schedule(flow_for: Callable[..., Flow]) -> None:
@@ -419,7 +419,7 @@ def test_days_with_tables_of_an_earlier_version_do_not_stop_the_schedule(flow_fo
         run(flow, DAY)
         (path,) = (flow.settings.tables / "ingest_completeness_by_call").rglob("*.parquet")
         pq.write_table(pq.read_table(path).drop_columns(["is_complete", "windows_due"]), path)
-        assert incomplete_days(flow, AFTERWARDS) == []
+        assert flow.incomplete_days(AFTERWARDS) == []
 
 
 def test_the_schedule_asks_for_a_bounded_number_of_older_days(flow_for: Callable[..., Flow]) -> None:
@@ -428,7 +428,7 @@ def test_the_schedule_asks_for_a_bounded_number_of_older_days(flow_for: Callable
     with Emulator(World(()), clock=ManualClock(AFTERWARDS)) as emulator:
         flow = flow_for(emulator)
         for day in reversed(days):
-            flow.land_call_stats(day)
+            flow.extract.call_stats(day)
         requests = night(flow, date(2026, 4, 20))
         assert [request.partition_key for request in requests[3:]] == [f"{day}" for day in days[:OLDER_DAYS]]
 
@@ -526,7 +526,7 @@ def test_a_sensor_that_was_off_for_days_catches_up_a_day_a_tick(
             ticks += 1
         assert ticks > 9
         assert_published(flow, emulator.truth())
-        assert all(flow.survey(start.date()).complete for start in starts)
+        assert all(flow.completeness(start.date()).complete for start in starts)
 
 
 def test_the_sensor_looks_from_where_it_stopped_after_an_error(

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.api import StreamApi
 from pipeline.emulator import KEY, SECRET, Emulator, World
 from pipeline.errors import AskAgain, FixSettings
+from pipeline.extract.client import StreamApi
 from pipeline.settings import Credentials, Secret
 from tests.support import DAY
 
@@ -77,7 +77,7 @@ def test_a_proxy_that_is_none_is_refused_by_its_variable(
     """In one sentence, which does not repeat a password."""
     monkeypatch.setenv(variable, address)
     message = refusal("https://source.invalid")
-    assert message.startswith(f"{variable} is no address ")
+    assert message.startswith((f"{variable} is not a usable address;", f"{variable} is not the address of a proxy;"))
     assert "hunter2" not in message
 
 
@@ -107,7 +107,7 @@ def test_no_proxy_stands_before_this_machine(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_address_that_cannot_be_one_is_refused(address: str) -> None:
     """Also where only the client finds out, and again without a password."""
     message = refusal(address)
-    assert message.startswith("STREAM_BASE_URL is no address")
+    assert message.startswith("STREAM_BASE_URL is not a usable address;")
     assert "hunter2" not in message
 
 

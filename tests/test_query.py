@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import FixSettings
-from pipeline.query import print_result
-from pipeline.warehouse import open_published
+from pipeline.serving.query import print_result
+from pipeline.warehouse.published import open_published
 
 LARGE = 2**127 - 1
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.api import StreamApi
 from pipeline.emulator import KEY, SECRET, Emulator, Quota, World
-from pipeline.exchange import Call, Request, Stay
-from pipeline.quota import LONGEST_BLIND_WAIT, SCOUT_PATIENCE, Allowance, Clock, Limiter
+from pipeline.extract.client import StreamApi
+from pipeline.extract.clock import Clock
+from pipeline.extract.quota import MAX_BLIND_WAIT, PROBE_PATIENCE, Allowance, Limiter
+from pipeline.model import Call, Request, Stay, Window
 from pipeline.settings import Credentials, Secret
-from pipeline.windows import Window
 from tests.support import DAY, at, examples, simulate
 
 EPOCH = 1_793_500_000.0
@@ -212,7 +212,7 @@ def test_a_429_without_any_header_waits_longer_each_time_and_never_beyond_a_minu
         return [*waits, await wait_after_refusal(limiter)]
 
     *waits, again = simulate(refuse())
-    for wait, least in zip(waits, [1, 2, 4, 8, 16, 32, LONGEST_BLIND_WAIT, LONGEST_BLIND_WAIT], strict=True):
+    for wait, least in zip(waits, [1, 2, 4, 8, 16, 32, MAX_BLIND_WAIT, MAX_BLIND_WAIT], strict=True):
         assert least <= wait <= least + 1.1
     assert 1 <= again <= 2.1
 
@@ -290,8 +290,8 @@ def test_a_scout_that_hangs_holds_nobody_up_for_long() -> None:
         await asyncio.gather(hanging, return_exceptions=True)
         return waited
 
-    assert simulate(hang()) <= SCOUT_PATIENCE + 0.1
-    assert SCOUT_PATIENCE <= 1.0
+    assert simulate(hang()) <= PROBE_PATIENCE + 0.1
+    assert PROBE_PATIENCE <= 1.0
 
 
 def test_a_scout_that_fails_is_followed_at_once() -> None:

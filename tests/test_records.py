@@ -15,7 +15,7 @@ import pytest
 from pipeline.emulator import KEY, SECRET, Emulator, World
 from pipeline.errors import FixSettings, FixStorage
 from pipeline.flow import Flow
-from pipeline.orchestration.running import home, open_instance
+from pipeline.orchestration.runner import home, open_instance
 from pipeline.settings import Settings
 from tests.conftest import assert_published
 

@@ -21,14 +21,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import report
 from pipeline.errors import FixSettings, FixStorage
-from pipeline.report import charts, content, page
-from pipeline.report.content import Content
-from pipeline.report.lines import COLUMNS, FULL, line
-from pipeline.tables import WINDOW_STATES
-from pipeline.track_statistics import GAP_STEPS
-from pipeline.warehouse import open_published
+from pipeline.quality.track_statistics import GAP_STEPS
+from pipeline.schema import WINDOW_STATES
+from pipeline.serving import report
+from pipeline.serving.report import charts, content, page
+from pipeline.serving.report.content import Content
+from pipeline.serving.report.lines import COLUMNS, FULL, line
+from pipeline.warehouse.published import open_published
 from tests.browser import CHROMIUM, Page
 from tests.support import examples
 from tests.views_world import IDS, World, both, seconds, steady
@@ -68,7 +68,14 @@ def world() -> World:
 def promise(world: World, **columns: Any) -> None:
     """What is held of the call; complete unless something else is said."""
     counts = {f"windows_{state}": 0 for state in WINDOW_STATES}
-    counts |= {"stays_promised": 4, "stays_held": 4, "stays_forgotten": 0, "windows_expected": 5, "windows_landed": 5}
+    counts |= {
+        "windows_due": 0,
+        "stays_promised": 4,
+        "stays_held": 4,
+        "stays_forgotten": 0,
+        "windows_expected": 5,
+        "windows_landed": 5,
+    }
     world.rows["ingest_completeness_by_call"].append(IDS | counts | {"is_complete": True, "points": 9} | columns)
 
 
@@ -76,7 +83,7 @@ def lose_a_window(world: World) -> None:
     """Ann's second window has failed for good."""
     stay = {"user_id": "ann", "user_session_id": "ann", "since": seconds(700), "until": seconds(900)}
     world.rows["windows"].append(IDS | stay | {"state": "failed", "error": "502"})
-    promise(world, is_complete=False, windows_failed=1, windows_landed=4)
+    promise(world, is_complete=False, windows_due=1, windows_failed=1, windows_landed=4)
 
 
 @pytest.fixture
@@ -189,11 +196,12 @@ def test_a_complete_call_says_so(world: World, published: Callable[[], Path]) ->
 @pytest.mark.parametrize(
     ("lacking", "said"),
     [
-        ({"windows_missing": 2}, "2 of 5 windows of at most 30 minutes have not been asked for yet."),
-        ({"windows_failed": 1}, "1 of 5 windows of at most 30 minutes has no usable answer after all retries."),
-        ({"windows_suspect": 1}, "1 of 5 windows of at most 30 minutes has timestamps that cannot be right"),
-        ({"stays_promised": 7}, "Only 4 of 7 stays in the call are known."),
-        ({}, "How complete it is, is not known."),
+        ({"windows_due": 2, "windows_missing": 2}, "2 windows have no final response (2 not requested yet)."),
+        ({"windows_due": 1, "windows_failed": 1}, "1 window has no final response (1 failed after all retries)."),
+        ({"windows_due": 3}, "3 windows have no final response."),
+        ({"windows_suspect": 1}, "1 window has timestamps that cannot be right."),
+        ({"stays_promised": 7}, "4 of 7 stays are stored."),
+        ({}, "The participants have not been listed in full since the call's report."),
     ],
 )
 def test_what_is_missing_is_said(
@@ -208,7 +216,9 @@ def test_what_is_missing_is_said(
 
 def test_a_call_of_which_nothing_is_recorded_is_not_complete(published: Callable[[], Path]) -> None:
     """A database without a row on the call's completeness does not vouch for it."""
-    assert report.make(published(), "s1", None, NOW).shortfalls == ("How complete it is, is not known.",)
+    assert report.make(published(), "s1", None, NOW).shortfalls == (
+        "The database does not say how complete the call is.",
+    )
 
 
 def test_a_live_call_is_not_complete(world: World, published: Callable[[], Path]) -> None:
@@ -218,8 +228,9 @@ def test_a_live_call_is_not_complete(world: World, published: Callable[[], Path]
     world.stay("dan", 30, None)
     promise(world, is_complete=False)
     made = report.make(published(), "s1", None, NOW)
-    seen = "The call was still going on when it was last looked at (2026-11-01 00:15:00 UTC)"
-    assert made.shortfalls == (f"{seen}; what came later is not here.",)
+    assert made.shortfalls == (
+        "The call was still live when last fetched, at 2026-11-01 00:15 UTC; later data is not stored.",
+    )
     assert "still there" in text_of(made)
 
 
@@ -227,8 +238,8 @@ def test_what_the_source_no_longer_knows_is_told_all_the_same(world: World, publ
     """Nothing is left to ask for, and still not all is here."""
     promise(world, windows_gone=1, stays_forgotten=2)
     shown = text_of(report.make(published(), "s1", None, NOW))
-    assert "Of 1 of 5 windows the source no longer knows anything." in shown
-    assert "The source had forgotten 2 stays before they could be asked for." in shown
+    assert "The source does not know 1 of 5 windows." in shown
+    assert "2 stays of people who were erased on request are left out." in shown
 
 
 def test_time_without_answer_is_marked(world: World, published: Callable[[], Path]) -> None:
@@ -241,7 +252,7 @@ def test_time_without_answer_is_marked(world: World, published: Callable[[], Pat
     assert striped["x"][:2] == window
     shaded = [(shape["x0"], shape["x1"]) for shape in figures["stay-1"]["layout"]["shapes"] if shape["type"] == "rect"]
     assert shaded == [tuple(window)]
-    assert "00:11:40 00:15:00 failed: no usable answer after all retries" in text_of(made)
+    assert "00:11:40 00:15:00 failed: no usable response after all retries" in text_of(made)
 
 
 def test_whatever_is_known_of_a_client_is_shown(world: World, tmp_path: Path) -> None:
@@ -588,8 +599,8 @@ def test_an_incomplete_call_is_written_with_exit_code_1(
     code, out, err = command(tmp_path, "s1", "-o", "x.html")
     assert (code, out[:7]) == (1, b"x.html ")
     assert err == (
-        "call-metrics: the page is written, but the call's data is incomplete: 1 of 5 windows of at most 30 minutes "
-        "has no usable answer after all retries.\n"
+        "call-metrics: the page is written, but the call's data is incomplete: 1 window has no final response "
+        "(1 failed after all retries).\n"
     )
     assert (tmp_path / "x.html").stat().st_size > 4e6
 
@@ -648,7 +659,7 @@ def test_file_names_are_safe(world: World, published: Callable[[], Path], sessio
 
 def test_other_commands_do_not_wait_for_the_charts() -> None:
     """The command line imports neither Plotly nor Jinja before a report is asked for."""
-    code = "import sys, pipeline.cli; print([name for name in ('plotly', 'jinja2') if name in sys.modules])"
+    code = "import sys, pipeline.cli.main; print([name for name in ('plotly', 'jinja2') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
@@ -656,4 +667,4 @@ def test_other_commands_do_not_wait_for_the_charts() -> None:
 def test_every_query_says_its_grain() -> None:
     """Each file begins with what a row of it is."""
     for file in (Path(content.__file__).parent / "queries").glob("*.sql"):
-        assert content.query(file.stem).startswith("-- Grain: one row"), file
+        assert file.read_text().startswith("-- Grain: one row"), file

@@ -11,8 +11,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.samples import SERIES, TRACK, numbered, whole_tracks
-from pipeline.tables import METRICS, TABLES
+from pipeline.schema import METRICS, TABLES, TRACK_KEY
+from pipeline.warehouse.pivot import SERIES, chunk_by_track, pivot_to_samples
 from tests.support import DAY, at, examples
 
 SCHEMA = TABLES["metric_points"].schema
@@ -26,7 +26,7 @@ Point = tuple[str | None, str | None, str | None, str, int, float]
 def table(points: list[Point]) -> pa.Table:
     """Rows of metric_points, in the order of the file."""
     rows = [(*IDS, *point) for point in points]
-    names = [*TRACK, "codec", "metric", "timestamp", "value"]
+    names = [*TRACK_KEY, "codec", "metric", "timestamp", "value"]
     columns = dict(zip(names, zip(*rows, strict=True) if rows else ([] for _ in names), strict=True))
     columns["timestamp"] = [at(10, 0, second) for second in columns["timestamp"]]
     columns["session_date"] = [DAY] * len(rows)
@@ -54,10 +54,10 @@ def plain(rows: pa.Table) -> list[dict[str, Any]]:
 
 
 def sampled(chunks: list[pa.Table]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Series and samples of chunks of whole tracks, numbered one after the other."""
+    """Series and samples of chunks of whole tracks, pivot_to_samples one after the other."""
     series, samples, first = [], [], 0
     for chunk in chunks:
-        described, measured = numbered(chunk, first)
+        described, measured = pivot_to_samples(chunk, first)
         first += described.num_rows
         series += described.to_pylist()
         samples += measured.to_pylist()
@@ -107,7 +107,7 @@ def days(draw: st.DrawFn) -> list[Point]:
 def test_no_point_is_lost_changed_or_made_up(points: list[Point], places: list[int]) -> None:
     """Cut anywhere, joined to whole tracks, turned into samples and back: the same points, each once."""
     given_points = table(points)
-    whole = list(whole_tracks(cut(given_points, places)))
+    whole = list(chunk_by_track(cut(given_points, places)))
     series, samples = sampled(whole)
     back = points_of(series, samples)
     expected = [
@@ -121,7 +121,7 @@ def test_no_point_is_lost_changed_or_made_up(points: list[Point], places: list[i
 def test_chunks_hold_whole_tracks_in_the_order_of_the_file(points: list[Point], places: list[int]) -> None:
     """Every row once, in order, and no track in two chunks."""
     given_points = table(points)
-    whole = list(whole_tracks(cut(given_points, places)))
+    whole = list(chunk_by_track(cut(given_points, places)))
     assert [row for chunk in whole for row in plain(chunk)] == plain(given_points)
     tracks = [{(row["track_id"], row["track_type"]) for row in plain(chunk)} for chunk in whole]
     assert all(one for one in tracks)
@@ -131,8 +131,8 @@ def test_chunks_hold_whole_tracks_in_the_order_of_the_file(points: list[Point], 
 @given(days(), st.lists(st.integers(0, 60), max_size=6))
 @examples(200)
 def test_samples_are_sorted_and_one_to_an_instant(points: list[Point], places: list[int]) -> None:
-    """Series are numbered without gaps and are all different; a series has no instant twice."""
-    series, samples = sampled(list(whole_tracks(cut(table(points), places))))
+    """Series are pivot_to_samples without gaps and are all different; a series has no instant twice."""
+    series, samples = sampled(list(chunk_by_track(cut(table(points), places))))
     assert [one["series_id"] for one in series] == list(range(len(series)))
     keys = [(sample["series_id"], sample["timestamp"]) for sample in samples]
     assert keys == sorted(set(keys))
@@ -151,7 +151,7 @@ def video(codec: str = "vp8", **metrics: dict[int, float]) -> list[Point]:
 
 def values(points: list[Point]) -> dict[str, list[tuple[Any, ...]]]:
     """By codec: (second, then a value for each metric) of all samples."""
-    series, samples = sampled(list(whole_tracks([table(points)])))
+    series, samples = sampled(list(chunk_by_track([table(points)])))
     codecs = {one["series_id"]: one["codec"] for one in series}
     out = defaultdict(list)
     for sample in samples:
@@ -202,5 +202,5 @@ def test_a_codec_that_comes_back_is_one_series() -> None:
 
 def test_nothing_gives_nothing() -> None:
     """No chunks, and chunks without rows, are no tracks."""
-    assert list(whole_tracks([])) == []
-    assert list(whole_tracks([table([]), table([])])) == []
+    assert list(chunk_by_track([])) == []
+    assert list(chunk_by_track([table([]), table([])])) == []

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.series import TOLERANCE, UNITS, Answers, explode
-from pipeline.tables import METRICS
+from pipeline.schema import METRICS
+from pipeline.tables.points import TOLERANCE, UNITS, ResponseWindows, explode_points
 from tests.support import MIDNIGHT, examples
 
 SECOND = 1_000_000
@@ -123,7 +123,9 @@ def exploded(answers: list[Given]) -> Result:
         np.array([getattr(answer, name) for answer in answers], dtype=np.int64)
         for name in ("stay", "window", "since", "until")
     ]
-    points = explode(tracks, Answers(*columns), np.array([answer.unreadable for answer in answers], dtype=bool))
+    points = explode_points(
+        tracks, ResponseWindows(*columns), np.array([answer.unreadable for answer in answers], dtype=bool)
+    )
     series = points.series.to_pylist()
     out = [
         (

@@ -15,8 +15,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipeline import serve
 from pipeline.errors import FixSettings, FixStorage
+from pipeline.serving import server as serve
 from pipeline.settings import Secret, Settings
 
 TOKEN = "a-token-for-the-tests"

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 from pipeline.emulator import Emulator, ManualClock, World
-from pipeline.exchange import ENDPOINTS, Endpoint
+from pipeline.endpoints import ENDPOINT_NAMES, EndpointName
 from pipeline.flow import Flow
-from pipeline.specification import unknown_fields
+from pipeline.tables.unknown_fields import unknown_fields
 from tests.conftest import run
 from tests.support import DAY, at
 
@@ -42,7 +42,7 @@ from tests.support import DAY, at
         ("participant_metrics", "text", ""),
     ],
 )
-def test_a_new_field_is_named_by_where_it_is(endpoint: Endpoint, answer: object, new: str) -> None:
+def test_a_new_field_is_named_by_where_it_is(endpoint: EndpointName, answer: object, new: str) -> None:
     """Once, however many elements have it; other shapes than expected are no error."""
     assert unknown_fields(endpoint, json.dumps(answer)) == set(new.split())
 
@@ -59,5 +59,5 @@ def test_nothing_of_an_ordinary_day_is_new(flow_for: Callable[..., Flow]) -> Non
     with Emulator(World.demo(today, days=1), clock=ManualClock(at(24 + 12))) as emulator:
         flow = flow_for(emulator)
         run(flow, DAY)
-        assert all(flow.landing.segments(endpoint, DAY) for endpoint in ENDPOINTS)
-        assert flow.write_tables(DAY, anew=True).unknown_fields == {}
+        assert all(flow.landing.segments(endpoint, DAY) for endpoint in ENDPOINT_NAMES)
+        assert flow.build_tables(DAY, rebuild=True).unknown_fields == {}

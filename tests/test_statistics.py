@@ -13,10 +13,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.api import ATTEMPTS, StreamApi
 from pipeline.emulator import CallSpec, ClientSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World
-from pipeline.exchange import Answer, Request
-from pipeline.flow import SCOUTS, Flow
+from pipeline.extract.client import MAX_ATTEMPTS, StreamApi
+from pipeline.extract.steps import PROBE_CALLS
+from pipeline.flow import Flow
+from pipeline.model import Request, Response
 from tests.conftest import assert_published, published, run
 
 DAY = date(2026, 3, 1)
@@ -70,7 +71,7 @@ def test_a_livestream_of_5000_viewers_takes_little_more_than_its_listings(flow_f
             "participant_stats": pages,
             "participant_metrics": 2 * 6,
         }
-        assert flow.survey(DAY).complete
+        assert flow.completeness(DAY).complete
         assert_published(flow, emulator.truth())
         emulator.forget_requests()
         run(flow, DAY)
@@ -96,14 +97,14 @@ def test_viewers_have_their_client_and_connection_without_metrics(flow_for: Call
 @pytest.mark.parametrize("status", [403, 404])
 def test_where_the_app_has_no_statistics_the_first_window_tells(status: int, flow_for: Callable[..., Flow]) -> None:
     """After a few refusals the endpoint is left alone, for good; everyone who published nothing costs one window."""
-    world = World(tuple(call(f"call-{number}") for number in range(SCOUTS + 2)))
+    world = World(tuple(call(f"call-{number}") for number in range(PROBE_CALLS + 2)))
     with Emulator(world, clock=ManualClock(AFTERWARDS), stats_status=status) as emulator:
         flow = flow_for(emulator)
         run(flow, DAY)
-        assert emulator.count("participant_stats") == SCOUTS
-        assert emulator.count("participant_metrics") == (SCOUTS + 2) * (2 + 1 + 1)
+        assert emulator.count("participant_stats") == PROBE_CALLS
+        assert emulator.count("participant_metrics") == (PROBE_CALLS + 2) * (2 + 1 + 1)
         assert_published(flow, emulator.truth())
-        assert flow.survey(DAY).complete
+        assert flow.completeness(DAY).complete
         emulator.forget_requests()
         run(flow, DAY)
         assert {request.endpoint for request in emulator.requests} == {"call_stats"}
@@ -111,7 +112,7 @@ def test_where_the_app_has_no_statistics_the_first_window_tells(status: int, flo
 
 def test_one_refused_call_does_not_end_the_asking(flow_for: Callable[..., Flow]) -> None:
     """A 404 for one call says nothing of the others."""
-    world = World(tuple(call(f"call-{number}") for number in range(SCOUTS + 2)))
+    world = World(tuple(call(f"call-{number}") for number in range(PROBE_CALLS + 2)))
     refused = Fault("not_found", "participant_stats", match={"call_id": "call-0"})
     with Emulator(world, clock=ManualClock(AFTERWARDS), faults=(refused,)) as emulator:
         flow = flow_for(emulator)
@@ -128,8 +129,8 @@ def test_statistics_that_fail_for_now_are_asked_for_again(
     with Emulator(World((call("a"),)), clock=ManualClock(AFTERWARDS), faults=(broken,)) as emulator:
         flow = flow_for(emulator)
         with caplog.at_level(logging.WARNING):
-            failures = [*flow.land_call_stats(DAY).failures, *flow.land_attendance(DAY).failures]
-            failures += flow.land_statistics(DAY).failures
+            failures = [*flow.extract.call_stats(DAY).failures, *flow.extract.participant_sessions(DAY).failures]
+            failures += flow.extract.participant_stats(DAY).failures
         assert len(failures) == 1
         assert "participant_stats" in failures[0]
         run(flow, DAY)
@@ -172,7 +173,7 @@ def test_statistics_of_another_shape_are_told_of(
     with Emulator(World((call("a"),)), clock=ManualClock(AFTERWARDS), faults=(garbled,)) as emulator:
         flow = flow_for(emulator)
         run(flow, DAY)
-        assert "the participant statistics of 1 calls are not here; run the day again" in caplog.text
+        assert "participant statistics of 1 calls could not be fetched" in caplog.text
         assert {user for _, user in asked(emulator)} == {"host-0", "viewer-0", "viewer-1"}
 
 
@@ -217,7 +218,7 @@ def test_a_forgotten_viewer_is_not_in_the_statistics_either(flow_for: Callable[.
         run(flow, DAY)
         assert emulator.count("participant_stats") == 2
         assert {row[4] for row in published(flow, "participant_sessions")} == {"host-0", "viewer-0"}
-        assert flow.survey(DAY).complete
+        assert flow.completeness(DAY).complete
         everything = [path.read_bytes() for path in flow.settings.data.rglob("*") if path.is_file()]
         held = [
             row["body"]
@@ -259,7 +260,7 @@ def test_forgetting_a_publisher_leaves_the_call_complete(flow_for: Callable[...,
         flow = flow_for(emulator)
         run(flow, DAY)
         flow.forget("host-1")
-        assert flow.survey(DAY).complete
+        assert flow.completeness(DAY).complete
         emulator.forget_requests()
         run(flow, DAY)
         assert {request.endpoint for request in emulator.requests} == {"call_stats"}
@@ -272,7 +273,7 @@ def test_an_endpoint_that_is_down_is_left_alone_after_one_call(flow_for: Callabl
         world, clock=ManualClock(AFTERWARDS), faults=(Fault("server_error", "participant_stats"),)
     ) as emulator:
         run(flow_for(emulator), DAY)
-        assert emulator.count("participant_stats") == ATTEMPTS
+        assert emulator.count("participant_stats") == MAX_ATTEMPTS
 
 
 def test_credentials_that_only_the_statistics_refuse_stop_nothing(flow_for: Callable[..., Flow]) -> None:
@@ -297,7 +298,7 @@ def test_a_publisher_whom_nobody_listed_stands_for_nobody(flow_for: Callable[...
     stranger = {"user_session_id": "ghost-1", "is_live": False, "published_tracks": {"audio": True}}
 
     class Mistaken(StreamApi):
-        async def fetch(self, request: Request) -> Answer:
+        async def fetch(self, request: Request) -> Response:
             answer = await super().fetch(request)
             if request.endpoint != "participant_stats":
                 return answer

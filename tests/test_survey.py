@@ -8,25 +8,32 @@ from datetime import date, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from pipeline.exchange import Call, Stay
-from pipeline.knowledge import Known
-from pipeline.plan import Asked, Attendance, CallFacts, Listing, StayFacts
-from pipeline.survey import Survey, edge_lines, problem_lines, survey, survey_calls, unheld_lines, verdicts
-from pipeline.windows import Window
+from pipeline.model import Call, Stay, Window
+from pipeline.planning.completeness import (
+    DayCompleteness,
+    completeness_rows,
+    days_before_the_first,
+    judge_calls,
+    judge_day,
+    next_to_expire,
+    problem_lines,
+)
+from pipeline.planning.facts import Attendance, CallFacts, Listing, StayFacts, WindowRequest
+from pipeline.planning.inventory import DayInventory
 from tests.support import CALL, DAY, STAY, at
 
 FACTS = CallFacts(CALL, at(10), at(11), at(11, 5))
 WINDOW = Window(at(10), at(10, 20))
 NEXT_DAY = at(24 + 3)
 WHOLE = Listing("calls", at(24 + 1), pages=1)
-ANSWERED = Asked(WINDOW, at(12), 200, usable=True, publishes=True)
+ANSWERED = WindowRequest(WINDOW, at(12), 200, usable=True, publishes=True)
 
 
-def known(facts: CallFacts = FACTS, attendance: Attendance | None = None) -> Known:
+def known(facts: CallFacts = FACTS, attendance: Attendance | None = None) -> DayInventory:
     """One call with one stay of twenty minutes."""
     stay = StayFacts(STAY, facts, at(10), at(10, 20), at(12))
     listed = attendance or Attendance(1, 1, [Listing("people", at(12), pages=1)])
-    return Known({CALL: facts}, {CALL: listed}, {STAY: stay})
+    return DayInventory(None, {CALL: facts}, {CALL: listed}, {STAY: stay})  # type: ignore[arg-type]
 
 
 def states(*given: str) -> pa.Table:
@@ -35,18 +42,18 @@ def states(*given: str) -> pa.Table:
 
 
 def seen(
-    of: Known | None = None,
+    of: DayInventory | None = None,
     *,
     listings: tuple[Listing, ...] = (WHOLE,),
-    asked: dict[Stay, list[Asked]] | None = None,
+    asked: dict[Stay, list[WindowRequest]] | None = None,
     windows: pa.Table | None = None,
     now: datetime = NEXT_DAY,
-) -> Survey:
+) -> DayCompleteness:
     given = {STAY: [ANSWERED]} if asked is None else asked
-    return survey(DAY, of or known(), listings, given, states("landed") if windows is None else windows, now)
+    return judge_day(DAY, of or known(), listings, given, states("landed") if windows is None else windows, now)
 
 
-def texts(found: Survey) -> list[str]:
+def texts(found: DayCompleteness) -> list[str]:
     return [f"{problem.kind}: {problem}" for problem in found.problems]
 
 
@@ -54,7 +61,7 @@ def test_a_day_with_everything_is_complete() -> None:
     """All is listed and answered since it was over."""
     assert texts(seen()) == []
     assert seen().verdict == "complete"
-    assert seen().forgotten_on == at(11) + timedelta(days=90)
+    assert seen().first_expiry == at(11) + timedelta(days=90)
 
 
 @pytest.mark.parametrize(
@@ -67,12 +74,12 @@ def test_a_day_with_everything_is_complete() -> None:
         ([replace(ANSWERED, status=404, usable=False)], 0),
     ],
 )
-def test_a_window_counts_as_missing_until_its_final_answer(asked: list[Asked], is_due: int) -> None:
+def test_a_window_counts_as_missing_until_its_final_answer(asked: list[WindowRequest], is_due: int) -> None:
     """The certificate of the call and the survey of its day say the same."""
     found = seen(asked={STAY: asked})
     assert found.due == is_due
     assert found.complete is (is_due == 0)
-    judged = verdicts(survey_calls(known(), {STAY: asked}, None)).to_pylist()
+    judged = completeness_rows(judge_calls(known(), {STAY: asked}, None)).to_pylist()
     assert [(row["due"], row["is_complete"]) for row in judged] == [(is_due, is_due == 0)]
 
 
@@ -83,20 +90,23 @@ def test_a_suspect_window_makes_its_call_incomplete_and_no_other() -> None:
     both.calls[other] = replace(FACTS, call=other)
     both.attendance[other] = both.attendance[CALL]
     windows = states("landed", "suspect")
-    assert texts(seen(both, windows=windows)) == ["suspect: 1 windows have timestamps that cannot be right"]
-    judged = verdicts(survey_calls(both, {STAY: [ANSWERED]}, windows)).to_pylist()
+    assert texts(seen(both, windows=windows)) == ["suspect: 1 window has timestamps that cannot be right"]
+    judged = completeness_rows(judge_calls(both, {STAY: [ANSWERED]}, windows)).to_pylist()
     assert {row["call_id"]: row["is_complete"] for row in judged} == {CALL.call_id: False, "other": True}
 
 
 @pytest.mark.parametrize(
     ("attendance", "said"),
     [
-        (Attendance(), "was not listed to the end"),
+        (Attendance(), "not been listed in full"),
         (Attendance(1, 1, [Listing("people", at(11, 5), pages=1)]), None),
-        (Attendance(1, 1, [Listing("people", at(11, 4), pages=1)]), "was not listed to the end"),  # before the report
-        (Attendance(1, 1, [Listing("people", at(12), pages=1, next_cursor="x")]), "was not listed to the end"),
-        (Attendance(0, 0, [Listing("people", at(12), stuck=True, status=404)]), None),
-        (Attendance(0, 0, [Listing("people", at(12), stuck=True, status=500)]), "was not listed to the end"),
+        (
+            Attendance(1, 1, [Listing("people", at(11, 4), pages=1)]),
+            "not been listed in full",
+        ),  # before the report
+        (Attendance(1, 1, [Listing("people", at(12), pages=1, next_cursor="x")]), "not been listed in full"),
+        (Attendance(0, 0, [Listing("people", at(12), failed=True, status=404)]), None),
+        (Attendance(0, 0, [Listing("people", at(12), failed=True, status=500)]), "not been listed in full"),
         (Attendance(3, 1, [Listing("people", at(12), pages=1)]), "1 of 3 stays of"),
     ],
 )
@@ -110,13 +120,13 @@ def test_everyone_promised_is_to_be_listed_since_the_report(attendance: Attendan
 @pytest.mark.parametrize(
     ("listings", "now", "said"),
     [
-        ((), NEXT_DAY, ["calls: its calls were not listed yet"]),
-        ((replace(WHOLE, next_cursor="x"),), NEXT_DAY, ["calls: the list of its calls is incomplete"]),
-        ((WHOLE, replace(WHOLE, stuck=True)), NEXT_DAY, ["calls: the list of its calls is incomplete"]),
+        ((), NEXT_DAY, ["calls: its call sessions have not been listed yet"]),
+        ((replace(WHOLE, next_cursor="x"),), NEXT_DAY, ["calls: the list of its call sessions is incomplete"]),
+        ((WHOLE, replace(WHOLE, failed=True)), NEXT_DAY, ["calls: the list of its call sessions is incomplete"]),
         (
             (replace(WHOLE, began_at=at(20)),),
             NEXT_DAY,
-            ["calls: its calls were last listed at 2026-11-01 20:00 UTC, before the day was over"],
+            ["calls: its call sessions were last listed at 2026-11-01 20:00 UTC, before the day was over"],
         ),
         ((replace(WHOLE, began_at=at(20)),), at(21), []),
     ],
@@ -138,30 +148,30 @@ def test_a_call_that_was_going_on_when_last_looked_at_is_looked_at_again() -> No
     looked_at = WHOLE.began_at
     assert seen(live, now=looked_at + timedelta(minutes=59)).verdict == "going on"
     later = seen(live, now=looked_at + timedelta(minutes=61))
-    assert texts(later) == ["calls: 1 of its calls was going on when last looked at, at 2026-11-02 01:00 UTC"]
-    judged = verdicts(survey_calls(live, {}, None)).to_pylist()
+    assert texts(later) == ["calls: 1 call session was still live when last fetched, at 2026-11-02 01:00 UTC"]
+    judged = completeness_rows(judge_calls(live, {}, None)).to_pylist()
     assert not judged[0]["is_complete"]
 
 
 def test_days_are_named_before_the_source_forgets_them() -> None:
     """The next ones first, with what is missing; none that are past."""
-    first, second = seen(), replace(seen(asked={STAY: []}), day=DAY + timedelta(days=1), forgotten_on=at(24 * 91 + 10))
+    first, second = seen(), replace(seen(asked={STAY: []}), day=DAY + timedelta(days=1), first_expiry=at(24 * 91 + 10))
     now = at(24 * 80)
-    assert list(edge_lines([second, first], now)) == [
-        "the source forgets 2026-11-01 in 10 days: nothing of it is missing",
-        "the source forgets 2026-11-02 in 11 days: 1 windows of 1 stays have no final answer",
+    assert list(next_to_expire([second, first], now)) == [
+        "2026-11-01 expires at the source in 10 days: nothing is missing",
+        "2026-11-02 expires at the source in 11 days: 1 window of 1 stay has no final response",
     ]
-    assert list(edge_lines([first], at(24 * 92))) == []
+    assert list(next_to_expire([first], at(24 * 92))) == []
 
 
 def test_days_that_nobody_asked_for_are_named_while_they_can_be_had() -> None:
     """Those before the first day held, as far back as the source remembers."""
-    assert list(unheld_lines([DAY], date(2026, 1, 1), at(24 * 10))) == [
-        "nothing was asked for of 2026-08-13 to 2026-10-31, which the source still lists; it forgets 2026-08-13 next"
+    assert list(days_before_the_first([DAY], date(2026, 1, 1), at(24 * 10))) == [
+        "2026-08-13 to 2026-10-31 were never fetched, and the source still lists them; 2026-08-13 expires next"
     ]
-    assert list(unheld_lines([DAY], date(2026, 1, 1), at(24 * 90))) == []
-    assert list(unheld_lines([DAY], DAY, at(24 * 10))) == []
-    assert list(unheld_lines([], date(2026, 1, 1), at(0))) == []
+    assert list(days_before_the_first([DAY], date(2026, 1, 1), at(24 * 90))) == []
+    assert list(days_before_the_first([DAY], DAY, at(24 * 10))) == []
+    assert list(days_before_the_first([], date(2026, 1, 1), at(0))) == []
 
 
 def test_a_long_list_of_problems_is_cut() -> None:
@@ -170,5 +180,5 @@ def test_a_long_list_of_problems_is_cut() -> None:
     days = [replace(one, day=date(2026, 10, 1) + timedelta(days=number)) for number in range(25)]
     lines = list(problem_lines(days))
     assert len(lines) == 21
-    assert lines[0] == "2026-10-01: 1 windows of 1 stays have no final answer"
+    assert lines[0] == "2026-10-01: 1 window of 1 stay has no final response"
     assert lines[-1] == "and 5 more; `call-metrics status --json` lists them all"

@@ -17,18 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.api import StreamApi
 from pipeline.emulator import CallSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World, skewed
 from pipeline.errors import FixSettings, FixStorage, Interrupted
-from pipeline.exchange import Answer, Request
+from pipeline.extract.client import StreamApi
 from pipeline.flow import Flow
-from pipeline.landing import RAW_SCHEMA
+from pipeline.landing.erasure import ErasedUsers
+from pipeline.landing.segment import RAW_SCHEMA
+from pipeline.model import Request, Response
 from pipeline.orchestration.definitions import build_definitions
 from pipeline.orchestration.resources import shared_flow_resource
-from pipeline.orchestration.running import Runner
-from pipeline.privacy import Forgotten
+from pipeline.orchestration.runner import Runner
+from pipeline.schema import TABLES
 from pipeline.settings import Settings
-from pipeline.tables import TABLES
 from tests.conftest import assert_published, published, run
 
 DAY = date(2026, 3, 1)
@@ -96,7 +96,7 @@ def test_calls_that_go_on_while_the_sensor_ticks_are_whole_in_the_end(
             clock.advance(timedelta(minutes=30))
         assert_published(flow, emulator.truth())
         assert {row[0] for row in published(flow, "metric_points")} == {DAY}
-        assert flow.survey(DAY).complete
+        assert flow.completeness(DAY).complete
 
 
 def test_only_what_has_a_newer_report_is_asked_for_again(flow_for: Callable[..., Flow]) -> None:
@@ -121,7 +121,7 @@ def test_a_live_call_is_ingested_up_to_now_and_completed_later(flow_for: Callabl
         flow = flow_for(emulator)
         run(flow, DAY)
         assert_published(flow, emulator.truth())
-        survey = flow.survey(DAY)
+        survey = flow.completeness(DAY)
         assert (survey.live_calls, survey.verdict) == (1, "going on")
         emulator.forget_requests()
         clock.advance(timedelta(minutes=5))
@@ -164,7 +164,7 @@ def test_who_is_gone_is_not_asked_for_again_and_costs_nothing_held(flow_for: Cal
         states = {(row[5], row[8]) for row in published(flow, "windows")}
         assert ("a-1", "gone") in states
         assert ("a-0", "landed") in states
-        assert flow.survey(DAY).complete
+        assert flow.completeness(DAY).complete
         emulator.forget_requests()
         run(flow, DAY)
         assert emulator.count("participant_metrics") == 0
@@ -205,7 +205,7 @@ def test_every_call_has_a_certificate(flow_for: Callable[..., Flow]) -> None:
             ("default", "a", "a-1"),
             ("default", "b", "b-1"),
         }
-        flow.write_tables(DAY, anew=True)
+        flow.build_tables(DAY, rebuild=True)
         assert flow.certificates(DAY) == first
 
 
@@ -216,11 +216,11 @@ def test_a_promise_that_is_not_kept_is_reported(flow_for: Callable[..., Flow]) -
         emulator.add_faults(fault)
         flow = flow_for(emulator)
         run(flow, DAY)
-        assert list(map(str, flow.survey(DAY).problems)) == ["0 of 2 stays of default:a (session a-1) are known"]
+        assert list(map(str, flow.completeness(DAY).problems)) == ["0 of 2 stays of default:a (session a-1) are stored"]
         assert not flow.certificates(DAY)[0]["is_complete"]
         emulator.clear_faults()
         run(flow, DAY)
-        assert flow.survey(DAY).complete
+        assert flow.completeness(DAY).complete
         assert_published(flow, emulator.truth())
 
 
@@ -238,7 +238,7 @@ def test_ninety_days_in_one_go(flow_for: Callable[..., Flow]) -> None:
         flow.load([])
         assert_published(flow, emulator.truth())
         assert flow.lake.days() == days
-        assert all(flow.survey(day).complete for day in days)
+        assert all(flow.completeness(day).complete for day in days)
 
 
 def test_an_empty_list_without_a_total_is_not_nobody(flow_for: Callable[..., Flow]) -> None:
@@ -246,7 +246,7 @@ def test_an_empty_list_without_a_total_is_not_nobody(flow_for: Callable[..., Flo
     nobody = World((call("a", minutes=50),))
 
     class Silent(StreamApi):
-        async def fetch(self, request: Request) -> Answer:
+        async def fetch(self, request: Request) -> Response:
             answer = await super().fetch(request)
             if request.endpoint == "participant_sessions":
                 return replace(answer, body='{"participants_sessions": []}')
@@ -256,8 +256,8 @@ def test_an_empty_list_without_a_total_is_not_nobody(flow_for: Callable[..., Flo
         settings = flow_for(emulator).settings
         with Flow(settings, connect=lambda of: Silent(of.base_url, of.credentials())) as flow:
             run(flow, DAY)
-            assert [str(problem) for problem in flow.survey(DAY).problems] == [
-                "0 of 1 stays of default:a (session a-1) are known"
+            assert [str(problem) for problem in flow.completeness(DAY).problems] == [
+                "0 of 1 stays of default:a (session a-1) are stored"
             ]
             assert not flow.certificates(DAY)[0]["is_complete"]
 
@@ -269,7 +269,7 @@ def test_people_who_are_forgotten_at_once_are_all_forgotten(flow_for: Callable[.
         run(flow, DAY)
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(lambda number: flow_for(emulator).forget(f"user-{number}"), range(6)))
-        assert len(Forgotten.read(flow.settings.raw / "forgotten.json").users) == 6
+        assert len(ErasedUsers.read(flow.settings.raw / "forgotten.json").users) == 6
         assert not published(flow, "participant_sessions")
 
 
@@ -300,13 +300,13 @@ def test_a_broken_segment_is_set_aside_and_its_windows_are_fetched_again(
         with caplog.at_level(logging.WARNING, logger="pipeline"):
             for _ in range(2):  # the body may turn out to be broken when it is read, after the planning
                 run(flow, DAY)
-                flow.write_tables(DAY, anew=True)
+                flow.build_tables(DAY, rebuild=True)
                 flow.load([DAY])
         (aside,) = segment.parent.glob(f"{segment.name}.set-aside-*")
-        assert f"set aside as {aside.name}; what it held is asked for again" in caplog.text
+        assert f"quarantined as {aside.name}; its content will be fetched again" in caplog.text
         assert aside.read_bytes() == broken
         assert_published(flow, emulator.truth())
-        assert flow.survey(DAY).complete
+        assert flow.completeness(DAY).complete
 
 
 def test_a_broken_table_is_set_aside_and_made_anew(flow_for: Callable[..., Flow]) -> None:
@@ -366,7 +366,7 @@ def test_tables_of_an_earlier_version_are_made_anew(
         held = flow_for(emulator)
         with caplog.at_level(logging.INFO):
             run(held, DAY + timedelta(days=1))
-        assert "the tables of 1 days are of an earlier version of Call Metrics; they are made anew" in caplog.text
+        assert "rebuilding the tables of 1 days, which an earlier version of Call Metrics wrote" in caplog.text
         assert "sdk" in held.lake.read("participant_sessions", DAY).column_names
         assert_published(held, emulator.truth())
         caplog.clear()
@@ -388,14 +388,14 @@ def test_an_upgrade_that_is_cut_off_goes_on(flow_for: Callable[..., Flow], monke
         with duckdb.connect(str(flow.settings.work / "warehouse.duckdb")) as database:
             database.execute("UPDATE participant_sessions SET duration_seconds = 0")
         stopped = flow_for(emulator)
-        write = stopped.write_tables
+        write = stopped.build_tables
 
         def write_one_and_stop(day: date, **given: Any) -> Any:
             if day != days[0]:
                 raise Interrupted("stopped")
             return write(day, **given)
 
-        monkeypatch.setattr(stopped, "write_tables", write_one_and_stop)
+        monkeypatch.setattr(stopped, "build_tables", write_one_and_stop)
         with pytest.raises(Interrupted):
             stopped.load([])
         flow_for(emulator).load([])
@@ -476,7 +476,7 @@ def test_who_is_forgotten_stays_forgotten(flow_for: Callable[..., Flow]) -> None
             with duckdb.connect(str(flow.settings.warehouse), read_only=True) as database:
                 users = database.execute("SELECT DISTINCT user_id FROM metric_points ORDER BY ALL").fetchall()
             assert users == [("user-0",), ("user-2",)]
-            assert flow.survey(DAY).complete
+            assert flow.completeness(DAY).complete
             certificate = flow.certificates(DAY)[0]
             assert (certificate["stays_promised"], certificate["stays_held"], certificate["stays_forgotten"]) == (
                 2,
@@ -485,8 +485,8 @@ def test_who_is_forgotten_stays_forgotten(flow_for: Callable[..., Flow]) -> None
             )
             clock.now = AFTERWARDS
             run(flow, DAY)
-            flow.write_tables(DAY, anew=True)
-            flow.load([DAY], anew=True)
+            flow.build_tables(DAY, rebuild=True)
+            flow.load([DAY], rebuild=True)
         truth = emulator.truth()
         of_others = {table: [row for row in truth[table] if row.get("user_id") != "user-1"] for table in truth}
         assert_published(flow, of_others)

@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import FixSettings
-from pipeline.samples import numbered
+from pipeline.quality.thresholds import THRESHOLDS_FILE, read_thresholds, replace_thresholds
+from pipeline.quality.track_statistics import compute_track_statistics
+from pipeline.quality.views import VIEWS, docs_of
 from pipeline.sql import names
-from pipeline.track_statistics import measured
-from pipeline.views import THRESHOLDS_FILE, VIEWS, docs_of, read_thresholds, replace_thresholds
+from pipeline.warehouse.pivot import pivot_to_samples
 from tests.support import DAY, examples
-from tests.views_world import World, both, seconds, steady
+from tests.views_world import IDS, World, both, seconds, steady
 
 Query = Callable[..., list[dict[str, Any]]]
 
@@ -251,7 +252,7 @@ def test_a_track_without_points_is_unclassified_even_without_minimums(world: Wor
 
 
 def test_audio_is_judged_where_a_user_gives_a_rule(world: World, ask: Query) -> None:
-    """Nothing that is measured of audio tells good from poor by itself."""
+    """Nothing that is compute_track_statistics of audio tells good from poor by itself."""
     world.track(steady(0, 60, bitrate=16_000, framerate=None), kind="audio")
     assert only(ask("FROM track_quality"))["unclassified_due_to"] == "no rule"
     ask("UPDATE quality_thresholds SET min_bitrate = 20000 WHERE track_kind = 'audio'")
@@ -454,6 +455,10 @@ def test_a_day_shows_what_is_here_and_how_long_the_rest_can_be_had(world: World,
     world.call("s1", sessions=2)
     world.call("s2", sessions=1, ended_at=seconds(7200))
     world.call("s3", ended_at=None, is_live=True)
+    for call, promised, ended in (("s1", 2, seconds(3600)), ("s2", 1, seconds(7200)), ("s3", 0, None)):
+        forgotten_at = None if ended is None else ended + timedelta(days=90)
+        row = IDS | {"call_session_id": call, "stays_promised": promised, "forgotten_at": forgotten_at}
+        world.rows["ingest_completeness_by_call"].append(row)
     for number, state in enumerate(("landed", "empty", "gone", "suspect", "failed", "missing")):
         window = {"user_id": "ann", "user_session_id": "ann", "since": seconds(number * 1800), "state": state}
         call = {key: world.rows["call_sessions"][0][key] for key in ("session_date", "call_type", "call_id")}
@@ -487,17 +492,17 @@ def test_thresholds_are_written_with_defaults_and_then_read(world: World, tmp_pa
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("track_kind,low_framerate", "track_kind,framerate", "the first line lacks low_framerate"),
-        ("min_coverage\n", "min_coverage,colour\n", "'colour' is no threshold"),
-        ("camera,7", "camera,seven", "line 2: low_framerate is 'seven', which is no number"),
-        ("camera,7", "camera,7.5", "line 2: low_framerate is 7.5; it is a whole number from 0 to 60"),
-        ("camera,7,15,0.1", "camera,7,15,10", "a share lies between 0 and 1"),
-        ("camera,7,15,0.1,0.05,,30", "camera,7,15,0.1,0.05,,-1", "min_active_seconds is -1; it is 0 or more"),
-        ("camera,7,15,0.1,0.05,,30", "camera,7,15,0.1,0.05,,nan", "min_active_seconds is nan; it is 0 or more"),
-        ("\naudio,,", "\ncamera,,", "camera stands there twice"),
-        ("\naudio,,", "\nsmell,,", "'smell' is no kind of track"),
-        ("other,,,", "other,", "line 6 has not the 8 fields of the first line"),
-        ("camera,7", "camera,7,7", "line 2 has not the 8 fields of the first line"),
+        ("track_kind,low_framerate", "track_kind,framerate", "the first line has no column low_framerate"),
+        ("min_coverage\n", "min_coverage,colour\n", "'colour' is not a threshold"),
+        ("camera,7", "camera,seven", "line 2: low_framerate is 'seven'; it must be a number"),
+        ("camera,7", "camera,7.5", "line 2: low_framerate is 7.5; it must be a whole number from 0 to 60"),
+        ("camera,7,15,0.1", "camera,7,15,10", "it must be between 0 and 1"),
+        ("camera,7,15,0.1,0.05,,30", "camera,7,15,0.1,0.05,,-1", "min_active_seconds is -1; it must be 0 or more"),
+        ("camera,7,15,0.1,0.05,,30", "camera,7,15,0.1,0.05,,nan", "min_active_seconds is nan; it must be 0 or more"),
+        ("\naudio,,", "\ncamera,,", "camera appears twice"),
+        ("\naudio,,", "\nsmell,,", "'smell' is not a kind of track"),
+        ("other,,,", "other,", "line 6 must have 8 fields, like the first line"),
+        ("camera,7", "camera,7,7", "line 2 must have 8 fields, like the first line"),
     ],
 )
 def test_a_bad_file_of_thresholds_is_refused_in_one_sentence(tmp_path: Path, old: str, new: str, said: str) -> None:
@@ -536,7 +541,7 @@ def test_a_file_of_thresholds_may_leave_kinds_out(world: World, ask: Query, tmp_
 
 def test_every_view_and_column_is_documented(ask: Query) -> None:
     """In the database as in the header of the view's file, which names no column that is not there."""
-    assert {f"views/{view}" for view in VIEWS} == set(names("views"))
+    assert {f"views/{view}" for view in VIEWS} == set(names("pipeline.quality", "views"))
     comments = {row["view_name"]: row["comment"] for row in ask("FROM duckdb_views() WHERE NOT internal")}
     columns = ask("FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal")
     ids = {row["column_name"] for row in columns if row["table_name"] == "tracks"}
@@ -612,7 +617,7 @@ def statistics_of(given_tracks: list[dict[str, list[tuple[float, float]]]]) -> l
     for number, points in enumerate(given_tracks):
         world.track(points, track=f"track-{number}")
     (chunk,) = world.chunks("metric_points", DAY, dictionaries=[*world.rows["metric_points"][0]])
-    known = measured(*numbered(chunk, 0))
+    known = compute_track_statistics(*pivot_to_samples(chunk, 0))
     assert known.statistics.num_rows == sum(any(points.values()) for points in given_tracks)
     return known.statistics.to_pylist()
 

@@ -145,7 +145,7 @@ def test_a_database_of_an_earlier_version_is_made_anew(flow: Flow, caplog: pytes
     with duckdb.connect(str(writer)) as database:
         database.execute("UPDATE store.meta SET value = '1' WHERE name = 'version'")
     flow.load([])
-    assert "is of an earlier version of Call Metrics; it is made anew" in caplog.text
+    assert "was written by an earlier version of Call Metrics; rebuilding it" in caplog.text
     assert "broken" not in caplog.text
     assert asides(flow) == []
     assert days_published(flow) == 2

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.windows import SETTLING, WIDTH, Window, is_current, tile
+from pipeline.model import Window
+from pipeline.planning.windows import MAX_WINDOW, SETTLING_TIME, is_final, tile
 from tests.support import at, examples
 
 INSTANTS = st.integers(0, 86_400_000_000).map(lambda microseconds: at(0) + timedelta(microseconds=microseconds))
 LENGTHS = st.one_of(
     st.integers(1, 5 * 86_400_000_000).map(lambda microseconds: timedelta(microseconds=microseconds)),
-    st.integers(1, 50).map(lambda windows: windows * WIDTH),
-    st.integers(1, 50).map(lambda windows: windows * WIDTH + timedelta(microseconds=1)),
-    st.integers(1, 50).map(lambda windows: windows * WIDTH - timedelta(microseconds=1)),
+    st.integers(1, 50).map(lambda windows: windows * MAX_WINDOW),
+    st.integers(1, 50).map(lambda windows: windows * MAX_WINDOW + timedelta(microseconds=1)),
+    st.integers(1, 50).map(lambda windows: windows * MAX_WINDOW - timedelta(microseconds=1)),
 )
 
 
@@ -99,13 +100,13 @@ def test_an_answer_is_final_once_the_source_has_all(
 ) -> None:
     """Of a call that ended, from its report on and not before its end; of a live one, two minutes after the window."""
     window = Window(at(10), at(10, 30))
-    assert timedelta(minutes=2) == SETTLING
-    assert is_current(window, window, fetched_at=fetched_at, ended_at=ended_at, generated_at=generated_at) is current
+    assert timedelta(minutes=2) == SETTLING_TIME
+    assert is_final(window, window, fetched_at=fetched_at, ended_at=ended_at, generated_at=generated_at) is current
 
 
 def test_an_answer_for_a_shorter_window_is_not_final_for_the_longer_one() -> None:
     """A stay that went on after its last window was asked for is asked about again."""
     asked, grown = Window(at(10), at(10, 12)), Window(at(10), at(10, 30))
     late = at(23)
-    assert not is_current(grown, asked, fetched_at=late, ended_at=at(11), generated_at=at(11))
-    assert is_current(asked, grown, fetched_at=late, ended_at=at(11), generated_at=at(11))
+    assert not is_final(grown, asked, fetched_at=late, ended_at=at(11), generated_at=at(11))
+    assert is_final(asked, grown, fetched_at=late, ended_at=at(11), generated_at=at(11))

@@ -13,9 +13,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipeline.samples import SERIES
-from pipeline.tables import METRICS, TABLES
-from pipeline.warehouse import Warehouse
+from pipeline.schema import METRICS, TABLES
+from pipeline.warehouse.load import Warehouse
+from pipeline.warehouse.pivot import SERIES
 from tests.support import DAY, MIDNIGHT
 
 IDS = {"session_date": DAY, "call_type": "default", "call_id": "standup", "call_session_id": "s1"}

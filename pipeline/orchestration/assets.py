@@ -10,12 +10,14 @@ from typing import Any
 
 import dagster as dg
 
+from pipeline.endpoints import ENDPOINTS, Endpoint, EndpointName
 from pipeline.errors import CallMetricsError, Interrupted
-from pipeline.flow import Flow, Landed
+from pipeline.extract.steps import Landed
+from pipeline.flow import Flow
 from pipeline.orchestration.checks import completeness_results, completeness_specs
+from pipeline.orchestration.day_quality import quality_metadata
 from pipeline.orchestration.lineage import lake_lineage, raw_columns, table_columns, warehouse_lineage
-from pipeline.orchestration.quality import quality_metadata
-from pipeline.tables import TABLES
+from pipeline.schema import TABLES
 
 __all__ = ["API_POOL", "SOURCE", "WAREHOUSE_POOL", "build_assets"]
 
@@ -33,74 +35,20 @@ SOURCE = dg.AssetSpec(
     group_name="source",
 )
 
-_DESCRIPTIONS = {
-    "call_stats": "Pages of POST /api/v2/video/call_stats as received: every call session that started on the day",
-    "participant_sessions": "Pages of Call Attendance as received: every stay in every call session of the day",
-    "participant_stats": "Pages of participant statistics as received: client, connection, kinds of tracks",
-    "participant_metrics": "Participant Metrics as received: every stay in windows of at most 30 minutes",
-}
-
 
 def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg.AssetsDefinition]:
     """All assets. With `pools`, steps that ask the API and steps that write the database wait for a place.
 
     The command line goes without: its locks die with their process, a place in a pool does not.
     """
-    api_pool = API_POOL if pools else None
-    raw: dict[str, Any] = {"partitions_def": partitions, "pool": api_pool, "key_prefix": "raw", "group_name": "raw"}
-    raw["metadata"] = {"dagster/column_schema": raw_columns()}
-
-    @dg.asset(name="call_stats", deps=[SOURCE], description=_DESCRIPTIONS["call_stats"], kinds={"json"}, **raw)
-    def call_stats(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> dg.MaterializeResult[None]:
-        day = _day(context)
-        with _one_sentence():
-            return _landed(context, flow, "call_stats", flow.land_call_stats(day))
-
-    @dg.asset(
-        name="participant_sessions",
-        deps=[call_stats],
-        description=_DESCRIPTIONS["participant_sessions"],
-        kinds={"json"},
-        **raw,
-    )
-    def participant_sessions(
-        context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]
-    ) -> dg.MaterializeResult[None]:
-        with _one_sentence():
-            return _landed(context, flow, "participant_sessions", flow.land_attendance(_day(context)))
-
-    @dg.asset(
-        name="participant_stats",
-        deps=[participant_sessions],
-        description=_DESCRIPTIONS["participant_stats"],
-        kinds={"json"},
-        **raw,
-    )
-    def participant_stats(
-        context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]
-    ) -> dg.MaterializeResult[None]:
-        with _one_sentence():
-            return _landed(context, flow, "participant_stats", flow.land_statistics(_day(context)))
-
-    @dg.asset(
-        name="participant_metrics",
-        deps=[participant_sessions, participant_stats],
-        description=_DESCRIPTIONS["participant_metrics"],
-        kinds={"json"},
-        **raw,
-    )
-    def participant_metrics(
-        context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]
-    ) -> dg.MaterializeResult[None]:
-        with _one_sentence():
-            return _landed(context, flow, "participant_metrics", flow.land_metrics(_day(context)))
+    raw = [_raw_asset(endpoint, partitions, API_POOL if pools else None) for endpoint in ENDPOINTS.values()]
 
     @dg.multi_asset(
         name="lake",
         specs=[
             dg.AssetSpec(
                 ["lake", table.name],
-                deps=[["raw", name] for name in _DESCRIPTIONS],
+                deps=[["raw", name] for name in ENDPOINTS],
                 description=table.comment,
                 kinds={"parquet"},
                 group_name="lake",
@@ -119,12 +67,12 @@ def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg
     def lake(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
         day = _day(context)
         with _one_sentence():
-            written = flow.write_tables(day)
-            seen = flow.survey(day)
+            written = flow.build_tables(day)
+            seen = flow.completeness(day)
         for name, rows in written.rows.items():
             metadata: dict[str, Any] = {
                 "dagster/partition_row_count": rows,
-                "path": dg.MetadataValue.path(flow.lake.path(name, day)),
+                "path": dg.MetadataValue.path(str(flow.lake.path(name, day))),
                 "changed": name in written.changed,
             }
             if name == "windows":
@@ -172,21 +120,46 @@ def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg
                 metadata |= quality
             yield dg.MaterializeResult(asset_key=["warehouse", name], metadata=metadata)
 
-    return [call_stats, participant_sessions, participant_stats, participant_metrics, lake, warehouse]
+    return [*raw, lake, warehouse]
+
+
+def _raw_asset(endpoint: Endpoint, partitions: dg.PartitionsDefinition, pool: str | None) -> dg.AssetsDefinition:
+    """Return the asset of an endpoint: it runs the endpoint's step. It depends on those fetched before it."""
+    names = [*ENDPOINTS]
+    before: list[Any] = [["raw", name] for name in names[: names.index(endpoint.name)]]
+
+    @dg.asset(
+        name=endpoint.name,
+        key_prefix="raw",
+        group_name="raw",
+        deps=before or [SOURCE],
+        description=endpoint.description,
+        kinds={"json"},
+        metadata={"dagster/column_schema": raw_columns()},
+        partitions_def=partitions,
+        pool=pool,
+    )
+    def raw(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> dg.MaterializeResult[None]:
+        with _one_sentence():
+            return _landed(context, flow, endpoint.name, flow.extract.land(endpoint.name, _day(context)))
+
+    return raw
 
 
 def _day(context: dg.AssetExecutionContext) -> date:
     return date.fromisoformat(context.partition_key)
 
 
-def _landed(context: dg.AssetExecutionContext, flow: Flow, endpoint: str, landed: Landed) -> dg.MaterializeResult[None]:
+def _landed(
+    context: dg.AssetExecutionContext, flow: Flow, endpoint: EndpointName, landed: Landed
+) -> dg.MaterializeResult[None]:
     for failure in landed.failures[:20]:
         context.log.warning(failure)
     return dg.MaterializeResult(
         metadata={
             "requests": landed.requests,
             "failures": len(landed.failures),
-            "path": dg.MetadataValue.path(str(flow.landing.root / endpoint / f"session_date={context.partition_key}")),
+            "path": dg.MetadataValue.path(str(flow.landing.folder(endpoint, _day(context)))),
         }
     )
 

@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
-import duckdb
 
 from pipeline.errors import CallMetricsError
 from pipeline.flow import Flow
-from pipeline.survey import Problem, Survey
-from pipeline.warehouse import open_published
+from pipeline.planning.completeness import DayCompleteness
+from pipeline.planning.problems import Problem
+from pipeline.warehouse.published import newest_day
 
 __all__ = ["YESTERDAY", "build_yesterday_check", "completeness_results", "completeness_specs", "yesterday_result"]
 
@@ -47,9 +47,9 @@ def completeness_specs() -> list[dg.AssetCheckSpec]:
     ]
 
 
-def completeness_results(seen: Survey, now: datetime) -> Iterator[dg.AssetCheckResult]:
+def completeness_results(seen: DayCompleteness, now: datetime) -> Iterator[dg.AssetCheckResult]:
     """What the checks found on a day, as it is at `now`."""
-    edge = f"; {_forgets(seen.edge, now)}"
+    edge = f"; {_expires(seen.expires_at, now)}"
     windows_missing = [problem for problem in seen.problems if problem.kind in _OF_WINDOWS]
     others = [problem for problem in seen.problems if problem.kind not in _OF_WINDOWS]
     live = f"; {seen.live_calls} of {seen.calls} calls still go on" if seen.live_calls else ""
@@ -72,14 +72,14 @@ def completeness_results(seen: Survey, now: datetime) -> Iterator[dg.AssetCheckR
         {"promised": seen.promised, "held": seen.held},
     )
     left = seen.days_left(now)
-    is_urgent = now >= seen.edge - SOON
+    is_urgent = now >= seen.expires_at - SOON
     yield _result(
         _EDGE,
         seen.day,
         "ingest_completeness_by_call",
         seen.problems if is_urgent else [],
         f"{edge}, in {left} days" if left else edge,
-        f"what is missing can be asked for until {seen.edge:%Y-%m-%d}" if seen.problems else "nothing is missing",
+        f"what is missing can be asked for until {seen.expires_at:%Y-%m-%d}" if seen.problems else "nothing is missing",
         {"days_left": left},
     )
 
@@ -102,10 +102,8 @@ def yesterday_result(published: Path, today: date) -> dg.AssetCheckResult:
     """What the check finds on a day."""
     yesterday = today - timedelta(days=1)
     try:
-        with open_published(published) as database:
-            query = "SELECT max(session_date), bool_or(session_date = $day) FROM store.loaded"
-            newest, is_there = database.execute(query, {"day": yesterday}).fetchone() or (None, False)
-    except (CallMetricsError, duckdb.Error) as error:
+        newest, is_there = newest_day(published, yesterday)
+    except CallMetricsError as error:
         return dg.AssetCheckResult(passed=False, description=str(error))
     said = f"the newest day in it is {newest}" if newest else "there is no day in it"
     return dg.AssetCheckResult(
@@ -117,7 +115,7 @@ def yesterday_result(published: Path, today: date) -> dg.AssetCheckResult:
     )
 
 
-def _forgets(instant: datetime, now: datetime) -> str:
+def _expires(instant: datetime, now: datetime) -> str:
     return f"the source {'forgets' if instant > now else 'forgot'} the first of it on {instant:%Y-%m-%d}"
 
 

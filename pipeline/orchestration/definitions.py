@@ -3,9 +3,10 @@
 import dagster as dg
 
 from pipeline.orchestration.assets import SOURCE, build_assets
-from pipeline.orchestration.automation import build_morning_schedule, build_schedule, build_sensor
 from pipeline.orchestration.checks import build_yesterday_check
 from pipeline.orchestration.resources import flow_resource
+from pipeline.orchestration.schedules import build_morning_schedule, build_schedule
+from pipeline.orchestration.sensors import build_sensor
 from pipeline.settings import Settings
 
 __all__ = ["build_definitions", "defs"]

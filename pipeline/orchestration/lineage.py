@@ -2,71 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dagster as dg
 
-from pipeline.landing import RAW_SCHEMA
-from pipeline.tables import TABLES
+from pipeline.endpoints import ENDPOINTS, Endpoint, leaves
+from pipeline.landing.segment import RAW_SCHEMA
+from pipeline.schema import STAY_KEY, TABLES
 
 __all__ = ["lake_lineage", "raw_columns", "table_columns", "warehouse_lineage"]
 
-_BODIES = {
-    "call_sessions": "call_stats",
-    "participant_sessions": "participant_metrics",
-    "tracks": "participant_metrics",
-    "metric_points": "participant_metrics",
-    "track_warnings": "participant_metrics",
-    "windows": "participant_metrics",
-}
-"""Whose bodies a table is read from, but for the columns below."""
-
-_OF_ATTENDANCE = {
-    "participant_sessions": {"joined_at", "left_at", "duration_seconds", "publisher_type", "roles"},
-    "windows": {"since", "until"},
-}
-"""Columns that Call Attendance tells; it also tells who there is, in these two tables."""
-
-_OF_STATISTICS = set(
-    TABLES["participant_sessions"].schema.names[TABLES["participant_sessions"].schema.names.index("sdk") :]
-)
-"""Columns of participant_sessions that participant statistics tell."""
-
-_OF_BOTH = {"is_publisher", "client_ip", "city", "subdivision", "country", "country_iso_code", "continent", "latitude"}
-_OF_BOTH |= {"longitude", "accuracy_radius_meters"}
-"""Those that Participant Metrics tell, or else participant statistics."""
-
-_OF_REQUESTS = {
-    "windows": {"http_status": "status", "attempts": "attempts", "fetched_at": "fetched_at", "error": "error"}
-}
-"""Columns that are what a raw answer's own column says."""
-
-_IDS = {"call_type", "call_id", "call_session_id", "user_id", "user_session_id"}
+_REQUEST_COLUMNS = {"http_status": "status", "attempts": "attempts", "fetched_at": "fetched_at", "error": "error"}
+"""Columns of `windows` that are a column of the raw request rather than part of its body."""
 
 
 def lake_lineage(table: str) -> dg.TableColumnLineage | None:
-    """From raw answers to a table of the lake; None for the certificates, which are reckoned from the other tables."""
-    if table not in _BODIES:
+    """Return where the columns of a table of the lake come from: raw responses.
+
+    None for `ingest_completeness_by_call`, which is computed from the other tables.
+    """
+    if not any(table in endpoint.tables for endpoint in ENDPOINTS.values()):
         return None
-    copied = _OF_REQUESTS.get(table, {})
-    columns = {
-        name: [
-            dg.TableColumnDep(dg.AssetKey(["raw", source]), copied.get(name, "body"))
-            for source in _told_by(table, name)
-        ]
-        for name in TABLES[table].schema.names
+    copied = _REQUEST_COLUMNS if table == "windows" else {}
+    return dg.TableColumnLineage(
+        {
+            name: [
+                dg.TableColumnDep(dg.AssetKey(["raw", source]), copied.get(name, "body"))
+                for source in _sources(table, name)
+            ]
+            for name in TABLES[table].schema.names
+        }
+    )
+
+
+def _sources(table: str, column: str) -> Sequence[str]:
+    """Return the endpoints whose responses contain a column."""
+    endpoints = [endpoint for endpoint in ENDPOINTS.values() if table in endpoint.tables]
+    wanted = "user_id" if column in STAY_KEY and len(endpoints) > 1 else column  # the ids of a call come with its stays
+    sources = [endpoint.name for endpoint in endpoints if wanted in _columns(endpoint)]
+    return sources or [endpoints[-1].name]  # what is derived comes from the metrics, if the table has any of them
+
+
+def _columns(endpoint: Endpoint) -> set[str]:
+    return {
+        column
+        for name, field in leaves(endpoint.fields)
+        for column in ((name,) if field.columns is None else field.columns)
     }
-    return dg.TableColumnLineage(columns)
-
-
-def _told_by(table: str, column: str) -> list[str]:
-    """The endpoints whose answers tell a column."""
-    by_attendance = _OF_ATTENDANCE.get(table, set())
-    if column in by_attendance or (by_attendance and column in _IDS):
-        return ["participant_sessions"]
-    if table == "participant_sessions" and column in _OF_STATISTICS:
-        return ["participant_stats"]
-    if table == "participant_sessions" and column in _OF_BOTH:
-        return ["participant_metrics", "participant_stats"]
-    return [_BODIES[table]]
 
 
 def warehouse_lineage(table: str) -> dg.TableColumnLineage:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from pipeline.flow import Flow
-from pipeline.orchestration.liveness import alive
+from pipeline.orchestration.run_locks import alive
 from pipeline.settings import Settings
 
 __all__ = ["flow_resource", "shared_flow_resource"]

@@ -24,14 +24,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary, uniform_source() as url:
         settings = Settings.load(environment(url, Path(temporary) / "data"), Path(temporary))
         with Flow(settings) as flow:
-            flow.land_call_stats(YESTERDAY)
-            flow.land_attendance(YESTERDAY)
-            flow.land_statistics(YESTERDAY)
-            flow.land_metrics(YESTERDAY)
+            flow.extract.call_stats(YESTERDAY)
+            flow.extract.participant_sessions(YESTERDAY)
+            flow.extract.participant_stats(YESTERDAY)
+            flow.extract.participant_metrics(YESTERDAY)
             rates = []
             for _ in range(RUNS):
                 began = time.process_time()
-                rows = flow.write_tables(YESTERDAY, anew=True).rows["metric_points"]
+                rows = flow.build_tables(YESTERDAY, rebuild=True).rows["metric_points"]
                 rates.append(rows / (time.process_time() - began))
     low, middle, high = min(rates), statistics.median(rates), max(rates)
     print(f"{middle / 1e6:.2f} million points a second of CPU ({low / 1e6:.2f} to {high / 1e6:.2f} in {RUNS} runs)")

@@ -25,8 +25,8 @@ from pathlib import Path
 import duckdb
 
 from pipeline.emulator import Emulator, Fault, Quota, World, skewed
-from pipeline.exchange import ENDPOINTS
-from pipeline.landing import Landing
+from pipeline.endpoints import ENDPOINT_NAMES
+from pipeline.landing.landing import Landing
 from tests.bench.measuring import environment
 from tests.support import differences
 
@@ -92,7 +92,7 @@ def soak(folder: Path, seconds: int) -> int:
             code, _ = _finish(variables, folder)
             tries += 1
         met = sum(emulator.faults_met().values())
-        requests = sum(emulator.count(name) for name in ENDPOINTS)
+        requests = sum(emulator.count(name) for name in ENDPOINT_NAMES)
         found = _differences(folder / "soak", emulator)
         print(f"soak: {runs} runs, {kills} kills, {requests} requests since the last beginning, {met} faults in all")
         print(f"soak: exit code {code} after {tries} runs; {'; '.join(found) or 'nothing lost, nothing doubled'}")

@@ -20,9 +20,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from pipeline.track_statistics import measured
-from pipeline.views import VIEWS
-from pipeline.warehouse import Warehouse
+from pipeline.quality.track_statistics import compute_track_statistics
+from pipeline.quality.views import VIEWS
+from pipeline.warehouse.load import Warehouse
 
 TRACKS, AUDIO, SAMPLES, STEP = 1000, 250, 600, 5  # a day's camera tracks, its audio tracks, samples a track, seconds
 POINTS_PER_DAY = (TRACKS * 4 + AUDIO) * SAMPLES
@@ -79,7 +79,7 @@ def build(folder: Path, path: Path, *, days: int) -> None:
             day = FIRST_DAY + timedelta(days=number)
             tables = a_day(day, np.random.default_rng(number))
             begun = time.process_time()
-            known = measured(tables.pop("store.series"), tables.pop("store.samples"))
+            known = compute_track_statistics(tables.pop("store.series"), tables.pop("store.samples"))
             worked_out += time.process_time() - begun
             tables |= {f"store.{name}": fresh for name, fresh in known.by_table.items()}
             for name, fresh in tables.items():

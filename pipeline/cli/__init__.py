@@ -1,0 +1,5 @@
+"""TODO."""
+
+from pipeline.cli.main import main
+
+__all__ = ["main"]

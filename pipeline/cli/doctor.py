@@ -1,0 +1,111 @@
+"""Is everything in place for a backfill? One finding per question, each a sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.endpoints import ENDPOINTS
+from pipeline.errors import CallMetricsError, FixCredentials, FixSettings, RequestFailed
+from pipeline.extract.client import StreamApi
+from pipeline.settings import Settings
+from pipeline.tables.lake import Lake
+
+__all__ = ["Finding", "examine"]
+
+FINE, WRONG, UNUSABLE = 0, 1, 2
+"""Exit codes: what a finding means for the command."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`code` is FINE, WRONG or UNUSABLE."""
+
+    code: int
+    text: str
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at one thing after the other, the cheap ones first."""
+    yield _data_folder(settings)
+    yield from _timestamps(settings)
+    try:
+        credentials = settings.credentials()
+    except FixSettings as error:
+        yield Finding(UNUSABLE, f"credentials: {error}")
+        return
+    yield Finding(FINE, f"credentials: key {credentials.key[:4]}…, secret set")
+    yield from asyncio.run(_source(settings))
+
+
+def _data_folder(settings: Settings) -> Finding:
+    probe = settings.data / f".probe-{secrets.token_hex(4)}"
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return Finding(WRONG, f"data: {settings.data} cannot be written ({error.strerror}); set CALL_METRICS_DATA")
+    return Finding(FINE, f"data: {settings.data} can be written")
+
+
+def _timestamps(settings: Settings) -> Iterator[Finding]:
+    lake = Lake(settings.tables)
+    units: set[str] = set()
+    suspect = 0
+    for day in lake.days():
+        try:
+            rows = lake.read("windows", day, ["timestamp_unit", "state"])
+        except CallMetricsError as error:
+            yield Finding(WRONG, f"tables: {error}")
+            continue
+        units |= {unit for unit in rows.column("timestamp_unit").to_pylist() if unit}
+        suspect += rows.column("state").to_pylist().count("suspect")
+    if suspect:
+        yield Finding(
+            WRONG, f"timestamps: {suspect} windows have points outside their time; their raw answers are kept"
+        )
+    elif units:
+        yield Finding(FINE, f"timestamps: in {' and '.join(sorted(units))}, all in their windows")
+    else:
+        yield Finding(FINE, "timestamps: nothing has landed yet that has any")
+
+
+async def _source(settings: Settings) -> list[Finding]:
+    findings = []
+    try:
+        async with StreamApi(settings.base_url, settings.credentials(), concurrency=1) as api:
+            limits = await api.rate_limits()
+            skew = api.skew.total_seconds()
+    except FixCredentials as error:
+        return [Finding(UNUSABLE, f"credentials: {error}")]
+    except FixSettings as error:
+        return [Finding(UNUSABLE, f"network: {error}")]
+    except RequestFailed as error:
+        return [Finding(WRONG, f"network: {settings.base_url} does not answer as it should: {error}")]
+    findings.append(Finding(FINE, f"network: {settings.base_url} answers and takes the credentials"))
+    if skew:
+        ahead = "behind" if skew > 0 else "ahead of"
+        findings.append(
+            Finding(
+                WRONG, f"clock: ours is {abs(skew):.0f} s {ahead} the source's; it is allowed for, but set it right"
+            )
+        )
+    else:
+        findings.append(Finding(FINE, "clock: agrees with the source's"))
+    findings.append(Finding(FINE, f"quotas: {_quotas(limits) or 'the source lists none for our endpoints'}"))
+    return findings
+
+
+def _quotas(limits: dict[str, Any]) -> str:
+    of_server = limits.get("server_side")
+    quotas = of_server if isinstance(of_server, dict) else {}
+    said = []
+    for endpoint in ENDPOINTS.values():
+        quota = quotas.get(endpoint.operation)
+        if isinstance(quota, dict) and "limit" in quota:
+            said.append(f"{endpoint.title} {quota.get('remaining', '?')} of {quota['limit']} left")
+    return ", ".join(said)

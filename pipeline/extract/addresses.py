@@ -1,0 +1,87 @@
+"""From a `Request` to an HTTP request: method, path, query and body. The API's conventions for requests end here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from pipeline.endpoints import ENDPOINTS
+from pipeline.model import Request
+from pipeline.planning.windows import MAX_WINDOW
+
+__all__ = ["Address", "address_of"]
+
+PAGE_ROWS = 100
+"""Rows of a page: the most that the API gives."""
+
+END_MARGIN = timedelta(seconds=1)
+"""How far beyond its end the last window of a stay is requested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One HTTP request, without host and authentication. `path` is percent-encoded, `query` is not."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+
+
+def address_of(request: Request) -> Address:
+    """Return the HTTP request for a request. Raises `ValueError` if it lacks the ids that its endpoint needs."""
+    endpoint = ENDPOINTS[request.endpoint]
+    if endpoint.method == "POST":
+        return Address(endpoint.method, endpoint.path, body=msgspec.json.encode(_search(request)))
+    call = request.stay.call if request.stay is not None else request.call
+    if call is None:
+        raise ValueError(f"a request to {request.endpoint} needs a call session")
+    ids = {"call_type": call.call_type, "call_id": call.call_id, "call_session_id": call.call_session_id}
+    if endpoint.rows is not None:
+        query = {"limit": str(PAGE_ROWS)} | ({"next": request.cursor} if request.cursor is not None else {})
+    else:
+        if request.stay is None or request.window is None:
+            raise ValueError(f"a request to {request.endpoint} needs a stay and a window")
+        ids |= {"user_id": request.stay.user_id, "user_session_id": request.stay.user_session_id}
+        # It is not documented whether `until` is inclusive. A window shorter than the widest is the last of its stay.
+        # We request it a moment longer, so that a point at its very end is not lost, and so that a stay of no length
+        # has a span at all.
+        until = min(request.window.until + END_MARGIN, request.window.since + MAX_WINDOW)
+        query = {"since": _rfc3339(request.window.since), "until": _rfc3339(until)}
+    return Address(endpoint.method, endpoint.path.format_map({name: _segment(id_) for name, id_ in ids.items()}), query)
+
+
+def _search(request: Request) -> dict[str, Any]:
+    """Return the body that lists the call sessions of a day, or those updated in a span of time."""
+    if request.updated is not None:
+        first, last = request.updated
+        field, condition = "updated_at", {"$gte": _rfc3339(first)}
+        if last is not None:
+            condition["$lte"] = _rfc3339(last)
+    else:
+        since = datetime.combine(request.session_date, datetime.min.time(), UTC)
+        field = "session_started_at"
+        condition = {"$gte": _rfc3339(since), "$lt": _rfc3339(since + timedelta(days=1))}
+    body: dict[str, Any] = {
+        "filter_conditions": {field: condition},
+        "sort": [{"field": field, "direction": 1}, {"field": "call_cid", "direction": 1}],
+        "limit": PAGE_ROWS,
+    }
+    if request.cursor is not None:
+        body["next"] = request.cursor
+    return body
+
+
+def _segment(text: str) -> str:
+    """Return an id as one segment of a path. Ids are free text: slashes and lone dots are encoded too."""
+    encoded = quote(text, safe="")
+    return encoded.replace(".", "%2E") if encoded in (".", "..") else encoded
+
+
+def _rfc3339(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,244 @@
+"""The steps that ask the source, one per endpoint, in the order in which a day is fetched.
+
+A step reads what has landed, requests what is due, and lands the responses. It is called like its endpoint, its folder
+under `raw/` and its asset in Dagster. It holds the lock of its day, so that one process works on a day at a time, and
+resumes where an interrupted run stopped.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import pyarrow as pa
+
+from pipeline.endpoints import EndpointName
+from pipeline.errors import RequestFailed
+from pipeline.extract.client import StreamApi
+from pipeline.extract.crawl import Progress, fetch_listing, fetch_windows, for_each
+from pipeline.extract.session import ApiSession
+from pipeline.landing.days import DayLocks
+from pipeline.landing.landing import Landing
+from pipeline.model import Call, Request, Response
+from pipeline.planning.due import participants_are_due, resumable_listing, stats_are_due
+from pipeline.planning.facts import CallFacts, Listing
+from pipeline.planning.inventory import Inventories
+from pipeline.planning.listings import updated_sessions
+
+__all__ = ["PROBE_CALLS", "Extract", "Landed", "Updates"]
+
+PROBE_CALLS = 3
+"""Calls whose participant statistics are requested one by one before we conclude that an app has none."""
+
+UPDATES_BY_DEFAULT = timedelta(days=1)
+"""How far back updates are listed if no instant is given."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What a step did: requests sent (including 429s and retries), and sentences about those that failed."""
+
+    requests: int
+    failures: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Updates:
+    """What the source has updated.
+
+    Attributes:
+        listed_at: when it was asked, in UTC by its clock.
+        sessions: one row per call session: `session_date`, `version` (a text that changes with anything that the source
+            says about it), `generated_at`.
+    """
+
+    listed_at: datetime
+    sessions: pa.Table
+
+
+def _step(
+    fetch: Callable[[Extract, StreamApi, date], Awaitable[list[Response]]],
+) -> Callable[[Extract, date], Landed]:
+    """Make a step of a coroutine that lands responses and returns those with an error.
+
+    The step waits for the day's lock, connects to the source, and runs again without segments that turn out broken.
+    """
+    endpoint = fetch.__name__
+
+    @functools.wraps(fetch)
+    def step(extract: Extract, day: date) -> Landed:
+        before = extract.requests_sent.get(endpoint, 0)
+        failures = extract.locks.run(day, lambda: extract.session.run(lambda api: fetch(extract, api, day)))
+        # Without the source's own words: they may name someone, and logs are kept elsewhere. `windows.error` has them.
+        sentences = [
+            f"{failure.request}: {failure.error if failure.status is None else f'HTTP {failure.status}'}"
+            for failure in failures
+        ]
+        return Landed(extract.requests_sent.get(endpoint, 0) - before, sentences)
+
+    return step
+
+
+class Extract:
+    """The steps over one data folder.
+
+    All of them raise `FixSettings`, `FixCredentials`, `FixStorage` and `Interrupted`. `report` is told of progress,
+    `workers` bounds the requests in flight.
+    """
+
+    def __init__(
+        self,
+        landing: Landing,
+        inventories: Inventories,
+        locks: DayLocks,
+        session: ApiSession,
+        *,
+        workers: int,
+        report: Callable[[Progress], None],
+    ) -> None:
+        self._landing = landing
+        self._inventories = inventories
+        self.locks = locks
+        self.session = session
+        self._workers = workers
+        self._report = report
+
+    @property
+    def requests_sent(self) -> dict[str, int]:
+        """Requests sent so far by endpoint, including retries and 429s."""
+        return self.session.requests_sent
+
+    def land(self, endpoint: EndpointName, day: date) -> Landed:
+        """Run the step of an endpoint."""
+        step: Callable[[date], Landed] = getattr(self, endpoint)
+        return step(day)
+
+    @_step
+    async def call_stats(self, api: StreamApi, day: date) -> list[Response]:
+        """List every call session that started on the day."""
+        resumed = resumable_listing(self._inventories.listings_of_calls(day), api.now())
+        async with self._landing.writer("call_stats", day) as writer:
+            return await fetch_listing(api, writer.append, Request("call_stats", day), resumed)
+
+    @_step
+    async def participant_sessions(self, api: StreamApi, day: date) -> list[Response]:
+        """List who took part in every call session of the day, unless that is final already."""
+        inventory, now = self._inventories.of(day), api.now()
+        due = [
+            facts
+            for call, facts in inventory.calls.items()
+            if participants_are_due(facts, inventory.attendance[call], now)
+        ]
+        landed = {call: attendance.listings for call, attendance in inventory.attendance.items()}
+        return await self._list_people(api, "participant_sessions", day, due, landed)
+
+    @_step
+    async def participant_stats(self, api: StreamApi, day: date) -> list[Response]:
+        """List the participant statistics of every call session of the day that is settled.
+
+        An app may have none (403, 404): after some refusals in a row the endpoint is not used for the day. Other
+        failures are logged and retried with the next run. A day is complete without statistics.
+        """
+        inventory = self._inventories.of(day)
+        due = [facts for call, facts in inventory.calls.items() if stats_are_due(facts, inventory.attendance[call])]
+        landed = {call: attendance.stats_listings for call, attendance in inventory.attendance.items()}
+        earlier = [listing for listings in landed.values() for listing in listings]
+        probes = PROBE_CALLS - sum(listing.refused for listing in earlier)
+        if any(listing.complete for listing in earlier):
+            probes = 0
+        elif probes <= 0:
+            return []
+        failures = await self._list_people(api, "participant_stats", day, due, landed, probes=probes)
+        failed = [failure for failure in failures if not _is_refusal(failure)]
+        if failed:
+            log.warning(
+                "%s: participant statistics of %d calls could not be fetched (%s); run the day again to fetch them",
+                day,
+                len(failed),
+                "no response" if failed[0].status is None else f"HTTP {failed[0].status}",
+            )
+        return failed
+
+    @_step
+    async def participant_metrics(self, api: StreamApi, day: date) -> list[Response]:
+        """Plan the windows of every stay of the day, and fetch those without a final response."""
+        stays = self._inventories.of(day).stays
+        requests = self._inventories.window_requests(day)
+        async with self._landing.writer("participant_metrics", day) as writer:
+            return await fetch_windows(
+                api, writer.append, day, stays, requests, workers=self._workers, report=self._report
+            )
+
+    def updates(self, since: datetime | None, until: datetime | None = None) -> Updates:
+        """List the call sessions that the source has updated from `since` (default: a day ago) to `until` (now).
+
+        They can be of any day. Raises `RequestFailed` if the list cannot be had.
+        """
+        bodies: list[str] = []
+
+        async def keep(response: Response) -> None:
+            if response.error is None:
+                bodies.append(response.body)
+
+        async def ask(api: StreamApi) -> tuple[datetime, list[Response]]:
+            for _ in range(2):  # the first response shows the source's clock; then ask again by that clock
+                listed_at, skew = api.now(), api.skew
+                updated = (since or listed_at - UPDATES_BY_DEFAULT, until)
+                bodies.clear()
+                failures = await fetch_listing(
+                    api, keep, Request("call_stats", listed_at.date(), updated=updated), None
+                )
+                if api.skew == skew:
+                    break
+            return listed_at, failures
+
+        listed_at, failures = self.session.run(ask)
+        if failures:
+            raise RequestFailed(f"the source did not list updates: {failures[0].error}", status=failures[0].status)
+        return Updates(listed_at, updated_sessions(bodies))
+
+    async def _list_people(
+        self,
+        api: StreamApi,
+        endpoint: EndpointName,
+        day: date,
+        calls: Sequence[CallFacts],
+        landed: Mapping[Call, Sequence[Listing]],
+        *,
+        probes: int = 0,
+    ) -> list[Response]:
+        """List the people in each call session, in the order in which they expire; return the responses with an error.
+
+        `landed` are the listings so far. With `probes`, that many call sessions go first, one by one; the others follow
+        only if one of them had a response.
+        """
+        now = api.now()
+        waiting = sorted(calls, key=lambda facts: facts.urgency)
+        failures: list[Response] = []
+        done, total = 0, len(waiting)
+        async with self._landing.writer(endpoint, day) as writer:
+
+            async def list_call(facts: CallFacts) -> None:
+                nonlocal done
+                resumed = resumable_listing(landed[facts.call], now, settled_at=facts.settled_at)
+                request = Request(endpoint, day, call=facts.call)
+                failures.extend(await fetch_listing(api, writer.append, request, resumed))
+                done += 1
+                self._report(Progress(day, "calls", done, total, None))
+
+            for _ in range(min(probes, len(waiting))):
+                await list_call(waiting.pop())  # the newest: one that is about to expire says little about the others
+                if len(failures) < done or not _is_refusal(failures[-1]):
+                    break
+            if not probes or len(failures) < done:
+                await for_each(waiting, list_call, self._workers)
+        return failures
+
+
+def _is_refusal(response: Response) -> bool:
+    return response.status is not None and 400 <= response.status < 500

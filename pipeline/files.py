@@ -1,0 +1,168 @@
+"""Files and folders of ours: replaced whole, locked while in use, quarantined when broken, one folder per day.
+
+What is in a file is the business of the room that writes it. Here is how files appear, change and disappear.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import filelock
+import pyarrow as pa
+
+from pipeline.errors import Broken, FixStorage, first_line
+
+__all__ = [
+    "day_folder",
+    "day_of",
+    "locked",
+    "quarantine",
+    "quarantined",
+    "reading",
+    "remove_leftovers",
+    "replacing",
+    "subfolders",
+    "wal",
+]
+
+log = logging.getLogger(__name__)
+
+PARTITION = "session_date="
+
+QUARANTINE_MARK = ".set-aside"
+"""Follows the former name in the name of a quarantined file."""
+
+
+def day_folder(root: Path, day: date) -> Path:
+    """Return the folder of a day, such as `<root>/session_date=2026-11-01`."""
+    return root / f"{PARTITION}{day.isoformat()}"
+
+
+def day_of(folder: str) -> date | None:
+    """Return the day of a folder, from its name; None if it is not the folder of a day."""
+    try:
+        return date.fromisoformat(folder.removeprefix(PARTITION)) if folder.startswith(PARTITION) else None
+    except ValueError:
+        return None
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Return the names in a folder, sorted; none if it does not exist. Raises `FixStorage` if it cannot be read."""
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise FixStorage(f"{folder} cannot be read ({error.strerror}); fix it and run again") from None
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Replace a file as a whole: write to the yielded path, which takes the place of `path` when the block ends well.
+
+    Readers see the old file or the new one, never a part, and the new one survives a power cut: it is flushed to disk
+    (fsync) before it gets its name, and the folder after. We do so for every file, for it costs milliseconds, and a
+    lost list of erased people cannot be repaired. Raises `OSError`; then the old file stays.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, pattern: str = "*.tmp") -> None:
+    """Delete the temporary files of a killed process. Only for who holds the lock of the folder. Raises `OSError`."""
+    for leftover in folder.glob(pattern):
+        leftover.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock at `path` for the length of the block. Wait while another process holds it, and log that once.
+
+    It is a lock of the operating system and dies with its process, so a killed run never blocks the next one. Not
+    reentrant. Raises `FixStorage` if the file cannot be created.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            log.info("another process is working on %s; waiting for it", what)
+            lock.acquire()
+    except OSError as error:
+        raise FixStorage(f"{path} cannot be locked ({error.strerror or error}); is the folder writable?") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def reading(path: object, remedy: str) -> Iterator[None]:
+    """Translate the errors of reading a Parquet file to `FixStorage`, and to `Broken` if its content is to blame.
+
+    `remedy` says what to do about a broken file. Passing conditions (no memory, too many open files, a network file
+    system that is away) say nothing about the content.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise FixStorage(f"{path} cannot be read (out of memory); free some and run again") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise FixStorage(f"{path} cannot be read ({error.strerror}); fix it and run again") from None
+        raise Broken(f"{path} cannot be read ({first_line(error)}); {remedy}", first_line(error)) from None
+    except pa.ArrowException as error:
+        raise Broken(f"{path} cannot be read ({first_line(error)}); {remedy}", first_line(error)) from None
+
+
+def quarantine(path: Path, why: str, then: str) -> str:
+    """Rename a file so that we no longer read it: `<name>.set-aside-20261101T101500Z`. It is never deleted.
+
+    `why` says what is wrong with it, `then` what happens to its content. Returns and logs the sentence made of both.
+    A write-ahead log of DuckDB is renamed with its database. Raises `OSError`.
+    """
+    stamp = f"{QUARANTINE_MARK}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    target, number = path.with_name(f"{path.name}{stamp}"), 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.name}{stamp}-{number}")
+    path.rename(target)
+    if wal(path).is_file():
+        wal(path).rename(wal(target))
+    sentence = f"{path} {why} and was quarantined as {target.name}; {then}"
+    log.warning(sentence)
+    return sentence
+
+
+def quarantined(data: Path, warehouse: Path) -> list[Path]:
+    """Return all quarantined files of a data folder and a published database, sorted."""
+    mark = f"*{QUARANTINE_MARK}*"
+    found = {*data.rglob(mark), *warehouse.parent.glob(f"{warehouse.name}{mark.removeprefix('*')}")}
+    return sorted(path for path in found if path.is_file())
+
+
+def wal(path: Path) -> Path:
+    """Return the write-ahead log of a DuckDB file: what was written and is not in the file yet."""
+    return path.with_name(f"{path.name}.wal")

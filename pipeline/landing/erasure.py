@@ -1,0 +1,102 @@
+"""People who are erased on request: the list of them, and how they are removed from raw responses.
+
+Only a salted hash of the user id is kept, so that later responses about the person can be recognized and left out. An
+erased person leaves a mark in pages that list people, `{"forgotten": "<hash>"}`, so that the source's totals still add
+up. What the source itself drops after 90 days is a different thing: see `RETENTION`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.endpoints import ENDPOINTS, ERASED, EndpointName
+from pipeline.errors import FixStorage
+from pipeline.files import replacing
+
+__all__ = ["ErasedUsers"]
+
+
+@dataclass(frozen=True)
+class ErasedUsers:
+    """The erased users of a data folder, as salted SHA-256 hashes of their ids, in a small JSON file."""
+
+    salt: str
+    users: frozenset[str]
+
+    @classmethod
+    def read(cls, path: Path) -> ErasedUsers:
+        """Read the list; without a file it is empty. Raises `FixStorage` if the file cannot be read."""
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            return cls(str(stored["salt"]), frozenset(map(str, stored["users"])))
+        except FileNotFoundError:
+            return cls(secrets.token_hex(16), frozenset())
+        except (OSError, ValueError, KeyError, TypeError):
+            raise FixStorage(f"{path} cannot be read; restore it: it lists the users who must not be kept") from None
+
+    def write(self, path: Path) -> None:
+        """Store the list. Raises `FixStorage`."""
+        text = json.dumps({"salt": self.salt, "users": sorted(self.users)})
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise FixStorage(f"{path} cannot be written ({error.strerror}); fix it and run again") from None
+
+    def with_user(self, user_id: str) -> ErasedUsers:
+        """Return the list with one more user."""
+        return ErasedUsers(self.salt, self.users | {self.digest(user_id)})
+
+    def digest(self, user_id: str) -> str:
+        """Return the hash that is kept of a user id."""
+        return hashlib.sha256(f"{self.salt}:{user_id}".encode()).hexdigest()
+
+    def includes(self, user_id: object) -> bool:
+        """Return whether this user is erased."""
+        return bool(self.users) and isinstance(user_id, str) and self.digest(user_id) in self.users
+
+    def strike_page(self, endpoint: EndpointName, body: str) -> str:
+        """Return a page of an endpoint that lists people with a mark in place of each erased person.
+
+        Returns the body unchanged if it lists no erased person, or if it is not such a page.
+        """
+        rows = ENDPOINTS[endpoint].rows
+        try:
+            page = json.loads(body)
+            listed = page[rows]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return body
+        if not isinstance(listed, list) or not any(self.includes(_user_id(row)) for row in listed):
+            return body
+        page[rows] = [self._mark(row) if self.includes(_user_id(row)) else row for row in listed]
+        return json.dumps(page, ensure_ascii=False, separators=(",", ":"))
+
+    def strike_pages(self, responses: pa.Table) -> pa.Table:
+        """Return raw responses (columns of `RAW_SCHEMA`) of endpoints that list people, with marks in their pages."""
+        rows = zip(*(responses.column(name).to_pylist() for name in ("endpoint", "body")), strict=True)
+        bodies = [self.strike_page(endpoint, body) for endpoint, body in rows]
+        for name, values in (("body", bodies), ("body_bytes", [len(body) for body in bodies])):
+            place = responses.schema.get_field_index(name)
+            field = responses.schema.field(place)
+            responses = responses.set_column(place, field, pa.array(values, field.type))
+        return responses
+
+    def strike_responses(self, responses: pa.Table) -> pa.Table:
+        """Return raw responses of Participant Metrics without those about erased people."""
+        users = responses.column("user_id").to_pylist()
+        return responses.filter(pa.array([not self.includes(user) for user in users], pa.bool_()))
+
+    def _mark(self, row: dict[str, Any]) -> dict[str, str]:
+        return {ERASED: self.digest(f"{row.get('user_id')}/{row.get('user_session_id', '')}")}
+
+
+def _user_id(row: object) -> object:
+    return row.get("user_id") if isinstance(row, dict) else None

@@ -1,0 +1,75 @@
+"""Appends responses to a day: collects them for up to two seconds and writes them as segments, redacted."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.endpoints import EndpointName
+from pipeline.errors import FixStorage
+from pipeline.landing.segment import row_groups, unwritable, write_segment
+from pipeline.model import Response
+
+__all__ = ["SEGMENT_BYTES", "SEGMENT_SECONDS", "LandingWriter", "Redact"]
+
+Redact = Callable[[EndpointName, str], str]
+"""Removes from a body what must not land."""
+
+SEGMENT_BYTES = 8 << 20
+"""Bytes of bodies after which a segment is written."""
+
+SEGMENT_SECONDS = 2.0
+"""Seconds after which a segment is written however small it is: the most that a killed run loses."""
+
+
+class LandingWriter:
+    """Collects responses and writes them as segments, by size and by age."""
+
+    def __init__(self, folder: Path, redact: Redact) -> None:
+        self._folder = folder
+        self._redact = redact
+        self._responses: list[Response] = []
+        self._bytes = 0
+        self._writing = asyncio.Lock()
+        self._failure: FixStorage | None = None
+
+    async def append(self, response: Response) -> None:
+        """Take a response. It is on disk at most `SEGMENT_SECONDS` later. Raises `FixStorage`."""
+        if self._failure is not None:
+            raise self._failure
+        self._responses.append(response)
+        self._bytes += len(response.body)
+        if self._bytes >= SEGMENT_BYTES:
+            # Shielded: if the caller is cancelled, the segment is still written before the day is closed.
+            await asyncio.shield(self.flush())
+
+    async def flush(self) -> None:
+        """Write what was collected. Raises `FixStorage`; then nothing is dropped."""
+        async with self._writing:
+            responses, self._responses, self._bytes = self._responses, [], 0
+            if not responses:
+                return
+            try:
+                await asyncio.to_thread(_write, self._folder, responses, self._redact)
+            except Exception as error:
+                self._responses[:0] = responses
+                if isinstance(error, OSError):
+                    self._failure = unwritable(self._folder, error)
+                    raise self._failure from None
+                raise
+
+    async def tick(self) -> None:
+        """Write every `SEGMENT_SECONDS`, until cancelled."""
+        while True:
+            await asyncio.sleep(SEGMENT_SECONDS)
+            await asyncio.shield(self.flush())
+
+
+def _write(folder: Path, responses: list[Response], redact: Redact) -> None:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    redacted = (replace(response, body=redact(response.request.endpoint, response.body)) for response in responses)
+    write_segment(folder / f"{stamp}-{secrets.token_hex(4)}.parquet", row_groups(redacted))

@@ -1,0 +1,70 @@
+"""Which runs are dead: each run holds a lock that its process takes with it.
+
+Dagster cannot tell by itself that the process of a run was killed, and such a run would keep its place in a pool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import dagster as dg
+import filelock
+
+from pipeline.files import locked
+from pipeline.settings import Settings
+
+__all__ = ["alive", "end_dead_runs", "end_if_dead"]
+
+UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+@contextmanager
+def alive(settings: Settings, run_id: str | None) -> Iterator[None]:
+    """Hold the run's lock: it is free once its process is dead, see `end_dead_runs`."""
+    with ExitStack() as held:
+        if run_id is not None:
+            path = _lock(settings, run_id)
+            # Nobody ever sees the lock of a living run free: it is taken before it gets its name, and loses the name
+            # before it is given back, for only then does Dagster record how the run ended.
+            unnamed = path.with_suffix(".new")
+            held.enter_context(locked(unnamed, f"run {run_id}"))
+            unnamed.replace(path)
+            held.callback(path.unlink, missing_ok=True)
+        yield
+
+
+def end_dead_runs(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
+    """Mark runs whose process is dead as failed and give back their places in pools; returns their ids."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    return [run.run_id for run in runs if end_if_dead(instance, settings, run.run_id)]
+
+
+def end_if_dead(instance: dg.DagsterInstance, settings: Settings, run_id: str) -> bool:
+    """Mark a run as failed if its process is dead and it has not ended; returns whether it was so."""
+    path = _lock(settings, run_id)
+    with (
+        contextlib.suppress(filelock.Timeout, OSError),  # alive; not ours, or not begun
+        path.open("rb") as found,
+        filelock.FileLock(path, timeout=0),
+    ):
+        if not os.path.samestat(os.fstat(found.fileno()), path.stat()):  # it ended just now, and we made a new file
+            path.unlink(missing_ok=True)
+            return False
+        run = instance.get_run_by_id(run_id)  # as it is now, not as it was before we held the lock
+        dead = run is not None and run.status in UNFINISHED
+        if run is not None and dead:
+            instance.report_run_failed(
+                run, "The process of this run is dead. Run the day again: it goes on where it stopped."
+            )
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+        path.unlink(missing_ok=True)
+        return dead
+    return False
+
+
+def _lock(settings: Settings, run_id: str) -> Path:
+    return settings.work / "runs" / f"{run_id}.lock"

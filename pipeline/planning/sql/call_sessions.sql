@@ -1,0 +1,49 @@
+-- Grain: one row per call session. Source: `pages(n, body)` of POST /api/v2/video/call_stats; a greater n is later. Of
+-- each column the latest page with a value wins: what the source leaves out later is not removed. `day` is the UTC date
+-- that was requested; `belongs` is false for sessions that say they started on another. `most_publishers` is the greatest
+-- count of publishers on any page.
+WITH listed AS (
+    SELECT n, unnest(call_stats_body(body).call_stats) AS stats
+    FROM pages
+),
+
+latest AS (
+    SELECT
+        stats.call_type AS call_type,
+        stats.call_id AS call_id,
+        stats.call_session_id AS call_session_id,
+        arg_max(instant(stats.call_started_at), n) AS started_at,
+        arg_max(instant(stats.call_ended_at), n) AS ended_at,
+        arg_max(instant(stats.generated_at), n) AS generated_at,
+        arg_max(stats.counts.participants, n) AS participants,
+        arg_max(stats.counts.sessions, n) AS sessions,
+        arg_max(stats.counts.publishers, n) AS publishers,
+        max(stats.counts.publishers) AS most_publishers,
+        arg_max(stats.counts.live_sessions, n) AS live_sessions,
+        arg_max(stats.counts.peak_concurrent_users, n) AS peak_concurrent_users,
+        arg_max(stats.counts.peak_concurrent_sessions, n) AS peak_concurrent_sessions,
+        arg_max(stats.counts.sfus_used, n) AS sfus_used,
+        arg_max(stats.counts.total_participant_duration, n) AS total_participant_duration_seconds,
+        arg_max(stats.counts.call_event_count, n) AS call_event_count,
+        arg_max(stats.counts.cq_score, n) AS cq_score,
+        arg_max(stats.counts.average_jitter_ms, n) AS average_jitter_ms,
+        arg_max(stats.counts.average_latency_ms, n) AS average_latency_ms,
+        arg_max(stats.counts.max_freezes_duration_ms, n) AS max_freezes_duration_ms,
+        arg_max(stats.counts.avg_user_rating, n) AS avg_user_rating,
+        arg_max(stats.counts.min_user_rating, n) AS min_user_rating
+    FROM listed
+    WHERE
+        stats.call_type IS NOT NULL
+        AND stats.call_id IS NOT NULL
+        AND stats.call_session_id IS NOT NULL
+    GROUP BY ALL
+)
+
+SELECT
+    $day::DATE AS session_date,
+    *,
+    call_type || ':' || call_id AS call_cid,
+    ended_at IS NULL AS is_live,
+    coalesce(started_at::DATE = $day::DATE, true) AS belongs
+FROM latest
+ORDER BY call_type, call_id, call_session_id

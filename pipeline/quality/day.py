@@ -1,0 +1,60 @@
+"""How good the calls of one day were, in a few numbers: for a glance before anyone opens the database.
+
+The figures are those of the views. How Dagster shows them is in `orchestration.day_quality`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import duckdb
+
+from pipeline.sql import load
+
+__all__ = ["DayQuality", "day_quality"]
+
+
+@dataclass(frozen=True)
+class DayQuality:
+    """The calls of a day in numbers. A publisher counts once per call.
+
+    Attributes:
+        calls: rows of `day_publishers.sql`, the call with most poor publishers first.
+        framerate_by_hour: the 5th percentile of the frame rate over the time of all cameras, in frames per second, by
+            hours since the day began (UTC).
+    """
+
+    calls: Sequence[dict[str, Any]]
+    framerate_by_hour: dict[int, int]
+
+    @property
+    def publishers(self) -> int:
+        """Everyone who published a track."""
+        return sum(call["publishers"] for call in self.calls)
+
+    @property
+    def good(self) -> int:
+        """Publishers with a good track and no poor one."""
+        return sum(call["good"] for call in self.calls)
+
+    @property
+    def poor(self) -> int:
+        """Publishers with a poor track."""
+        return sum(call["poor"] for call in self.calls)
+
+    @property
+    def unclassified(self) -> int:
+        """All other publishers."""
+        return self.publishers - self.good - self.poor
+
+
+def day_quality(database: duckdb.DuckDBPyConnection, day: date) -> DayQuality:
+    """Return the quality of a day, from a database that it is loaded into."""
+    first = day.toordinal() << 32  # the ids of a day's series, see warehouse/store.sql
+    calls = database.execute(load("pipeline.quality", "day_publishers"), {"day": day}).to_arrow_table().to_pylist()
+    span = {"day": day, "first": first, "last": first + (1 << 32) - 1}
+    hours = database.execute(load("pipeline.quality", "day_framerate"), span).fetchall()
+    return DayQuality(calls, dict(hours))

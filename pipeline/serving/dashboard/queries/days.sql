@@ -1,0 +1,46 @@
+-- Grain: one row per day from $first to $last, the ones of which nothing is held among them. What happened and how good
+-- it was, beside how much of it is here. A publisher counts once per call; poor_share is of those who could be judged,
+-- and NULL where nobody could.
+WITH quality AS (
+    SELECT
+        session_date,
+        sum(users)::BIGINT AS users,
+        sum(good_publishers)::BIGINT AS good_publishers,
+        sum(poor_publishers)::BIGINT AS poor_publishers,
+        sum(unclassified_publishers)::BIGINT AS unclassified_publishers,
+        round(avg(cq_score), 1) AS source_score
+    FROM call_quality
+    WHERE session_date BETWEEN $first AND $last
+    GROUP BY session_date
+),
+
+held AS (
+    SELECT
+        session_date,
+        count(*) AS calls,
+        count(*) FILTER (is_complete) AS complete_calls,
+        sum(windows_due + windows_suspect)::BIGINT AS windows_open,
+        sum(greatest(stays_promised - stays_held, 0))::BIGINT AS stays_open
+    FROM ingest_completeness_by_call
+    WHERE session_date BETWEEN $first AND $last
+    GROUP BY session_date
+)
+
+SELECT
+    days.session_date::DATE AS session_date,
+    coalesce(held.calls, 0) AS calls,
+    coalesce(held.complete_calls, 0) AS complete_calls,
+    quality.users,
+    quality.good_publishers,
+    quality.poor_publishers,
+    quality.unclassified_publishers,
+    quality.poor_publishers / nullif(quality.poor_publishers + quality.good_publishers, 0) AS poor_share,
+    quality.source_score,
+    held.windows_open,
+    held.stays_open,
+    ingested.days_until_forgotten
+FROM range($first::DATE::TIMESTAMP, $last::DATE::TIMESTAMP + INTERVAL 1 DAY, INTERVAL 1 DAY) AS days (session_date)
+LEFT JOIN quality ON days.session_date::DATE = quality.session_date
+LEFT JOIN held ON days.session_date::DATE = held.session_date
+LEFT JOIN ingest_completeness AS ingested ON days.session_date::DATE = ingested.session_date
+ORDER BY days.session_date

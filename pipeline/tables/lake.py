@@ -1,0 +1,188 @@
+"""Tables as Parquet files, one per table and day, each replaced as a whole.
+
+    tables/<table>/session_date=2026-11-01/<table>.parquet
+
+Schema, comments and sort order are those of `schema`. Every file carries a fingerprint of what it was made from, so
+that a file that would come out the same is not written again. How rows are made is in `flatten`.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import Broken, FixStorage
+from pipeline.files import day_folder, day_of, quarantine, reading, remove_leftovers, replacing, subfolders
+from pipeline.schema import TABLES, Table
+
+__all__ = ["Lake", "TableWriter"]
+
+FINGERPRINT = b"call_metrics.fingerprint"
+VERSION_KEY = b"call_metrics.tables_version"
+VERSION = 1
+"""Version of the files. Those of an earlier version are rebuilt, those of a later one refused."""
+REBUILD = "`call-metrics rebuild` rebuilds it"
+ROW_GROUP_ROWS = 1 << 20
+LOOKED_UP = {"call_id", "call_session_id", "user_id", "user_session_id"}
+"""Columns that people look things up by. They get statistics, and so do instants; statistics on all other columns would
+add a third to the time of writing."""
+
+
+class Lake:
+    """The tables under one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, table: str, day: date) -> Path:
+        """Return where the file of a table and day is."""
+        return day_folder(self._root / table, day) / f"{table}.parquet"
+
+    def days(self, table: str = "windows") -> list[date]:
+        """Return the days with a file of this table, oldest first. Raises `FixStorage`."""
+        days = [day for name in subfolders(self._root / table) if (day := day_of(name)) is not None]
+        return [day for day in days if self.has(table, day)]
+
+    def has(self, table: str, day: date) -> bool:
+        """Return whether there is a file of this table and day. Raises `FixStorage` if it cannot be found out."""
+        path = self.path(table, day)
+        with reading(path, REBUILD):
+            return path.is_file()
+
+    def fingerprint(self, table: str, day: date) -> str | None:
+        """Return what the file was made from; None if there is none of this version, or if it is broken.
+
+        Raises `FixStorage` for a file of a later version, and for one that cannot be read just now.
+        """
+        if not self.has(table, day):
+            return None
+        try:
+            with self._open(table, day) as file:
+                metadata = file.metadata.metadata or {}
+        except Broken:
+            return None
+        version = int(metadata.get(VERSION_KEY, b"0"))
+        if version > VERSION:
+            raise FixStorage(
+                f"{self.path(table, day)} was written by a later version of Call Metrics; upgrade this one"
+            )
+        return (metadata.get(FINGERPRINT, b"").decode() or None) if version == VERSION else None
+
+    def rows(self, table: str, day: date) -> int:
+        """Return how many rows the file has. Raises `FixStorage`."""
+        with self._open(table, day) as file:
+            return int(file.metadata.num_rows)
+
+    def read(self, table: str, day: date, columns: list[str] | None = None) -> pa.Table:
+        """Return the rows of a table and day. Raises `FixStorage` if the file is missing or cannot be read."""
+        with self._open(table, day) as file:
+            return file.read(columns=columns)
+
+    def chunks(self, table: str, day: date, *, dictionaries: list[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows by row group, a bounded number at a time, with some columns encoded as dictionaries."""
+        with self._open(table, day, dictionaries) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, use_threads=False)
+
+    @contextmanager
+    def writer(self, table: str, day: date, fingerprint: str) -> Iterator[TableWriter]:
+        """Write a new file, which replaces the old one when the block ends well.
+
+        Raises `FixStorage`. Whatever goes wrong, the old file stays.
+        """
+        path = self.path(table, day)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(path.parent)
+            with replacing(path) as temporary:
+                with temporary.open("wb") as sink:
+                    writer = TableWriter(sink, TABLES[table], fingerprint)
+                    try:
+                        yield writer
+                    except BaseException:
+                        with contextlib.suppress(OSError, pa.ArrowException):
+                            writer.close()  # or it would close itself later, on a file that is gone
+                        raise
+                    writer.close()
+                self._quarantine_broken(table, day)
+        except OSError as error:
+            raise FixStorage(f"{path} cannot be written ({error.strerror or error}); fix it and run again") from None
+
+    def _quarantine_broken(self, table: str, day: date) -> None:
+        """Quarantine an unreadable file instead of replacing it: it may not be ours."""
+        path = self.path(table, day)
+        if path.is_file():
+            try:
+                with self._open(table, day):
+                    return
+            except Broken as error:
+                quarantine(path, f"is broken ({error.reason})", "it will be rebuilt")
+
+    @contextmanager
+    def _open(self, table: str, day: date, dictionaries: list[str] | None = None) -> Iterator[pq.ParquetFile]:
+        path = self.path(table, day)
+        with reading(path, REBUILD):
+            try:
+                source = path.open("rb")
+            except FileNotFoundError:
+                raise FixStorage(
+                    f"{path} does not exist; `call-metrics rebuild` makes it from the raw responses"
+                ) from None
+            with (
+                source,
+                pq.ParquetFile(source, read_dictionary=dictionaries, page_checksum_verification=True) as file,
+            ):
+                yield file
+
+
+class TableWriter:
+    """Appends rows to one file. Text columns may be dictionaries, which saves encoding them again."""
+
+    def __init__(self, sink: object, table: Table, fingerprint: str) -> None:
+        self._schema = table.schema
+        self._stored = pa.schema([_encoded(field) for field in table.schema])
+        text = [field.name for field in table.schema if pa.types.is_string(field.type)]
+        instants = {field.name: "DELTA_BINARY_PACKED" for field in table.schema if pa.types.is_timestamp(field.type)}
+        self._writer = pq.ParquetWriter(
+            sink,
+            self._stored,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=text,
+            column_encoding=instants,
+            store_schema=False,
+            write_page_checksum=True,
+            write_statistics=[
+                field.name for field in table.schema if field.name in LOOKED_UP or field.name in instants
+            ],
+            sorting_columns=pq.SortingColumn.from_ordering(
+                table.schema, [(name, "ascending") for name in table.key], null_placement="at_end"
+            ),
+        )
+        # The schema that readers see: plain text columns, with their comments.
+        self._writer.add_key_value_metadata(
+            {
+                "ARROW:schema": base64.b64encode(table.schema.serialize().to_pybytes()).decode(),
+                FINGERPRINT.decode(): fingerprint,
+                VERSION_KEY.decode(): str(VERSION),
+            }
+        )
+
+    def write(self, rows: pa.Table) -> None:
+        """Append rows: the table's columns in its order, sorted by its key."""
+        self._writer.write_table(rows.select(self._schema.names).cast(self._stored), row_group_size=ROW_GROUP_ROWS)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()
+
+
+def _encoded(field: pa.Field) -> pa.Field:
+    return field.with_type(pa.dictionary(pa.int32(), pa.string())) if pa.types.is_string(field.type) else field

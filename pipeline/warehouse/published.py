@@ -1,0 +1,55 @@
+"""The published database, for readers: opened read-only, with no way to other files or the network.
+
+Whoever reads it opens it here: `sql`, the report, the dashboard, and the checks in Dagster. How it is replaced is in
+`publish`.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from pipeline.errors import FixStorage, first_line
+from pipeline.warehouse.database import storage_errors
+
+__all__ = ["identity", "newest_day", "open_published"]
+
+
+def open_published(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open a database read-only, in UTC. Queries can reach no other file and no network.
+
+    Raises `FixStorage` if it is missing or cannot be opened.
+    """
+    if not path.exists():
+        raise FixStorage(f"{path} does not exist yet; `call-metrics backfill` or `call-metrics demo` creates it")
+    with storage_errors(path):
+        database = duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false"})
+        # DuckDB shares a file that this process has open already, together with its settings.
+        if database.execute("SELECT current_setting('lock_configuration')").fetchone() != (True,):
+            database.execute("SET GLOBAL TimeZone = 'UTC'; SET lock_configuration = true")
+    return database
+
+
+def newest_day(path: Path, day: date) -> tuple[date | None, bool]:
+    """Return the newest day in a published database (None if it is empty), and whether `day` is in it.
+
+    Raises `FixStorage`.
+    """
+    query = "SELECT max(session_date), bool_or(session_date = $day) FROM store.loaded"
+    with open_published(path) as database:
+        try:
+            newest, is_there = database.execute(query, {"day": day}).fetchone() or (None, False)
+        except duckdb.Error as error:
+            raise FixStorage(f"{path} cannot be used ({first_line(error)}); fix it and run again") from None
+    return newest, bool(is_there)
+
+
+def identity(path: Path) -> tuple[int, ...] | None:
+    """Return what distinguishes one published file from the next; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
