@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from pipeline.emulator import KEY, SECRET, Emulator
 from pipeline.extract.client import StreamApi
 from pipeline.flow import Flow
 from pipeline.settings import Secret, Settings
-from tests.support import Truth, differences, rows_in
 
 
 @pytest.fixture(autouse=True)
@@ -60,28 +57,3 @@ def _impatient(settings: Settings) -> StreamApi:
     return StreamApi(
         settings.base_url, settings.credentials(), concurrency=settings.concurrency, backoff=lambda attempt: 0.0
     )
-
-
-def run(flow: Flow, *days: date) -> None:
-    """All steps for some days."""
-    for day in days:
-        flow.extract.call_stats(day)
-        flow.extract.participant_sessions(day)
-        flow.extract.participant_stats(day)
-        flow.extract.participant_metrics(day)
-        flow.build_tables(day)
-        flow.load([day])
-
-
-def days_from(first: date, count: int) -> list[date]:
-    return [first + timedelta(days=offset) for offset in range(count)]
-
-
-def published(flow: Flow, table: str) -> Counter[tuple[Any, ...]]:
-    """The rows of a table of the published database, counted, columns in the order of the contract."""
-    return rows_in(flow.settings.warehouse, table)
-
-
-def assert_published(flow: Flow, truth: Truth, *, but: tuple[str, ...] = ()) -> None:
-    """The published tables hold what the source has, row by row: nothing missing, nothing extra."""
-    assert not list(differences(flow.settings.warehouse, flow.landing, truth, but=but))

@@ -1,0 +1,438 @@
+"""The endpoints answer as the specification says."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+
+from pipeline.emulator import CallSpec, Emulator, ManualClock, Points, StaySpec, TrackSpec, WarningSpec, World
+from pipeline.emulator.world_odd import ODD_IDS
+from tests.integration.emulator.emulator_reader import (
+    DAY,
+    SMALL,
+    SMALL_STAY,
+    Reader,
+    assert_refused,
+    at,
+    compact,
+    instant,
+    points,
+    session_path,
+    small_world,
+    text,
+)
+
+LATER = ManualClock(DAY + timedelta(days=4))
+
+
+def calls(count: int, people: int = 0) -> World:
+    """Calls a minute apart, each a minute long."""
+    stays = tuple(StaySpec(f"u{n:03d}", f"us{n:03d}", at(8), at(8, 1)) for n in range(people))
+    return World(
+        tuple(CallSpec("default", f"c{n % 7}", f"s{n:03d}", at(8, n), at(8, n + 1), stays) for n in range(count))
+    )
+
+
+@pytest.mark.parametrize("field", ["session_started_at", "session_ended_at", "generated_at", "updated_at"])
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize("with_cid", [True, False])
+def test_paging_gives_every_call_once_in_order(field: str, direction: int, with_cid: bool) -> None:
+    """Two hundred and five calls come as three pages, forwards and backwards, without a gap or a repetition."""
+    sort = [{"field": field, "direction": direction}, *([{"field": "call_cid", "direction": -1}] if with_cid else [])]
+    with Emulator(calls(205), clock=LATER) as emulator, Reader(emulator) as reader:
+        first = reader.calls(sort=sort, limit=100)
+        assert first.status_code == 201
+        pages = [first.json()]
+        while "next" in pages[-1]:
+            pages.append(reader.calls(sort=sort, limit=100, next=pages[-1]["next"]).json())
+        back = reader.calls(sort=sort, limit=100, prev=pages[-1]["prev"]).json()
+    assert [len(page["call_stats"]) for page in pages] == [100, 100, 5]
+    assert "prev" not in pages[0]
+    assert back["call_stats"] == pages[1]["call_stats"]
+    order = [row["call_started_at"] for page in pages for row in page["call_stats"]]
+    assert order == sorted(set(order), reverse=direction < 0)
+    assert len(order) == 205
+
+
+def test_call_cid_breaks_ties() -> None:
+    """Calls of the same instant stand in the order of their ids, in the direction asked for."""
+    world = World(tuple(CallSpec("default", name, name, at(8), at(9)) for name in ("b", "c", "a")))
+    with Emulator(world, clock=LATER) as emulator, Reader(emulator) as reader:
+        for direction, wanted in ((1, ["a", "b", "c"]), (-1, ["c", "b", "a"])):
+            sort = [{"field": "generated_at", "direction": 1}, {"field": "call_cid", "direction": direction}]
+            assert [row["call_id"] for row in reader.all_calls(sort=sort)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("filter_", "wanted"),
+    [
+        ({"session_started_at": {"$gte": text(at(8, 2)), "$lt": text(at(8, 4))}}, ["s002", "s003"]),
+        ({"session_started_at": {"$gt": text(at(8, 2)), "$lte": text(at(8, 4))}}, ["s003", "s004"]),
+        ({"session_ended_at": {"$eq": "2026-03-02T09:03:00+01:00"}}, ["s002"]),
+        ({"generated_at": {"$gte": text(at(8, 7))}}, ["s004", "s005"]),
+        ({"updated_at": {"$lt": text(at(8, 4))}}, ["s000"]),
+        ({"call_cid": "default:c3"}, ["s003"]),
+        ({"call_session_id": {"$eq": "s005"}}, ["s005"]),
+        ({"is_active": False, "call_cid": {"$eq": "default:c1"}}, ["s001"]),
+        ({"is_active": {"$eq": True}}, []),
+        ({"counts.cq_score": {"$gte": 1}}, []),
+    ],
+)
+def test_filters_select_calls(filter_: dict[str, Any], wanted: list[str]) -> None:
+    """Every documented filter compares as its operator says, and all must hold."""
+    with Emulator(calls(6), clock=LATER) as emulator, Reader(emulator) as reader:
+        rows = reader.all_calls(filter_, sort=[{"field": "session_started_at"}])
+    assert [row["call_session_id"] for row in rows] == wanted
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"limit": 101},
+        {"limit": -1},
+        {"limit": "many"},
+        {"next": "not-a-cursor"},
+        {"next": "W10", "prev": "W10"},
+        {"sort": [{"field": "call_cid"}]},
+        {"sort": [{"field": "generated_at"}, {"field": "updated_at"}]},
+        {"sort": [{"field": "generated_at", "direction": 2}]},
+        {"sort": [{"field": "generated_at"}, {"field": "call_cid"}, {"field": "call_cid"}]},
+        {"filter_conditions": {"color": "red"}},
+        {"filter_conditions": {"call_cid": {"$gt": "a"}}},
+        {"filter_conditions": {"call_cid": 5}},
+        {"filter_conditions": {"is_active": "yes"}},
+        {"filter_conditions": {"session_started_at": {"$gte": "2026-03-02"}}},
+        {"filter_conditions": {"session_started_at": {"$gte": "2026-03-02T08:00:00"}}},
+        {"filter_conditions": {"session_started_at": {"$gte": 1772438400}}},
+        {"filter_conditions": ["call_cid"]},
+    ],
+)
+def test_what_the_specification_does_not_allow_is_refused(body: dict[str, Any]) -> None:
+    """A wrong limit, cursor, order or filter is answered 400 with code 4."""
+    with Emulator(calls(3), clock=LATER) as emulator, Reader(emulator) as reader:
+        assert_refused(reader.client.post("/api/v2/video/call_stats", json=body), 400, 4)
+
+
+def test_a_cursor_of_another_order_is_refused() -> None:
+    """A cursor stands for a place in one order only."""
+    with Emulator(calls(3), clock=LATER) as emulator, Reader(emulator) as reader:
+        cursor = reader.calls(limit=1, sort=[{"field": "generated_at"}]).json()["next"]
+        assert_refused(reader.calls(limit=1, sort=[{"field": "updated_at"}], next=cursor), 400, 4)
+
+
+def test_a_body_that_is_no_object_is_refused() -> None:
+    """Broken JSON is the caller's fault, not the server's."""
+    with Emulator(calls(1), clock=LATER) as emulator, Reader(emulator) as reader:
+        assert_refused(reader.client.post("/api/v2/video/call_stats", content=b"{"), 400, 4)
+
+
+def test_attendance_pages_through_all_participants_and_filters_narrow_only_the_list() -> None:
+    """Two hundred and three participants come as three pages; the totals are of all of them, whatever is listed."""
+    ids = ("default", "c0", "s000")
+    with Emulator(calls(1, people=203), clock=LATER) as emulator, Reader(emulator) as reader:
+        everyone = reader.all_attendance(ids, limit=100)
+        assert len({row["user_session_id"] for row in everyone}) == len(everyone) == 203
+        assert emulator.count("participant_sessions") == 3
+        page = reader.attendance(ids, filter_conditions=compact({"user_id": {"$in": ["u001", "u002"]}})).json()
+        assert_refused(reader.attendance(ids, filter_conditions='{"joined_at": 1}'), 400, 4)
+        assert_refused(reader.attendance(ids, filter_conditions="{"), 400, 4)
+    assert [row["user_id"] for row in page["participants_sessions"]] == ["u001", "u002"]
+    assert (page["total_participant_sessions"], page["total_participant_duration"]) == (203, 203 * 60)
+
+
+def test_ids_of_any_kind_reach_the_right_participant() -> None:
+    """Slashes, question marks, quotes, dots and letters of any script come through a path unharmed."""
+    world = World.odd(DAY.date(), days=1, scale=0)
+    with Emulator(world, clock=LATER) as emulator, Reader(emulator) as reader:
+        for place, odd in enumerate(ODD_IDS):
+            ids = ("def.ault_-1", odd, f"{odd}@0")
+            (row,) = reader.attendance(ids).json()["participants_sessions"]
+            assert (row["user_id"], row["user_session_id"]) == (odd, f"{odd}|{place}")
+            answer = reader.window((*ids, odd, row["user_session_id"]), at(14, place), at(14, place + 3)).json()
+            assert list(points(answer)) == [
+                (odd, odd, "bitrate", at(14, place + minute).timestamp(), place + minute + 1) for minute in (0, 1)
+            ]
+        logged = [entry.ids for entry in emulator.requests if entry.endpoint == "participant_metrics"]
+    assert [entry["user_id"] for entry in logged] == list(ODD_IDS)
+
+
+def test_a_slash_that_is_not_encoded_leads_nowhere() -> None:
+    """A client that forgets to encode an id is not helped."""
+    with Emulator(small_world(), clock=LATER) as emulator, Reader(emulator) as reader:
+        assert_refused(reader.client.get("/api/v2/video/call/default/o/ne/session/s1/participant_sessions"), 404, 16)
+        assert_refused(reader.client.post(f"{session_path(SMALL)}/participant_sessions"), 404, 16)
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [
+        (at(10), at(10, 30, 0.000001)),
+        (at(10), at(10)),
+        (at(10, 1), at(10)),
+        ("2026-03-02 10:00:00", text(at(10, 30))),
+        ("1772445600", "1772447400"),
+        (text(at(10)), "yesterday"),
+    ],
+)
+def test_windows_that_are_too_wide_empty_or_unreadable_are_refused(since: Any, until: Any) -> None:
+    """More than 30 minutes, none at all, or anything but RFC 3339 is answered 400 with code 4."""
+    with Emulator(small_world(), clock=LATER) as emulator, Reader(emulator) as reader:
+        assert_refused(reader.window(SMALL_STAY, since, until), 400, 4)
+
+
+def test_a_window_of_exactly_thirty_minutes_is_allowed() -> None:
+    """The widest window there is."""
+    with Emulator(small_world(), clock=LATER) as emulator, Reader(emulator) as reader:
+        answer = reader.window(SMALL_STAY, at(10), at(10, 30)).json()
+    assert [value for *_, value in points(answer)] == [1, 2, 3, 4]
+
+
+def test_without_bounds_only_the_last_minute_comes_back() -> None:
+    """A reader who names no window has the minute before now."""
+    with Emulator(small_world(), clock=ManualClock(at(10, 20, 30))) as emulator, Reader(emulator) as reader:
+        assert [value for *_, value in points(reader.window(SMALL_STAY).json())] == [3]
+
+
+def test_the_end_of_a_window_belongs_to_it_or_not_as_told() -> None:
+    """The documentation leaves it open, so both can be played; the beginning always belongs."""
+    for inclusive, wanted in ((True, [2, 3]), (False, [2])):
+        with (
+            Emulator(small_world(), clock=LATER, until_inclusive=inclusive) as emulator,
+            Reader(emulator) as reader,
+        ):
+            answer = reader.window(SMALL_STAY, at(10, 10), at(10, 20)).json()
+            assert [value for *_, value in points(answer)] == wanted
+
+
+def test_who_is_unknown_is_not_found() -> None:
+    """A call, a session, a user or a user session that is not there is answered 404 with code 16."""
+    with Emulator(small_world(), clock=LATER) as emulator, Reader(emulator) as reader:
+        for place in range(5):
+            ids = tuple("nobody" if place == n else one for n, one in enumerate(SMALL_STAY))
+            assert_refused(reader.window(ids, at(10), at(10, 30)), 404, 16)
+        assert_refused(reader.attendance(("default", "one", "other")), 404, 16)
+
+
+def test_attendance_is_forgotten_after_ninety_days_while_its_totals_stay() -> None:
+    """An empty list then does not mean that nobody was there."""
+    clock = ManualClock(at(11) + timedelta(days=90) - timedelta(seconds=1))
+    with Emulator(small_world(), clock=clock) as emulator, Reader(emulator) as reader:
+        assert len(reader.attendance(SMALL).json()["participants_sessions"]) == 1
+        clock.advance(timedelta(seconds=1))
+        page = reader.attendance(SMALL).json()
+        assert (page["participants_sessions"], page["total_participant_sessions"]) == ([], 1)
+        assert page["total_participant_duration"] == 3600
+        assert reader.stats(SMALL).json()["participants"] == []
+        assert len(reader.all_calls()) == 1
+
+
+def test_a_call_goes_on_as_the_clock_does() -> None:
+    """It appears when it starts, grows while it lasts, and is complete with its report."""
+    clock = ManualClock(at(9, 59, 59))
+    with Emulator(small_world(), clock=clock) as emulator, Reader(emulator) as reader:
+        assert reader.all_calls() == []
+        assert_refused(reader.attendance(SMALL), 404, 16)
+        clock.now = at(10, 15, 30)
+        (row,) = reader.all_calls({"is_active": True})
+        assert "call_ended_at" not in row
+        assert instant(row["generated_at"]) == at(10, 15)
+        assert row["counts"]["live_sessions"] == 1
+        (stay,) = reader.all_attendance(SMALL)
+        assert "left_at" not in stay
+        assert [value for *_, value in points(reader.window(SMALL_STAY, at(10), at(10, 30)).json())] == [1, 2]
+        clock.now = at(11, 1)
+        (row,) = reader.all_calls({"is_active": False})
+        assert (instant(row["call_ended_at"]), instant(row["generated_at"])) == (at(11), at(11))
+        clock.now = at(11, 2)
+        (row,) = reader.all_calls({"updated_at": {"$gte": text(at(11, 2))}})
+        assert instant(row["generated_at"]) == at(11, 2)
+        (stay,) = reader.all_attendance(SMALL)
+        assert (instant(stay["left_at"]), stay["duration_in_seconds"]) == (at(11), 3600)
+
+
+def test_points_of_a_live_call_may_lag_behind() -> None:
+    """What is newer than the lag is not there yet, and is once the report is made."""
+    clock = ManualClock(at(10, 20, 30))
+    with Emulator(small_world(live_lag=timedelta(minutes=1)), clock=clock) as emulator, Reader(emulator) as reader:
+        assert [value for *_, value in points(reader.window(SMALL_STAY, at(10), at(10, 30)).json())] == [1, 2]
+        clock.advance(timedelta(seconds=30))
+        assert [value for *_, value in points(reader.window(SMALL_STAY, at(10), at(10, 30)).json())] == [1, 2, 3]
+
+
+def test_a_track_that_is_newer_than_what_can_be_seen_is_not_listed_yet() -> None:
+    """The participant is a publisher already; the track comes with its first visible instant."""
+    stay = StaySpec("ann", "ann-1", at(10), at(11), tracks=(TrackSpec("cam", since=at(10, 20)),))
+    clock = ManualClock(at(10, 20, 30))
+    world = small_world(participants=(stay,), live_lag=timedelta(minutes=1))
+    with Emulator(world, clock=clock) as emulator, Reader(emulator) as reader:
+        for listed in (0, 1):
+            answer = reader.window(SMALL_STAY, at(10), at(10, 30)).json()
+            assert (answer["is_publisher"], len(answer["published_tracks"])) == (True, listed)
+            assert len(emulator.truth()["tracks"]) == listed
+            clock.advance(timedelta(seconds=30))
+
+
+def test_a_second_report_brings_what_came_late() -> None:
+    """Participants, tracks and points scripted for it are hidden until then."""
+    points_ = Points.every(600, at(10), bitrate=(1, 2, 3, 4))
+    stays = (
+        StaySpec(
+            "ann", "ann-1", at(10), at(11), tracks=(TrackSpec("mic", "audio", "opus", points_, late_from=at(10, 20)),)
+        ),
+        StaySpec("bob", "bob-1", at(10), at(11), report=1),
+        StaySpec("eve", "eve-1", at(10), at(11), tracks=(TrackSpec("cam", report=1),)),
+    )
+    reports = (timedelta(minutes=2), timedelta(hours=5))
+    clock = ManualClock(at(15))
+    with (
+        Emulator(small_world(participants=stays, reports=reports), clock=clock) as emulator,
+        Reader(emulator) as reader,
+    ):
+        seen = []
+        for _ in range(2):
+            (row,) = reader.all_calls()
+            eve = reader.window((*SMALL, "eve", "eve-1"), at(10), at(10, 30)).json()
+            values = [value for *_, value in points(reader.window(SMALL_STAY, at(10), at(10, 30)).json())]
+            users = [stay["user_id"] for stay in reader.all_attendance(SMALL)]
+            seen.append((instant(row["generated_at"]), users, values, eve["is_publisher"], row["counts"]["publishers"]))
+            clock.advance(timedelta(hours=2))
+    assert seen == [
+        (at(11, 2), ["ann", "eve"], [1, 2], False, 1),
+        (at(16), ["ann", "bob", "eve"], [1, 2, 3, 4], True, 2),
+    ]
+
+
+def test_a_track_is_listed_only_where_it_was_published() -> None:
+    """A screen shared for ten minutes is not in the next window; audio has neither frame rate nor resolution."""
+    tracks = (
+        TrackSpec("screen", "screensharing", "vp9", Points(), since=at(10, 5), until=at(10, 15)),
+        TrackSpec("mic", "audio", None, Points(bitrate=())),
+    )
+    stay = StaySpec("ann", "ann-1", at(10), at(11), tracks=tracks)
+    with Emulator(small_world(participants=(stay,)), clock=LATER) as emulator, Reader(emulator) as reader:
+        first, second = (
+            reader.window(SMALL_STAY, at(10, 30 * n), at(10, 30 * n) + timedelta(minutes=30)).json()["published_tracks"]
+            for n in range(2)
+        )
+    mic = {"track_id": "mic", "track_type": "audio", "codec": None, "bitrate": {"data_points": []}}
+    assert first == [{"track_id": "screen", "track_type": "screensharing", "codec": "vp9"}, mic]
+    assert second == [mic]
+
+
+def test_a_stay_of_no_length_can_be_read() -> None:
+    """Someone who joined and left at once is listed, and so is what they sent at that moment."""
+    track = TrackSpec("mic", "audio", "opus", Points(bitrate=((at(10), 7),)))
+    stay = StaySpec("ann", "ann-1", at(10), at(10), tracks=(track,))
+    with Emulator(small_world(participants=(stay,)), clock=LATER) as emulator, Reader(emulator) as reader:
+        (row,) = reader.all_attendance(SMALL)
+        answer = reader.window(SMALL_STAY, at(10), at(10, 0, 1)).json()
+    assert row["duration_in_seconds"] == 0
+    assert [value for *_, value in points(answer)] == [7]
+
+
+def test_warnings_come_with_the_window_they_lie_in_and_sticky_ones_with_every_window() -> None:
+    """A warning on the edge of two windows comes with both, as does one that sticks or has no time."""
+    warnings = (
+        WarningSpec(at(10, 30), "edge", "On the edge"),
+        WarningSpec(at(10, 5), "early", "Early"),
+        WarningSpec(at(10, 5), "sticky", "Sticky", sticky=True),
+        WarningSpec(None, "timeless", "No time"),
+    )
+    stay = StaySpec("ann", "ann-1", at(10), at(11), tracks=(TrackSpec("mic", warnings=warnings),))
+    with Emulator(small_world(participants=(stay,)), clock=LATER) as emulator, Reader(emulator) as reader:
+        given = [
+            [(one["code"], "time" in one) for one in answer["published_tracks"][0]["warnings"]]
+            for answer in reader.windows(SMALL_STAY, at(10), at(11))
+        ]
+    assert given[0] == [("edge", True), ("early", True), ("sticky", True), ("timeless", False)]
+    assert given[1] == [("edge", True), ("sticky", True), ("timeless", False)]
+
+
+@pytest.mark.parametrize(
+    ("unit", "wanted"),
+    [
+        ("s", 1772445600),
+        ("float_s", 1772445600.0),
+        ("ms", 1772445600 * 10**3),
+        ("us", 1772445600 * 10**6),
+        ("ns", 1772445600 * 10**9),
+    ],
+)
+def test_points_carry_their_time_in_the_unit_asked_for(unit: str, wanted: float) -> None:
+    """The documentation names no unit, so any can be played."""
+    with Emulator(small_world(), clock=LATER, unit=unit) as emulator, Reader(emulator) as reader:
+        ((time, value),) = reader.window(SMALL_STAY, at(10), at(10, 5)).json()["published_tracks"][0]["bitrate"][
+            "data_points"
+        ]
+    assert (time, type(time), value) == (wanted, type(wanted), 1)
+
+
+def test_datetimes_are_nanoseconds_or_rfc_3339() -> None:
+    """Both forms name the same instant; stray nanoseconds show who reads them as floats."""
+    with (
+        Emulator(small_world(), clock=LATER, stray_nanoseconds=789) as emulator,
+        Reader(emulator) as reader,
+    ):
+        assert reader.all_calls()[0]["call_started_at"] == 1772445600 * 10**9 + 789
+        assert reader.window(SMALL_STAY, at(10), at(10, 5)).json()["joined_at"] == 1772445600 * 10**9 + 789
+    with Emulator(small_world(), clock=LATER, datetimes="rfc3339") as emulator, Reader(emulator) as reader:
+        assert reader.all_calls()[0]["call_started_at"] == "2026-03-02T10:00:00.000000Z"
+
+
+def test_answers_are_compressed_for_those_who_accept_it() -> None:
+    """The content is the same; who asks for none gets none."""
+    world = World.uniform(DAY.date(), 1, 1)
+    call, stay = world.calls[0], world.calls[0].participants[0]
+    ids = (*call.ids, stay.user_id, stay.user_session_id)
+    with Emulator(world, clock=LATER) as emulator, Reader(emulator) as reader:
+        packed = reader.window(ids, at(0), at(0, 30))
+        reader.client.headers["Accept-Encoding"] = "identity"
+        plain = reader.window(ids, at(0), at(0, 30))
+    assert (packed.headers.get("content-encoding"), plain.headers.get("content-encoding")) == ("gzip", None)
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+    assert packed.json() == plain.json()
+
+
+def test_the_date_header_follows_the_clock_of_the_emulator() -> None:
+    """A server whose clock is wrong can be played."""
+    with Emulator(small_world(), clock=ManualClock(at(12, 0, 1.5))) as emulator, Reader(emulator) as reader:
+        assert parsedate_to_datetime(reader.calls().headers["date"]) == at(12, 0, 1)
+        assert len(reader.calls().headers.get_list("date")) == 1
+
+
+def test_participant_statistics_can_be_switched_off() -> None:
+    """One row per user with all sessions, or a refusal, as on accounts that have none."""
+    stays = tuple(StaySpec("ann", f"ann-{n}", at(10, n), at(10, n + 1), latency_ms=n + 5, name="Ann") for n in range(2))
+    world = small_world(participants=(*stays, StaySpec("bob", "bob-1", at(10), at(11))))
+    with Emulator(world, clock=LATER) as emulator, Reader(emulator) as reader:
+        page = reader.stats(SMALL, limit=1).json()
+        (ann,) = page["participants"]
+        assert [one["latency_ms"] for one in ann["sessions"]] == [5, 6]
+        assert not any(ann["sessions"][0]["published_tracks"].values())
+        assert [one["user_id"] for one in reader.stats(SMALL, limit=1, next=page["next"]).json()["participants"]] == [
+            "bob"
+        ]
+    for status, code in ((403, 17), (404, 16)):
+        with Emulator(world, clock=LATER, stats_status=status) as emulator, Reader(emulator) as reader:
+            assert_refused(reader.stats(SMALL), status, code)
+
+
+def test_unknown_and_missing_fields_are_sent_as_scripted() -> None:
+    """Extra fields appear and omitted ones do not, on calls, stays and tracks."""
+    track = TrackSpec("mic", extra=(("qp", 3),), omit=frozenset({"codec"}))
+    stay = StaySpec(
+        "ann", "ann-1", at(10), at(11), tracks=(track,), extra=(("x", 1),), omit=frozenset({"publisher_type"})
+    )
+    world = small_world(participants=(stay,), extra=(("y", None),), omit=frozenset({"call_started_at"}))
+    with Emulator(world, clock=LATER) as emulator, Reader(emulator) as reader:
+        (call,) = reader.all_calls()
+        answer = reader.window(SMALL_STAY, at(10), at(10, 30)).json()
+    assert "call_started_at" not in call
+    assert call["y"] is None
+    assert answer["x"] == 1
+    assert "publisher_type" not in answer
+    assert answer["published_tracks"] == [{"track_id": "mic", "track_type": "video", "qp": 3}]
+    assert world.truth(at(12), tables=("call_sessions",))["call_sessions"][0]["started_at"] is None
