@@ -31,7 +31,7 @@ from pipeline.planning.completeness import DayCompleteness, day_ends, is_certifi
 from pipeline.planning.inventory import Inventories
 from pipeline.quality.day import DayQuality, day_quality
 from pipeline.quality.thresholds import THRESHOLDS_FILE
-from pipeline.schema import CALL_KEY
+from pipeline.schema import CALL_KEY, TABLES
 from pipeline.settings import Settings
 from pipeline.tables.build import TablesBuilt, build_tables
 from pipeline.tables.lake import Lake
@@ -164,6 +164,10 @@ class Flow:
         requests = self._inventories.window_requests(day)
         windows = self.lake.read("windows", day, [*CALL_KEY, "state"]) if self.lake.has("windows", day) else None
         return judge_day(day, inventory, listings, requests, windows, self._session.now())
+
+    def row_counts(self, day: date) -> dict[str, int]:
+        """Return how many rows each table of a day has. Raises `FixStorage` if one of them is not built."""
+        return {table: self.lake.rows(table, day) for table in TABLES}
 
     def certificates(self, day: date) -> list[dict[str, Any]]:
         """Return the rows of `ingest_completeness_by_call` of a day; none if the table is not built yet."""

@@ -12,6 +12,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 
@@ -41,10 +43,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Landed:
-    """What a step did: requests sent (including 429s and retries), and sentences about those that failed."""
+    """What a step did.
+
+    Attributes:
+        requests: requests sent, including 429s and retries.
+        failures: sentences about the requests that failed.
+        folder: where the day's responses of the endpoint are.
+    """
 
     requests: int
     failures: Sequence[str]
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ def _step(
 
     The step waits for the day's lock, connects to the source, and runs again without segments that turn out broken.
     """
-    endpoint = fetch.__name__
+    endpoint = cast(EndpointName, fetch.__name__)
 
     @functools.wraps(fetch)
     def step(extract: Extract, day: date) -> Landed:
@@ -79,7 +88,8 @@ def _step(
             f"{failure.request}: {failure.error if failure.status is None else f'HTTP {failure.status}'}"
             for failure in failures
         ]
-        return Landed(extract.requests_sent.get(endpoint, 0) - before, sentences)
+        requests = extract.requests_sent.get(endpoint, 0) - before
+        return Landed(requests, sentences, extract.landing.folder(endpoint, day))
 
     return step
 
@@ -101,7 +111,7 @@ class Extract:
         workers: int,
         report: Callable[[Progress], None],
     ) -> None:
-        self._landing = landing
+        self.landing = landing
         self._inventories = inventories
         self.locks = locks
         self.session = session
@@ -122,7 +132,7 @@ class Extract:
     async def call_stats(self, api: StreamApi, day: date) -> list[Response]:
         """List every call session that started on the day."""
         resumed = resumable_listing(self._inventories.listings_of_calls(day), api.now())
-        async with self._landing.writer("call_stats", day) as writer:
+        async with self.landing.writer("call_stats", day) as writer:
             return await fetch_listing(api, writer.append, Request("call_stats", day), resumed)
 
     @_step
@@ -169,7 +179,7 @@ class Extract:
         """Plan the windows of every stay of the day, and fetch those without a final response."""
         stays = self._inventories.of(day).stays
         requests = self._inventories.window_requests(day)
-        async with self._landing.writer("participant_metrics", day) as writer:
+        async with self.landing.writer("participant_metrics", day) as writer:
             return await fetch_windows(
                 api, writer.append, day, stays, requests, workers=self._workers, report=self._report
             )
@@ -221,7 +231,7 @@ class Extract:
         waiting = sorted(calls, key=lambda facts: facts.urgency)
         failures: list[Response] = []
         done, total = 0, len(waiting)
-        async with self._landing.writer(endpoint, day) as writer:
+        async with self.landing.writer(endpoint, day) as writer:
 
             async def list_call(facts: CallFacts) -> None:
                 nonlocal done

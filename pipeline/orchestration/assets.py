@@ -1,6 +1,7 @@
-"""The assets: raw answers of the API, tables of the lake, tables of the warehouse, one partition a day.
+"""The assets: raw responses, tables of the lake, tables of the warehouse. Each has one partition per day.
 
-Each asset calls one step of `pipeline.flow`, and says in its metadata what there is and what it took.
+An asset runs one step of `flow` and reports in its metadata what there is and what the step did. What Dagster shows
+about columns is in `lineage`; what is missing of a day is in `checks`.
 """
 
 from collections.abc import Iterator
@@ -10,23 +11,27 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.endpoints import ENDPOINTS, Endpoint, EndpointName
+from pipeline.endpoints import ENDPOINTS, Endpoint
 from pipeline.errors import CallMetricsError, Interrupted
-from pipeline.extract.steps import Landed
 from pipeline.flow import Flow
-from pipeline.orchestration.checks import completeness_results, completeness_specs
+from pipeline.orchestration.checks import COMPLETENESS_CHECKS, completeness_results
 from pipeline.orchestration.day_quality import quality_metadata
 from pipeline.orchestration.lineage import lake_lineage, raw_columns, table_columns, warehouse_lineage
-from pipeline.schema import TABLES
+from pipeline.planning.completeness import DayCompleteness
+from pipeline.schema import TABLES, Table
+from pipeline.tables.build import TablesBuilt
 
 __all__ = ["API_POOL", "SOURCE", "WAREHOUSE_POOL", "build_assets"]
 
 API_POOL = "stream_api"
 WAREHOUSE_POOL = "warehouse"
 
+MAX_LOGGED_FAILURES = 20
+"""Failed requests that a step logs one by one; its metadata has their number."""
+
 FRESHNESS = dg.FreshnessPolicy.cron(deadline_cron="15 6 * * *", lower_bound_delta=timedelta(hours=4), timezone="UTC")
-"""The night's runs, which begin at 02:15 UTC, have loaded something by 06:15. Dagster does not ask of which day it is:
-see `checks.build_yesterday_check`."""
+"""The night's runs start at 02:15 UTC and must have loaded something by 06:15. Dagster does not ask which day that was:
+see `checks.yesterday_is_there`."""
 
 SOURCE = dg.AssetSpec(
     "stream_video_api",
@@ -37,94 +42,19 @@ SOURCE = dg.AssetSpec(
 
 
 def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg.AssetsDefinition]:
-    """All assets. With `pools`, steps that ask the API and steps that write the database wait for a place.
+    """Return all assets. With `pools`, steps that send requests or write the database wait for a slot in a pool.
 
-    The command line goes without: its locks die with their process, a place in a pool does not.
+    The command line does without pools: when its process dies, its locks are free at once, and slots would not be.
     """
-    raw = [_raw_asset(endpoint, partitions, API_POOL if pools else None) for endpoint in ENDPOINTS.values()]
-
-    @dg.multi_asset(
-        name="lake",
-        specs=[
-            dg.AssetSpec(
-                ["lake", table.name],
-                deps=[["raw", name] for name in ENDPOINTS],
-                description=table.comment,
-                kinds={"parquet"},
-                group_name="lake",
-                metadata=_without_none(
-                    {
-                        "dagster/column_schema": table_columns(table.name),
-                        "dagster/column_lineage": lake_lineage(table.name),
-                    }
-                ),
-            )
-            for table in TABLES.values()
-        ],
-        check_specs=completeness_specs(),
-        partitions_def=partitions,
-    )
-    def lake(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
-        day = _day(context)
-        with _one_sentence():
-            written = flow.build_tables(day)
-            seen = flow.completeness(day)
-        for name, rows in written.rows.items():
-            metadata: dict[str, Any] = {
-                "dagster/partition_row_count": rows,
-                "path": dg.MetadataValue.path(str(flow.lake.path(name, day))),
-                "changed": name in written.changed,
-            }
-            if name == "windows":
-                metadata |= {f"windows_{state}": count for state, count in seen.windows.items()}
-                metadata["windows_due"] = seen.due
-            if name == "metric_points" and written.unknown_fields:
-                metadata["unknown_fields"] = written.unknown_fields
-            yield dg.MaterializeResult(asset_key=["lake", name], metadata=metadata)
-        yield from completeness_results(seen, datetime.now(UTC))
-
-    @dg.multi_asset(
-        name="warehouse",
-        specs=[
-            dg.AssetSpec(
-                ["warehouse", table.name],
-                deps=[["lake", table.name]],
-                description=table.comment,
-                kinds={"duckdb"},
-                group_name="warehouse",
-                metadata={
-                    "dagster/column_schema": table_columns(table.name),
-                    "dagster/column_lineage": warehouse_lineage(table.name),
-                    "dagster/table_name": table.name,
-                },
-                freshness_policy=FRESHNESS,
-            )
-            for table in TABLES.values()
-        ],
-        partitions_def=partitions,
-        pool=WAREHOUSE_POOL if pools else None,
-    )
-    def warehouse(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
-        day = _day(context)
-        with _one_sentence():
-            loaded = flow.load([day])
-            counts = {name: flow.lake.rows(name, day) for name in TABLES}
-        quality = quality_metadata(flow, day, context.log)
-        for name, rows in counts.items():
-            metadata: dict[str, Any] = {
-                "dagster/partition_row_count": rows,
-                "path": dg.MetadataValue.path(str(flow.settings.warehouse)),
-                "changed": (name, day) in loaded.rows,
-            }
-            if name == "call_sessions":
-                metadata |= quality
-            yield dg.MaterializeResult(asset_key=["warehouse", name], metadata=metadata)
-
-    return [*raw, lake, warehouse]
+    return [
+        *(_raw_asset(endpoint, partitions, API_POOL if pools else None) for endpoint in ENDPOINTS.values()),
+        _lake_assets(partitions),
+        _warehouse_assets(partitions, WAREHOUSE_POOL if pools else None),
+    ]
 
 
 def _raw_asset(endpoint: Endpoint, partitions: dg.PartitionsDefinition, pool: str | None) -> dg.AssetsDefinition:
-    """Return the asset of an endpoint: it runs the endpoint's step. It depends on those fetched before it."""
+    """Return the asset of an endpoint. It depends on the endpoints that are fetched before it."""
     names = [*ENDPOINTS]
     before: list[Any] = [["raw", name] for name in names[: names.index(endpoint.name)]]
 
@@ -140,37 +70,120 @@ def _raw_asset(endpoint: Endpoint, partitions: dg.PartitionsDefinition, pool: st
         pool=pool,
     )
     def raw(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> dg.MaterializeResult[None]:
-        with _one_sentence():
-            return _landed(context, flow, endpoint.name, flow.extract.land(endpoint.name, _day(context)))
+        with _stopping_at_our_errors():
+            landed = flow.extract.land(endpoint.name, _day(context))
+        for failure in landed.failures[:MAX_LOGGED_FAILURES]:
+            context.log.warning(failure)
+        return dg.MaterializeResult(
+            metadata={
+                "requests": landed.requests,
+                "failures": len(landed.failures),
+                "path": dg.MetadataValue.path(str(landed.folder)),
+            }
+        )
 
     return raw
+
+
+def _lake_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """Return the assets of all tables of the lake: one step builds them, and checks that the day is complete."""
+
+    @dg.multi_asset(
+        name="lake",
+        specs=[_lake_spec(table) for table in TABLES.values()],
+        check_specs=COMPLETENESS_CHECKS,
+        partitions_def=partitions,
+    )
+    def lake(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
+        day = _day(context)
+        with _stopping_at_our_errors():
+            built = flow.build_tables(day)
+            judged = flow.completeness(day)
+        for table in built.rows:
+            yield dg.MaterializeResult(asset_key=["lake", table], metadata=_lake_metadata(table, built, judged))
+        yield from completeness_results(judged, datetime.now(UTC))
+
+    return lake
+
+
+def _lake_spec(table: Table) -> dg.AssetSpec:
+    lineage = lake_lineage(table.name)
+    return dg.AssetSpec(
+        ["lake", table.name],
+        deps=[["raw", name] for name in ENDPOINTS],
+        description=table.comment,
+        kinds={"parquet"},
+        group_name="lake",
+        metadata={"dagster/column_schema": table_columns(table.name)}
+        | ({"dagster/column_lineage": lineage} if lineage else {}),
+    )
+
+
+def _lake_metadata(table: str, built: TablesBuilt, judged: DayCompleteness) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "dagster/partition_row_count": built.rows[table],
+        "path": dg.MetadataValue.path(str(built.paths[table])),
+        "changed": table in built.changed,
+    }
+    if table == "windows":
+        metadata |= {f"windows_{state}": count for state, count in judged.windows.items()}
+        metadata["windows_due"] = judged.due
+    if table == "metric_points" and built.unknown_fields:
+        metadata["unknown_fields"] = built.unknown_fields
+    return metadata
+
+
+def _warehouse_assets(partitions: dg.PartitionsDefinition, pool: str | None) -> dg.AssetsDefinition:
+    """Return the assets of all tables of the warehouse: one step loads and publishes them."""
+
+    @dg.multi_asset(
+        name="warehouse",
+        specs=[_warehouse_spec(table) for table in TABLES.values()],
+        partitions_def=partitions,
+        pool=pool,
+    )
+    def warehouse(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
+        day = _day(context)
+        with _stopping_at_our_errors():
+            loaded = flow.load([day])
+            counts = flow.row_counts(day)
+        quality = quality_metadata(flow, day, context.log)
+        for table, rows in counts.items():
+            metadata: dict[str, Any] = {
+                "dagster/partition_row_count": rows,
+                "path": dg.MetadataValue.path(str(flow.settings.warehouse)),
+                "changed": (table, day) in loaded.rows,
+            }
+            if table == "call_sessions":
+                metadata |= quality
+            yield dg.MaterializeResult(asset_key=["warehouse", table], metadata=metadata)
+
+    return warehouse
+
+
+def _warehouse_spec(table: Table) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        ["warehouse", table.name],
+        deps=[["lake", table.name]],
+        description=table.comment,
+        kinds={"duckdb"},
+        group_name="warehouse",
+        metadata={
+            "dagster/column_schema": table_columns(table.name),
+            "dagster/column_lineage": warehouse_lineage(table.name),
+            "dagster/table_name": table.name,
+        },
+        freshness_policy=FRESHNESS,
+    )
 
 
 def _day(context: dg.AssetExecutionContext) -> date:
     return date.fromisoformat(context.partition_key)
 
 
-def _landed(
-    context: dg.AssetExecutionContext, flow: Flow, endpoint: EndpointName, landed: Landed
-) -> dg.MaterializeResult[None]:
-    for failure in landed.failures[:20]:
-        context.log.warning(failure)
-    return dg.MaterializeResult(
-        metadata={
-            "requests": landed.requests,
-            "failures": len(landed.failures),
-            "path": dg.MetadataValue.path(str(flow.landing.folder(endpoint, _day(context)))),
-        }
-    )
-
-
-def _without_none(metadata: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in metadata.items() if value is not None}
-
-
 @contextmanager
-def _one_sentence() -> Iterator[None]:
-    """An error that a user can act on ends the run with its sentence, and is not tried again."""
+def _stopping_at_our_errors() -> Iterator[None]:
+    """Within the block, an error that a user can act on fails the run with its sentence, without another attempt."""
     try:
         yield
     except Interrupted as error:

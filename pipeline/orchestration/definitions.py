@@ -1,11 +1,11 @@
-"""What Dagster loads: `defs`."""
+"""What Dagster loads: `defs`. The parts are made in the other modules and put together here."""
 
 import dagster as dg
 
 from pipeline.orchestration.assets import SOURCE, build_assets
-from pipeline.orchestration.checks import build_yesterday_check
+from pipeline.orchestration.checks import yesterday_is_there
 from pipeline.orchestration.resources import flow_resource
-from pipeline.orchestration.schedules import build_morning_schedule, build_schedule
+from pipeline.orchestration.schedules import build_morning_schedule, build_nightly_schedule
 from pipeline.orchestration.sensors import build_sensor
 from pipeline.settings import Settings
 
@@ -15,26 +15,27 @@ __all__ = ["build_definitions", "defs"]
 def build_definitions(
     settings: Settings, *, flow: dg.ResourceDefinition = flow_resource, in_this_process: bool = False
 ) -> dg.Definitions:
-    """All definitions. `flow` is the resource of that name; `in_this_process` leaves out what only a daemon needs."""
-    # A fixed start: one that moved with the day would hide the days that the source has forgotten and we have not.
+    """Return all definitions. `flow` is the resource of that name.
+
+    With `in_this_process`, leave out what only a daemon needs: pools, schedules, the sensor and the morning's check.
+    """
+    # A fixed start: if it moved with the day, Dagster would hide days that have expired at the source and that we have.
     partitions = dg.DailyPartitionsDefinition(start_date=settings.start.isoformat(), timezone="UTC", end_offset=1)
     assets: list[dg.AssetSpec | dg.AssetsDefinition] = [SOURCE, *build_assets(partitions, pools=not in_this_process)]
-    said = "One day of calls, from the API to the database"
+    description = "One day of calls, from the API to the database"
     if in_this_process:
-        ingest = dg.define_asset_job("ingest", description=said)
+        ingest = dg.define_asset_job("ingest", description=description)
         return dg.Definitions(assets, jobs=[ingest], executor=dg.in_process_executor, resources={"flow": flow})
-    yesterday = build_yesterday_check()
-    ingest = dg.define_asset_job(
-        "ingest", selection=dg.AssetSelection.all() - dg.AssetSelection.checks(yesterday), description=said
-    )
+    yesterday = dg.AssetSelection.checks(yesterday_is_there)
+    ingest = dg.define_asset_job("ingest", selection=dg.AssetSelection.all() - yesterday, description=description)
     morning = dg.define_asset_job(
-        "morning_check", selection=dg.AssetSelection.checks(yesterday), description="Whether yesterday has arrived"
+        "morning_check", selection=yesterday, description="Check that yesterday is in the database"
     )
     return dg.Definitions(
         assets,
-        asset_checks=[yesterday],
+        asset_checks=[yesterday_is_there],
         jobs=[ingest, morning],
-        schedules=[build_schedule(ingest, partitions), build_morning_schedule(morning)],
+        schedules=[build_nightly_schedule(ingest, partitions), build_morning_schedule(morning)],
         sensors=[build_sensor(ingest, partitions)],
         executor=dg.in_process_executor,
         resources={"flow": flow},
@@ -43,5 +44,5 @@ def build_definitions(
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The definitions for the settings of this process."""
+    """Return the definitions for the settings of this process."""
     return build_definitions(Settings.load())

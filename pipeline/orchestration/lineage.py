@@ -1,4 +1,8 @@
-"""Where each column comes from, as Dagster shows it: from the raw answers to the lake, from there to the warehouse."""
+"""What Dagster shows about columns: types and comments, and the columns that they are made from.
+
+Columns of the warehouse come from the lake, and those of the lake from raw responses. Which response fields fill a
+column is in `endpoints`; types and comments are those of `schema`.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +42,10 @@ def lake_lineage(table: str) -> dg.TableColumnLineage | None:
 def _sources(table: str, column: str) -> Sequence[str]:
     """Return the endpoints whose responses contain a column."""
     endpoints = [endpoint for endpoint in ENDPOINTS.values() if table in endpoint.tables]
-    wanted = "user_id" if column in STAY_KEY and len(endpoints) > 1 else column  # the ids of a call come with its stays
+    # All ids of a stay come from the responses that contain its user id.
+    wanted = "user_id" if column in STAY_KEY and len(endpoints) > 1 else column
     sources = [endpoint.name for endpoint in endpoints if wanted in _columns(endpoint)]
-    return sources or [endpoints[-1].name]  # what is derived comes from the metrics, if the table has any of them
+    return sources or [endpoints[-1].name]  # derived columns: from the last endpoint, the metrics if any
 
 
 def _columns(endpoint: Endpoint) -> set[str]:
@@ -52,13 +57,13 @@ def _columns(endpoint: Endpoint) -> set[str]:
 
 
 def warehouse_lineage(table: str) -> dg.TableColumnLineage:
-    """From a table of the lake to the one in the warehouse: column by column, as it is."""
+    """Return where the columns of a table of the warehouse come from: the same columns of the table in the lake."""
     key = dg.AssetKey(["lake", table])
     return dg.TableColumnLineage({name: [dg.TableColumnDep(key, name)] for name in TABLES[table].schema.names})
 
 
 def table_columns(table: str) -> dg.TableSchema:
-    """Names, types and comments of a table's columns."""
+    """Return names, types and comments of a table's columns."""
     contract = TABLES[table]
     return dg.TableSchema(
         [dg.TableColumn(field.name, str(field.type), contract.comment_of(field.name)) for field in contract.schema]
@@ -66,7 +71,7 @@ def table_columns(table: str) -> dg.TableSchema:
 
 
 def raw_columns() -> dg.TableSchema:
-    """Those of the segments in which answers land."""
+    """Return names, types and comments of the columns of raw segments."""
     return dg.TableSchema(
         [
             dg.TableColumn(field.name, str(field.type), (field.metadata or {}).get(b"comment", b"").decode() or None)

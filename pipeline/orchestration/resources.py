@@ -1,6 +1,6 @@
-"""What assets are given: a `Flow`.
+"""The resource `flow` of the assets: a `Flow`, with the lock of the run that uses it.
 
-A resource here is a thin shell around a plain object, so that tests and the command line can bring their own.
+A resource here is a thin shell around a plain object, so that tests and the command line can pass their own.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ __all__ = ["flow_resource", "shared_flow_resource"]
 
 @dg.resource(description="The pipeline over the data folder of the settings, for one run")
 def flow_resource(context: dg.InitResourceContext) -> Iterator[Flow]:
-    """A `Flow` of its own for each run, from the environment and `.env`."""
+    """Yield a new `Flow` for each run, with the settings of the environment and `.env`."""
     with Flow(Settings.load()) as flow, alive(flow.settings, context.run.run_id if context.run else None):
         yield flow
 
 
 def shared_flow_resource(flow: Flow) -> dg.ResourceDefinition:
-    """A `Flow` that outlives runs: its connections and what it knows of the quotas are used by all of them."""
+    """Return a resource whose `Flow` outlives runs, so that they share its connections and its state of the quotas."""
 
     @dg.resource(description="The pipeline of the process that runs the backfill")
     def shared(context: dg.InitResourceContext) -> Iterator[Flow]:

@@ -1,6 +1,7 @@
-"""Which runs are dead: each run holds a lock that its process takes with it.
+"""Finds runs whose process is dead, and ends them. Each run holds a lock that dies with its process.
 
-Dagster cannot tell by itself that the process of a run was killed, and such a run would keep its place in a pool.
+Dagster does not notice by itself that the process of a run was killed, and such a run would keep its slot in a pool.
+Locks of days and of the database are in `landing` and `warehouse`.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.Dags
 
 @contextmanager
 def alive(settings: Settings, run_id: str | None) -> Iterator[None]:
-    """Hold the run's lock: it is free once its process is dead, see `end_dead_runs`."""
+    """Hold the lock of a run (if it has an id) for the length of the block. It is free once the process is dead."""
     with ExitStack() as held:
         if run_id is not None:
             path = _lock(settings, run_id)
-            # Nobody ever sees the lock of a living run free: it is taken before it gets its name, and loses the name
-            # before it is given back, for only then does Dagster record how the run ended.
+            # Other processes must never find the lock of a living run free. So it is acquired before it gets its name,
+            # and it loses its name before it is released, for only then does Dagster record how the run ended.
             unnamed = path.with_suffix(".new")
             held.enter_context(locked(unnamed, f"run {run_id}"))
             unnamed.replace(path)
@@ -38,27 +39,27 @@ def alive(settings: Settings, run_id: str | None) -> Iterator[None]:
 
 
 def end_dead_runs(instance: dg.DagsterInstance, settings: Settings) -> list[str]:
-    """Mark runs whose process is dead as failed and give back their places in pools; returns their ids."""
+    """Mark runs whose process is dead as failed, and free their slots in pools. Returns their ids."""
     runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     return [run.run_id for run in runs if end_if_dead(instance, settings, run.run_id)]
 
 
 def end_if_dead(instance: dg.DagsterInstance, settings: Settings, run_id: str) -> bool:
-    """Mark a run as failed if its process is dead and it has not ended; returns whether it was so."""
+    """Mark a run as failed if its process is dead and the run has not ended. Returns whether that was so."""
     path = _lock(settings, run_id)
     with (
-        contextlib.suppress(filelock.Timeout, OSError),  # alive; not ours, or not begun
+        contextlib.suppress(filelock.Timeout, OSError),  # alive; or without a lock: not one of our runs, or not started
         path.open("rb") as found,
         filelock.FileLock(path, timeout=0),
     ):
-        if not os.path.samestat(os.fstat(found.fileno()), path.stat()):  # it ended just now, and we made a new file
+        if not os.path.samestat(os.fstat(found.fileno()), path.stat()):  # it ended just now, and we created a new file
             path.unlink(missing_ok=True)
             return False
-        run = instance.get_run_by_id(run_id)  # as it is now, not as it was before we held the lock
+        run = instance.get_run_by_id(run_id)  # read again: it may have ended before we got the lock
         dead = run is not None and run.status in UNFINISHED
         if run is not None and dead:
             instance.report_run_failed(
-                run, "The process of this run is dead. Run the day again: it goes on where it stopped."
+                run, "The process of this run is dead. Run the day again: it resumes where it stopped."
             )
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
         path.unlink(missing_ok=True)

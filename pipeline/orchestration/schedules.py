@@ -1,4 +1,8 @@
-"""When the job runs by itself: nightly for the last days and what older ones lack, and whenever the source has news."""
+"""The schedules: every night the last days and older incomplete ones, every morning a look whether yesterday is there.
+
+Which days are incomplete is decided in `flow` and `planning`. Runs that start because the source has updates are in
+`sensors`.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, timedelta
@@ -8,38 +12,35 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from pipeline.flow import Flow
 
-__all__ = [
-    "OLDER_DAYS",
-    "TRAILING_DAYS",
-    "build_morning_schedule",
-    "build_schedule",
-]
+__all__ = ["MAX_OLDER_DAYS", "TRAILING_DAYS", "build_morning_schedule", "build_nightly_schedule"]
 
 TRAILING_DAYS = 3
-"""Days before today that the nightly schedule goes over: calls end, and reports come, after midnight."""
+"""Days before today that run every night: calls end, and reports arrive, after midnight."""
 
-OLDER_DAYS = 10
-"""Days before these that it asks for again at most, in one night, because something of them is missing."""
+MAX_OLDER_DAYS = 10
+"""Most older days that run in one night because something of them is missing."""
 
 
-def build_schedule(job: UnresolvedAssetJobDefinition, partitions: dg.PartitionsDefinition) -> dg.ScheduleDefinition:
-    """Every night: the last days, yesterday first, then those before them that lack something."""
+def build_nightly_schedule(
+    job: UnresolvedAssetJobDefinition, partitions: dg.PartitionsDefinition
+) -> dg.ScheduleDefinition:
+    """Return the schedule `trailing_days`: the last days, yesterday first, then older ones that are incomplete."""
 
     @dg.schedule(
         name="trailing_days",
         job=job,
         cron_schedule="15 2 * * *",
         execution_timezone="UTC",
-        description=f"Every night at 02:15 UTC, backfills the last {TRAILING_DAYS} days, and up to {OLDER_DAYS} older "
-        "ones that are incomplete and not forgotten by the source, those first that it forgets first",
+        description=f"Every night at 02:15 UTC, runs the last {TRAILING_DAYS} days, and up to {MAX_OLDER_DAYS} older "
+        "days that are incomplete and have not expired at the source: first those that expire first",
     )
     def trailing_days(context: dg.ScheduleEvaluationContext, flow: dg.ResourceParam[Flow]) -> Iterator[dg.RunRequest]:
         now = context.scheduled_execution_time.astimezone(UTC)
         days = [now.date() - timedelta(days=back) for back in range(1, TRAILING_DAYS + 1)]
-        older = [day for day in flow.incomplete_days(now) if day < days[-1]][:OLDER_DAYS]
+        older = [day for day in flow.incomplete_days(now) if day < days[-1]][:MAX_OLDER_DAYS]
         for rank, day in enumerate([*days, *older], start=1):
             if partitions.has_partition_key(f"{day}"):
-                # With tonight's date in the key: a key runs once, and what failed last night is asked for again.
+                # Tonight's date is part of the key: Dagster runs a key once, and a day that failed must run again.
                 key = f"{now.date()}:{day}"
                 yield dg.RunRequest(run_key=key, partition_key=f"{day}", tags={"dagster/priority": f"{-rank}"})
 
@@ -47,7 +48,7 @@ def build_schedule(job: UnresolvedAssetJobDefinition, partitions: dg.PartitionsD
 
 
 def build_morning_schedule(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
-    """Every morning, when the night's runs are over."""
+    """Return the schedule `morning_check`, for the time when the night's runs have ended."""
     return dg.ScheduleDefinition(
         name="morning_check",
         job=job,

@@ -1,8 +1,15 @@
-"""The sensor `late_data`: runs the days of which the source has updates."""
+"""The sensor `late_data`: runs the days that the source has updated.
+
+It lists updates span by span, from where the last tick stopped up to the present. How updates are listed is in
+`extract.steps`; what a run of a day then fetches is decided in `planning`.
+"""
+
+from __future__ import annotations
 
 import hashlib
 import json
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -13,47 +20,50 @@ from pipeline.errors import CallMetricsError, FixSettings
 from pipeline.flow import Flow
 from pipeline.orchestration.run_locks import end_dead_runs
 
-__all__ = ["LOOK_OVERLAP", "LOOK_SPAN", "MAX_LOOKS_PER_TICK", "Cursor", "build_sensor"]
+__all__ = ["LOOK_OVERLAP", "LOOK_SPAN", "MAX_LOOKS_PER_TICK", "TICK_BUDGET_SECONDS", "Cursor", "build_sensor"]
 
 LOOK_OVERLAP = timedelta(minutes=10)
-"""How far each look reaches back before the end of the last one: updates come in while we look, and rows do not say
-when they were updated."""
+"""How far each look reaches back before the end of the last one: updates arrive during a look, and rows do not contain
+the time of their update."""
 
 LOOK_SPAN = timedelta(hours=1)
-"""Most time that one look covers, so that after weeks of being off a look is as short as any other."""
+"""Most time that one look covers, so that a look after weeks without one is as short as any other."""
 
 MAX_LOOKS_PER_TICK = 24
 """Most looks in one tick: a day of updates."""
 
 TICK_BUDGET_SECONDS = 20.0
-"""Seconds after which a tick starts no further look. Dagster ends a tick after 60, and its progress would be lost."""
+"""Seconds after which a tick starts no other look. Dagster ends a tick after 60, and its progress would be lost."""
+
+News = Mapping[date, Iterable[str]]
+"""Days with updates, and the versions of their call sessions."""
 
 
 def build_sensor(
     job: UnresolvedAssetJobDefinition, partitions: dg.TimeWindowPartitionsDefinition
 ) -> dg.SensorDefinition:
-    """Asks the source what was updated since the last look, and requests a run for each day concerned."""
+    """Return the sensor `late_data`: it requests a run for each day with updates that it has not seen before."""
 
     @dg.sensor(
         name="late_data",
         job=job,
         minimum_interval_seconds=300,
-        description="Runs the days of which the source has news: calls that ended, reports that came late",
+        description="Runs the days that the source has updated: calls that ended, reports that arrived late",
     )
     def late_data(context: dg.SensorEvaluationContext, flow: dg.ResourceParam[Flow]) -> dg.SensorResult | dg.SkipReason:
         end_dead_runs(context.instance, flow.settings)
         try:
             before = Cursor.read(context.cursor)
-            cursor, unseen = _catch_up(flow, before)
+            cursor, news = _catch_up(flow, before)
         except CallMetricsError as error:
             return dg.SkipReason(str(error))
-        days = {day: unseen.get(day, []) for day in unseen.keys() | before.waiting if day >= partitions.start.date()}
+        days = {day for day in news.keys() | before.waiting if day >= partitions.start.date()}
         ready = sorted(day for day in days if partitions.has_partition_key(f"{day}"))
         return dg.SensorResult(
             run_requests=[
-                dg.RunRequest(run_key=f"{day}:{_digest(days[day])}", partition_key=f"{day}") for day in ready
+                dg.RunRequest(run_key=f"{day}:{_digest(news.get(day, ()))}", partition_key=f"{day}") for day in ready
             ],
-            cursor=replace(cursor, waiting=frozenset(days.keys() - set(ready))).text(),
+            cursor=replace(cursor, waiting=frozenset(days.difference(ready))).text(),
         )
 
     return late_data
@@ -63,18 +73,19 @@ def build_sensor(
 class Cursor:
     """How far the sensor has looked.
 
-    `asked_at` is the instant up to which it has, by the source's clock; None before the first look. `seen` are the
-    versions that the last look brought, for the overlap brings them again. `waiting` are days with news for which there
-    is no partition yet: the source's clock is ahead of ours.
+    Attributes:
+        looked_until: the end of the last look, by the source's clock; None before the first look.
+        seen: versions in the last look, for the next look overlaps with it.
+        waiting: days with updates that have no partition yet, since the source's clock is ahead of ours.
     """
 
-    asked_at: datetime | None = None
+    looked_until: datetime | None = None
     seen: frozenset[str] = frozenset()
     waiting: frozenset[date] = frozenset()
 
     @classmethod
-    def read(cls, text: str | None) -> "Cursor":
-        """The cursor of the last tick. Raises `FixSettings` where someone has written another into its place."""
+    def read(cls, text: str | None) -> Cursor:
+        """Return the cursor of the last tick. Raises `FixSettings` if someone replaced it by other text."""
         if not text:
             return cls()
         try:
@@ -82,42 +93,64 @@ class Cursor:
             waiting = frozenset(date.fromisoformat(day) for day in stored.get("waiting", ()))
             return cls(datetime.fromisoformat(stored["asked_at"]), frozenset(stored["seen"]), waiting)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise FixSettings(f"the cursor {text[:60]!r} is none of this sensor; reset it in Dagster") from None
+            raise FixSettings(f"the cursor {text[:60]!r} is not one of this sensor; reset it in Dagster") from None
 
     def text(self) -> str:
-        """As `read` takes it."""
-        asked_at = self.asked_at.isoformat() if self.asked_at else None
+        """Return it as JSON, which `read` reads. The key `asked_at` cannot change: Dagster has stored cursors."""
+        looked_until = self.looked_until.isoformat() if self.looked_until else None
         return json.dumps(
-            {"asked_at": asked_at, "seen": sorted(self.seen), "waiting": sorted(f"{day}" for day in self.waiting)}
+            {"asked_at": looked_until, "seen": sorted(self.seen), "waiting": sorted(f"{day}" for day in self.waiting)}
         )
 
 
-def _catch_up(flow: Flow, cursor: Cursor) -> tuple[Cursor, dict[date, list[str]]]:
-    """Look on from the cursor, span by span; returns how far that went, and the versions not seen before by day.
+@dataclass(frozen=True)
+class _Look:
+    """One list of updates.
 
-    A session that is updated while we look moves to a later span: it is missed in this one and found in that. Raises
-    what the first look raises; an error later on ends the looking, and the next tick meets it again.
+    Attributes:
+        updates: day and version of each call session in it.
+        until: up to when it has all updates, by the source's clock.
+        is_last: whether that is the present.
     """
-    began = time.monotonic()
-    unseen: dict[date, list[str]] = {}
-    for look in range(MAX_LOOKS_PER_TICK):
-        since = cursor.asked_at - LOOK_OVERLAP if cursor.asked_at else None
-        until = cursor.asked_at + LOOK_SPAN if cursor.asked_at else None
+
+    updates: list[tuple[date, str]]
+    until: datetime
+    is_last: bool
+
+
+def _catch_up(flow: Flow, cursor: Cursor) -> tuple[Cursor, News]:
+    """Look span by span, from the cursor on. Returns how far that went, and the versions that are new by day.
+
+    A session that is updated during a look moves to a later span: this look misses it, and a later one finds it. Raises
+    what the first look raises. An error in a later one ends the tick, and the next tick meets it again.
+    """
+    started = time.monotonic()
+    news: dict[date, list[str]] = {}
+    for number in range(MAX_LOOKS_PER_TICK):
         try:
-            updates = flow.extract.updates(since, until)
+            look = _look(flow, cursor.looked_until)
         except CallMetricsError:
-            if look == 0:
+            if number == 0:
                 raise
             break
-        found = [(row["session_date"], row["version"][:16]) for row in updates.sessions.to_pylist()]
-        for day, version in found:
+        for day, version in look.updates:
             if version not in cursor.seen:
-                unseen.setdefault(day, []).append(version)
-        cursor = Cursor(min(updates.listed_at, until or updates.listed_at), frozenset(version for _, version in found))
-        if cursor.asked_at == updates.listed_at or time.monotonic() - began > TICK_BUDGET_SECONDS:
+                news.setdefault(day, []).append(version)
+        cursor = Cursor(look.until, frozenset(version for _, version in look.updates))
+        if look.is_last or time.monotonic() - started > TICK_BUDGET_SECONDS:
             break
-    return cursor, unseen
+    return cursor, news
 
 
-def _digest(versions: list[str]) -> str:
+def _look(flow: Flow, looked_until: datetime | None) -> _Look:
+    """List the updates after the last look, of at most `LOOK_SPAN`; of the last day if there was no look before."""
+    since = looked_until - LOOK_OVERLAP if looked_until else None
+    until = looked_until + LOOK_SPAN if looked_until else None
+    listed = flow.extract.updates(since, until)
+    end = min(listed.listed_at, until or listed.listed_at)
+    updates = [(row["session_date"], row["version"][:16]) for row in listed.sessions.to_pylist()]
+    return _Look(updates, end, is_last=end == listed.listed_at)
+
+
+def _digest(versions: Iterable[str]) -> str:
     return hashlib.sha256("".join(sorted(versions)).encode()).hexdigest()[:16]

@@ -43,11 +43,17 @@ _EXPECTED = pa.schema([*((name, pa.string()) for name in STAY_KEY), ("since", IN
 
 @dataclass(frozen=True)
 class TablesBuilt:
-    """What building a day's tables did: rows by table, the tables that changed, and unknown fields with their
-    counts.
+    """What building a day's tables did.
+
+    Attributes:
+        rows: rows by table.
+        paths: files by table.
+        changed: tables that were built; the others were up to date.
+        unknown_fields: how often responses have a field that we do not know, by field.
     """
 
     rows: dict[str, int]
+    paths: dict[str, Path]
     changed: frozenset[str]
     unknown_fields: dict[str, int] = field(default_factory=dict)
 
@@ -98,7 +104,10 @@ def build_tables(
             )
     _log_oddities(day, inventory, provenance)
     return TablesBuilt(
-        {name: lake.rows(name, day) for name in TABLES}, frozenset(changed), dict(provenance.unknown_fields)
+        rows={name: lake.rows(name, day) for name in TABLES},
+        paths={name: lake.path(name, day) for name in TABLES},
+        changed=frozenset(changed),
+        unknown_fields=dict(provenance.unknown_fields),
     )
 
 

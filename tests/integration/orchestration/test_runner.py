@@ -1,146 +1,16 @@
-"""Dagster's records of runs, broken in every way: one sentence that names the file, and a way to go on."""
+"""How the errors of a run reach the command line."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-import pytest
-
-from pipeline.emulator import KEY, SECRET, Emulator, World
-from pipeline.errors import FixSettings, FixStorage
-from pipeline.flow import Flow
-from pipeline.orchestration.runner import home, open_instance
-from pipeline.settings import Settings
-from tests.support.flows import assert_published
-
-YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
-WORLD = World.uniform(YESTERDAY, calls=1, people=1, minutes=5, step_seconds=60)
-RECORDS = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
+from pipeline.errors import FixSettings
+from pipeline.orchestration.runner import original_error
 
 
-def backfill(folder: Path, url: str = "http://127.0.0.1:9") -> tuple[int, str]:
-    """Exit code and what is said on stderr."""
-    process = subprocess.run(
-        [sys.executable, "-m", "pipeline", "backfill", "--from", f"{YESTERDAY}", "--to", f"{YESTERDAY}"],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "CALL_METRICS_DATA": str(folder / "data"),
-            "STREAM_API_KEY": KEY,
-            "STREAM_API_SECRET": SECRET,
-            "STREAM_BASE_URL": url,
-        },
-        timeout=150,
-    )
-    return process.returncode, process.stderr
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder in which Dagster has kept records."""
-    data = tmp_path_factory.mktemp("records") / "data"
-    with open_instance(Settings(data=data)):
-        return data
-
-
-@pytest.fixture
-def records(made: Path, tmp_path: Path) -> Path:
-    """A folder of Dagster's records that a test may break, in `tmp_path / "data"`."""
-    shutil.copytree(made, tmp_path / "data")
-    return tmp_path / "data" / "dagster"
-
-
-def cut_up(path: Path) -> None:
-    content = path.read_bytes()
-    path.write_bytes(content[:4096] + b"x" * (len(content) - 4096))
-
-
-@pytest.mark.parametrize("name", RECORDS)
-@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"garbage " * 2000), cut_up], ids=["garbage", "cut"])
-def test_broken_records_are_named_and_can_be_moved_away(
-    name: str, damage: Callable[[Path], None], records: Path, tmp_path: Path
-) -> None:
-    """Whichever file it is, the sentence names it; without it the records begin anew."""
-    damage(records / name)
-    settings = Settings(data=records.parent)
-    with pytest.raises(FixStorage, match=rf"^{records / name} cannot be used \("), open_instance(settings):
-        pass
-    (records / name).rename(tmp_path / "away.db")
-    with open_instance(settings) as instance:
-        assert not instance.get_runs()
-
-
-def test_a_backfill_on_broken_records_says_one_sentence(records: Path, tmp_path: Path) -> None:
-    """It says what is lost with the file and what is not; done so, the next backfill publishes all."""
-    (records / "history/runs.db").write_bytes(b"garbage " * 2000)
-    code, said = backfill(tmp_path)
-    assert code == 2
-    assert said == (
-        f"call-metrics: {records / 'history/runs.db'} cannot be used (file is not a database); move it away: Dagster's "
-        "records of earlier runs go with it, the data do not\n"
-    )
-    (records / "history/runs.db").unlink()
-    with Emulator(WORLD) as emulator:
-        assert backfill(tmp_path, emulator.url) == (0, "")
-        assert_published(Flow(Settings(data=tmp_path / "data")), emulator.truth())
-
-
-def test_a_backfill_with_a_broken_configuration_says_one_sentence(records: Path, tmp_path: Path) -> None:
-    """It names dagster.yaml and the place in it."""
-    (records / "dagster.yaml").write_text("concurrency: [\n  : x")
-    code, said = backfill(tmp_path)
-    assert (code, said.count("\n")) == (2, 1)
-    assert said.startswith(f"call-metrics: {records / 'dagster.yaml'} cannot be used (")
-    assert said.endswith("line 2, column 3); correct it, or move it away\n")
-
-
-@pytest.mark.parametrize(
-    "text", ["conc: 3", "hello", "storage: {sqlite: {base_dir: {env: IT_IS_NOT_SET}}}", "\x00", "[1]"]
-)
-def test_a_configuration_that_dagster_cannot_use_is_named(text: str, records: Path) -> None:
-    """No such key, no mapping, no such variable, no text: the sentence names dagster.yaml."""
-    (records / "dagster.yaml").write_text(text)
-    sentence = rf"^{records / 'dagster.yaml'} cannot be used \(.*\); correct it, or move it away$"
-    with pytest.raises(FixSettings, match=sentence), open_instance(Settings(data=records.parent)):
-        pass
-
-
-@pytest.mark.parametrize("name", ["history", "schedules"])
-def test_a_file_in_the_place_of_a_folder_is_named(name: str, records: Path) -> None:
-    """Where Dagster cannot make a folder, the sentence says what stands in the way."""
-    shutil.rmtree(records / name)
-    (records / name).write_text("")
-    sentence = rf"^{records / name} cannot be used \(it is no folder\); move it away"
-    with pytest.raises(FixStorage, match=sentence), open_instance(Settings(data=records.parent)):
-        pass
-
-
-def test_the_ui_is_not_opened_on_broken_records(records: Path) -> None:
-    """`call-metrics ui` asks for the home of Dagster first, which is refused in the same sentence."""
-    (records / RECORDS[0]).write_bytes(b"garbage " * 2000)
-    process = subprocess.run(
-        [sys.executable, "-m", "pipeline", "ui"],
-        capture_output=True,
-        text=True,
-        cwd=records,
-        env={"PATH": os.environ["PATH"], "HOME": str(records), "CALL_METRICS_DATA": str(records.parent)},
-        timeout=150,
-    )
-    assert process.returncode == 2
-    assert process.stderr.startswith(f"call-metrics: {records / RECORDS[0]} cannot be used (")
-    assert process.stderr.count("\n") == 1
-
-
-def test_records_that_are_in_order_are_opened(records: Path) -> None:
-    """The home of Dagster is the folder with its configuration."""
-    assert home(Settings(data=records.parent)) == records
-    assert (records / "dagster.yaml").exists()
+def test_original_error_is_found_in_a_circle_of_causes() -> None:
+    """Dagster can raise errors that are causes of each other. The search ends, and finds an error of ours."""
+    first, second = ValueError("a"), RuntimeError("b")
+    first.__cause__, second.__cause__ = second, first
+    assert original_error(first) is None
+    second.__cause__ = ours = FixSettings("fix it")
+    ours.__context__ = first
+    assert original_error(first) is ours

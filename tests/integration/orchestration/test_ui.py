@@ -1,0 +1,106 @@
+"""Dagster's own commands in a checkout, and Dagster's user interface on the runs of the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.orchestration.ui import ui_command
+from pipeline.schema import TABLES
+from tests.support.orchestration import DagsterServer, dagster_server, free_port
+
+CHECKOUT = Path(__file__).parents[3]
+BIN = Path(sys.executable).parent
+
+ASSETS = "{ assetNodes { assetKey { path } } }"
+LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }"
+RUNS = "{ runsOrError { ... on Runs { results { jobName status } } } }"
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """The environment of a user with a home, a data folder and a Dagster instance of their own."""
+    shutil.copyfile(CHECKOUT / "dagster.yaml", tmp_path / "dagster.yaml")
+    return {
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "DAGSTER_HOME": str(tmp_path),
+        "CALL_METRICS_DATA": str(tmp_path / "data"),
+    }
+
+
+def dg(*arguments: str, environment: dict[str, str]) -> str:
+    """What `dg` prints in the checkout."""
+    command = [BIN / "dg", *arguments]
+    done = subprocess.run(
+        command, env=environment, cwd=CHECKOUT, capture_output=True, text=True, timeout=150, check=True
+    )
+    return done.stdout
+
+
+def assets_of(server: DagsterServer) -> list[list[str]]:
+    return [node["assetKey"]["path"] for node in server.query(ASSETS)["assetNodes"]]
+
+
+def test_dg_checks_and_lists_the_definitions_of_a_checkout(environment: dict[str, str]) -> None:
+    """`dg check toml`, `dg check defs` and `dg list defs` need no arguments."""
+    assert "All TOML configuration files are valid." in dg("check", "toml", environment=environment)
+    assert "All definitions loaded successfully." in dg("check", "defs", environment=environment)
+    listed = json.loads(dg("list", "defs", "--json", environment=environment))
+    assert {f"warehouse/{table}" for table in TABLES} <= {asset["asset_key"] for asset in listed["assets"]}
+    assert {job["name"] for job in listed["jobs"]} == {"ingest", "morning_check"}
+    assert {schedule["name"] for schedule in listed["schedules"]} == {"trailing_days", "morning_check"}
+    assert {sensor["name"] for sensor in listed["sensors"]} == {"late_data"}
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("command", ["dg", "dagster"])
+def test_dev_serves_the_same_code_location_from_a_checkout(
+    command: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """`dg dev` and `dagster dev` need no arguments. The location has one name, so schedules stay as they were set."""
+    port = free_port()
+    with dagster_server([f"{BIN / command}", "dev", "-p", f"{port}"], port, CHECKOUT, environment) as server:
+        entries = server.query(LOCATIONS)["workspaceOrError"]["locationEntries"]
+        assert entries == [{"name": "pipeline.orchestration.definitions", "loadStatus": "LOADED"}]
+        assert ["warehouse", "metric_points"] in assets_of(server)
+    assert ("superseded" in server.output) == (command == "dagster")
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("with_dg", [True, False], ids=["dg", "dagster"])
+def test_ui_command_works_in_any_folder_without_warnings(
+    with_dg: bool, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """With `dg` or without it, Dagster serves the same location, and does not warn that its command is superseded."""
+    port = free_port()
+    with dagster_server(ui_command(port, with_dg=with_dg), port, tmp_path, environment) as server:
+        entries = server.query(LOCATIONS)["workspaceOrError"]["locationEntries"]
+        assert entries == [{"name": "pipeline.orchestration.definitions", "loadStatus": "LOADED"}]
+    assert "arning" not in server.output.replace("[33mWARNING", "")
+    assert "superseded" not in server.output
+
+
+def test_ui_command_prefers_dg() -> None:
+    """The development install has `dg`."""
+    assert ui_command(3000) == ui_command(3000, with_dg=True)
+
+
+@pytest.mark.timeout(600)
+def test_ui_shows_the_runs_of_the_command_line(tmp_path: Path) -> None:
+    """`call-metrics ui` opens Dagster on the instance of the command line, which can run at the same time."""
+    port = free_port()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CALL_METRICS_DATA": str(tmp_path / "data")}
+    demo = [sys.executable, "-m", "pipeline", "demo", "--days", "1"]
+    subprocess.run(demo, check=True, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    ui = [sys.executable, "-m", "pipeline", "ui", "--port", f"{port}"]
+    with dagster_server(ui, port, tmp_path, environment) as server:
+        assert server.query(RUNS)["runsOrError"]["results"] == [{"jobName": "ingest", "status": "SUCCESS"}]
+        assert ["warehouse", "metric_points"] in assets_of(server)
+        subprocess.run(demo, check=True, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
