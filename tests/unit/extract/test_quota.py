@@ -13,13 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.emulator import KEY, SECRET, Emulator, Quota, World
-from pipeline.extract.client import StreamApi
 from pipeline.extract.clock import Clock
 from pipeline.extract.quota import MAX_BLIND_WAIT, PROBE_PATIENCE, Allowance, Limiter
-from pipeline.model import Call, Request, Stay, Window
-from pipeline.settings import Credentials, Secret
-from tests.support import DAY, at, examples, simulate
+from tests.support import examples, simulate
 
 EPOCH = 1_793_500_000.0
 """Unix time at which simulations begin: a whole second, and the beginning of a window."""
@@ -489,27 +485,6 @@ def test_every_request_is_served_in_the_end(
 
     simulate(all_of_them())
     assert server.total == count
-
-
-def test_over_http_the_quota_of_a_server_is_hardly_ever_overrun() -> None:
-    """80 requests at 20 per two seconds, 16 in flight: all are answered, with next to no 429s."""
-    stay = Stay(Call("default", "c", "s"), "u", "us")
-    request = Request("participant_metrics", DAY, stay=stay, window=Window(at(10), at(10, 30)))
-    with Emulator(World(()), quotas={"participant_metrics": Quota(20, 2.0)}) as emulator:
-
-        async def ask() -> None:
-            async with StreamApi(emulator.url, Credentials(KEY, Secret(SECRET)), concurrency=16) as api:
-                queue = iter(range(80))
-
-                async def worker() -> None:
-                    for _ in queue:
-                        assert (await api.fetch(request)).status == 404
-
-                await asyncio.gather(*(worker() for _ in range(16)))
-
-        asyncio.run(ask())
-        assert emulator.count(status=404) == 80
-        assert emulator.count(status=429) <= 0.03 * 80
 
 
 async def _hold(limiter: Limiter, seconds: float = 1e6) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import copy
 import json
 import shutil
 import subprocess
 import sys
 from datetime import date, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,153 +15,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.endpoints import ENDPOINT_NAMES
 from pipeline.landing.bodies import BodySql
-from pipeline.landing.landing import Landing
-from pipeline.model import Call, Request, Response, Stay, Window
-from pipeline.planning.listings import read_listings, updated_sessions
-from pipeline.schema import METRICS, TABLES
+from pipeline.model import Response, Stay
+from pipeline.planning.listings import updated_sessions
+from pipeline.schema import TABLES
 from pipeline.tables import flatten as flatten_module
-from pipeline.tables.flatten import flatten_metrics
-from pipeline.tables.joins import participants_table, windows_table
-from pipeline.tables.provenance import Provenance, fingerprint
-from tests.support import CALL, DAY, MIDNIGHT, STAY, at, examples
+from pipeline.tables.provenance import fingerprint
+from tests.support import CALL, DAY, STAY, at, examples
+from tests.support.raw_day import (
+    BOB,
+    CLIENT,
+    FIRST,
+    SECOND,
+    TEN,
+    Day,
+    attendance_page,
+    calls_page,
+    failed,
+    metrics,
+    nanoseconds,
+    pairs,
+    track,
+)
 
-TEN = int(at(10).timestamp())
-FIRST = Window(at(10), at(10, 30))
-SECOND = Window(at(10, 30), at(10, 50))
-BOB = Stay(CALL, "bob", "bob-1")
-IDS = ("call_type", "call_id", "call_session_id", "user_id", "user_session_id")
 KEY = (DAY, "default", "standup", "s1")
 
 
-def nanoseconds(instant: datetime) -> int:
-    return (instant - MIDNIGHT) // timedelta(microseconds=1) * 1000 + int(MIDNIGHT.timestamp()) * 10**9
-
-
-def calls_page(*rows: Any, **given: Any) -> Response:
-    """A page of call_stats."""
-    return _answer(Request("call_stats", DAY, listing="c"), {"call_stats": list(rows)}, **given)
-
-
-def attendance_page(*rows: Any, total: Any = None, call: Call = CALL, **given: Any) -> Response:
-    """A page of Call Attendance."""
-    body = {"participants_sessions": list(rows), "total_participant_sessions": total}
-    return _answer(Request("participant_sessions", DAY, call=call, listing="a"), body, **given)
-
-
-def metrics(body: Any, window: Window = FIRST, stay: Stay = STAY, **given: Any) -> Response:
-    """An answer of Participant Metrics; text is taken as it is."""
-    return _answer(Request("participant_metrics", DAY, stay=stay, window=window), body, **given)
-
-
-def _answer(request: Request, body: Any, **given: Any) -> Response:
-    text = body if isinstance(body, str) else json.dumps(body)
-    return Response(**{"request": request, "status": 200, "body": text, "attempts": 1, "fetched_at": at(12)} | given)
-
-
-def failed(window: Window, status: int | None, error: str, stay: Stay = STAY, **given: Any) -> Response:
-    return metrics("", window, stay, status=status, error=error, **given)
-
-
-class Day:
-    """A day made of answers: its tables, and what was found on the way."""
-
-    def __init__(self, folder: Path, *answers: Response, windows: dict[Stay, list[Window]] | None = None) -> None:
-        self.landing = Landing(folder / f"raw{len(list(folder.iterdir())) if folder.exists() else 0}")
-        asyncio.run(self._land(answers))
-        self.provenance = Provenance()
-        listings = read_listings(self.landing, DAY, folder)
-        self.of_other_days = listings.of_other_days
-        self.call_sessions = listings.call_sessions.drop_columns(["most_publishers"])
-        self.attended, self.promised, self.statistics = listings.participants, listings.totals, listings.stats
-        index = self.landing.index("participant_metrics", DAY)
-        with BodySql() as sql:
-            read_bodies = partial(self.landing.bodies, "participant_metrics", DAY)
-            batches = list(flatten_metrics(sql, DAY, index, read_bodies, self.provenance))
-            for name in ("tracks", "metric_points", "track_warnings"):
-                parts = [getattr(batch, name).cast(TABLES[name].schema) for batch in batches]
-                setattr(self, name, pa.concat_tables(parts) if parts else TABLES[name].schema.empty_table())
-            findings = [batch.findings for batch in batches]
-            self.participant_sessions = participants_table(sql, DAY, listings, findings)
-            self.windows = windows_table(sql, DAY, _expected(windows or {}), index, findings)
-        outcomes = [found.outcomes for found in findings]
-        self.suspect = [place for found in outcomes for place in found.filter(found["suspect"])["place"]]
-
-    tracks: pa.Table
-    metric_points: pa.Table
-    track_warnings: pa.Table
-
-    async def _land(self, answers: tuple[Response, ...]) -> None:
-        for endpoint in ENDPOINT_NAMES:
-            async with self.landing.writer(endpoint, DAY) as writer:
-                for answer in answers:
-                    if answer.request.endpoint == endpoint:
-                        await writer.append(answer)
-
-    def all(self) -> dict[str, list[dict[str, Any]]]:
-        return {name: getattr(self, name).to_pylist() for name in TABLES if hasattr(self, name)}
-
-    def points(self) -> list[tuple[str, str, str, float, float]]:
-        """(User session, track, metric, seconds since ten o'clock, value) of all points."""
-        return [
-            (
-                row["user_session_id"],
-                row["track_id"],
-                row["metric"],
-                (row["timestamp"] - at(10)).total_seconds(),
-                row["value"],
-            )
-            for row in self.metric_points.to_pylist()
-        ]
-
-
-def _expected(windows: dict[Stay, list[Window]]) -> pa.Table:
-    rows = [
-        (
-            *(stay.call.call_type, stay.call.call_id, stay.call.call_session_id, stay.user_id, stay.user_session_id),
-            *pair,
-        )
-        for stay, those in windows.items()
-        for pair in ((window.since, window.until) for window in those)
-    ]
-    instant = pa.timestamp("us", tz="UTC")
-    schema = pa.schema([*((name, pa.string()) for name in IDS), ("since", instant), ("until", instant)])
-    return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
-
-
-def track(*bitrate: Any, track_id: Any = "mic", **given: Any) -> dict[str, Any]:
-    """An audio track with the pairs of its bitrate."""
-    return {
-        "track_id": track_id,
-        "track_type": "audio",
-        "codec": "opus",
-        "bitrate": {"data_points": list(bitrate)},
-    } | given
-
-
-def pairs(*values: float | None, step: int = 10, start: int = TEN) -> list[list[float | None]]:
-    return [[start + step * place, value] for place, value in enumerate(values)]
-
-
 # One day, written out.
-
-CLIENT = {
-    "name": "web",
-    "version": "1.8.0",
-    "ip": "192.0.2.7",
-    "network_type": "wifi",
-    "location": {
-        "city": "Zürich",
-        "subdivision": "Zurich",
-        "country": "Switzerland",
-        "country_iso_code": "CH",
-        "continent": "Europe",
-        "latitude": 47.37,
-        "longitude": 8.54,
-        "accuracy_radius_meters": 5000,
-    },
-}
 
 
 def golden(instant: Any) -> list[Response]:
@@ -588,102 +465,6 @@ def test_tracks_without_ids_are_told_apart_from_named_ones(tmp_path: Path) -> No
     """A missing id is NULL, not an empty text, and has its points."""
     day = Day(tmp_path, metrics({"published_tracks": [track([TEN, 1], track_id=None), track([TEN, 2], track_id="")]}))
     assert [(row["track_id"], row["points"]) for row in day.tracks.to_pylist()] == [("", 1), (None, 1)]
-
-
-GOOD = metrics({"published_tracks": [track([TEN, 1])]}, stay=BOB)
-JUNK = st.sampled_from([None, 0, -1.5, True, "x", "", [], [1], [None], {}, {"data_points": 1}, [[TEN, 1]], "a\x00b"])
-PLACES: list[list[str | int]] = [
-    ["client"],
-    ["client", "location"],
-    ["client", "location", "latitude"],
-    ["client", "name"],
-    ["is_subscriber"],
-    ["joined_at"],
-    ["new"],
-    ["published_tracks", 0],
-    ["published_tracks", 0, "track_id"],
-    ["published_tracks", 0, "track_type"],
-    ["published_tracks", 0, "codec"],
-    ["published_tracks", 0, "bitrate"],
-    ["published_tracks", 0, "bitrate", "data_points"],
-    ["published_tracks", 0, "bitrate", "data_points", 0],
-    ["published_tracks", 0, "bitrate", "data_points", 0, 0],
-    ["published_tracks", 0, "bitrate", "data_points", 0, 1],
-    ["published_tracks", 0, "framerate"],
-    ["published_tracks", 0, "resolution"],
-    ["published_tracks", 0, "resolution", "width"],
-    ["published_tracks", 0, "warnings"],
-    ["published_tracks", 0, "warnings", 0],
-    ["published_tracks", 0, "warnings", 0, "time"],
-    ["published_tracks", 1],
-]
-WHOLE = {
-    "is_publisher": True,
-    "is_subscriber": True,
-    "joined_at": 1,
-    "client": CLIENT,
-    "published_tracks": [
-        {
-            **track([TEN, 1], [TEN + 10, 2]),
-            "resolution": {"width": {"data_points": [[TEN, 640]]}},
-            "warnings": [{"time": TEN, "code": "c", "warning": "w"}],
-        },
-        track([TEN, 1, 1], track_id="garbled"),
-    ],
-}
-
-
-@given(
-    junk=st.lists(st.lists(st.tuples(st.sampled_from(PLACES), JUNK), min_size=1, max_size=3), min_size=1, max_size=4)
-)
-@examples(40)
-def test_no_answer_of_any_shape_stops_the_others(junk: list[list[tuple[list[str | int], Any]]], tmp_path: Path) -> None:
-    """Whatever stands in the place of a field, the day is flattened, and the others' rows are whole."""
-    answers = []
-    for number, changes in enumerate(junk):
-        body = copy.deepcopy(WHOLE)
-        for place, value in changes:
-            _put(body, place, value)
-        answers.append(metrics(body, stay=Stay(CALL, f"odd-{number}", "1")))
-    day = Day(tmp_path, *answers, GOOD)
-    assert ("bob-1", "mic", "bitrate", 0, 1) in day.points()
-    keys = [tuple(row.values())[:-1] for row in day.metric_points.drop_columns(["codec"]).to_pylist()]
-    assert len(set(keys)) == len(keys)
-    assert {row["metric"] for row in day.metric_points.to_pylist()} <= set(METRICS)
-
-
-@given(junk=st.lists(st.tuples(st.sampled_from(["user_id", "roles", "joined_at", "duration_in_seconds", ""]), JUNK)))
-@examples(40)
-def test_no_listing_of_any_shape_stops_the_others(junk: list[tuple[str, Any]], tmp_path: Path) -> None:
-    """Rows of listings that cannot be read are left out or have NULLs; the others are whole."""
-    ann = {"user_id": "ann", "user_session_id": "ann-1", "joined_at": nanoseconds(at(10)), "roles": ["r"]}
-    odd = [value if name == "" else {**ann, "user_session_id": "odd", name: value} for name, value in junk]
-    call = {
-        "call_type": "default",
-        "call_id": "standup",
-        "call_session_id": "s1",
-        "call_started_at": nanoseconds(at(10)),
-    }
-    odd_calls = [{**call, "call_id": "odd", "counts": value, "generated_at": value} for _, value in junk]
-    day = Day(
-        tmp_path,
-        attendance_page(*odd, ann, total=junk[0][1] if junk else 1),
-        calls_page(*(value for _, value in junk), *odd_calls, call),
-    )
-    assert ("ann", "ann-1", at(10), ["r"]) in [
-        (row["user_id"], row["user_session_id"], row["joined_at"], row["roles"]) for row in day.attended.to_pylist()
-    ]
-    assert "standup" in day.call_sessions.column("call_id").to_pylist()
-
-
-def _put(body: Any, place: list[str | int], value: Any) -> None:
-    for step in place[:-1]:
-        try:
-            body = body[step]
-        except (TypeError, KeyError, IndexError):
-            return
-    if isinstance(body, dict) or (isinstance(body, list) and isinstance(place[-1], int) and place[-1] < len(body)):
-        body[place[-1]] = value
 
 
 # What a table is made from.
