@@ -16,13 +16,13 @@ import pytest
 
 from pipeline import dashboard
 from pipeline.dashboard.columns import COLUMNS
-from pipeline.emulator import Emulator, Fault, World
+from pipeline.emulator import Emulator, Fault, uniform_world
 from pipeline.errors import FixStorage
 from pipeline.flow import Flow
 from tests.conftest import run
 
 DAY = date(2026, 11, 2)
-WORLD = World.uniform(DAY, calls=2, people=2, minutes=40, step_seconds=60)
+WORLD = uniform_world(DAY, calls=2, people=2, minutes=40, step_seconds=60)
 SPAN = {"first": DAY, "last": DAY}
 HEADINGS = {*SPAN, "newest_fetch_at", "ended_at", "is_complete", "windows_expected", "stays_promised", "stays_held"}
 HEADINGS |= {"minute", "framerate", "users_with_video"}

@@ -22,8 +22,22 @@ from emulator_reader import (
     text,
 )
 
-from pipeline.emulator import CallSpec, Emulator, ManualClock, Points, StaySpec, TrackSpec, WarningSpec, World
-from pipeline.emulator.world_odd import ODD_IDS
+from pipeline.emulator import (
+    CallSpec,
+    Emulator,
+    Fault,
+    ManualClock,
+    Points,
+    StaySpec,
+    TrackSpec,
+    WarningSpec,
+    WireFormat,
+    World,
+    expected_rows,
+    odd_world,
+    uniform_world,
+)
+from pipeline.emulator.world.odd import ODD_IDS
 
 LATER = ManualClock(DAY + timedelta(days=4))
 
@@ -145,7 +159,7 @@ def test_attendance_pages_through_all_participants_and_filters_narrow_only_the_l
 
 def test_ids_of_any_kind_reach_the_right_participant() -> None:
     """Slashes, question marks, quotes, dots and letters of any script come through a path unharmed."""
-    world = World.odd(DAY.date(), days=1, scale=0)
+    world = odd_world(DAY.date(), days=1, scale=0)
     with Emulator(world, clock=LATER) as emulator, Reader(emulator) as reader:
         for place, odd in enumerate(ODD_IDS):
             ids = ("def.ault_-1", odd, f"{odd}@0")
@@ -200,7 +214,7 @@ def test_the_end_of_a_window_belongs_to_it_or_not_as_told() -> None:
     """The documentation leaves it open, so both can be played; the beginning always belongs."""
     for inclusive, wanted in ((True, [2, 3]), (False, [2])):
         with (
-            Emulator(small_world(), clock=LATER, until_inclusive=inclusive) as emulator,
+            Emulator(small_world(), clock=LATER, wire=WireFormat(until_inclusive=inclusive)) as emulator,
             Reader(emulator) as reader,
         ):
             answer = reader.window(SMALL_STAY, at(10, 10), at(10, 20)).json()
@@ -271,7 +285,7 @@ def test_a_track_that_is_newer_than_what_can_be_seen_is_not_listed_yet() -> None
         for listed in (0, 1):
             answer = reader.window(SMALL_STAY, at(10), at(10, 30)).json()
             assert (answer["is_publisher"], len(answer["published_tracks"])) == (True, listed)
-            assert len(emulator.truth()["tracks"]) == listed
+            assert len(emulator.expected_rows()["tracks"]) == listed
             clock.advance(timedelta(seconds=30))
 
 
@@ -363,7 +377,7 @@ def test_warnings_come_with_the_window_they_lie_in_and_sticky_ones_with_every_wi
 )
 def test_points_carry_their_time_in_the_unit_asked_for(unit: str, wanted: float) -> None:
     """The documentation names no unit, so any can be played."""
-    with Emulator(small_world(), clock=LATER, unit=unit) as emulator, Reader(emulator) as reader:
+    with Emulator(small_world(), clock=LATER, wire=WireFormat(unit=unit)) as emulator, Reader(emulator) as reader:
         ((time, value),) = reader.window(SMALL_STAY, at(10), at(10, 5)).json()["published_tracks"][0]["bitrate"][
             "data_points"
         ]
@@ -373,18 +387,21 @@ def test_points_carry_their_time_in_the_unit_asked_for(unit: str, wanted: float)
 def test_datetimes_are_nanoseconds_or_rfc_3339() -> None:
     """Both forms name the same instant; stray nanoseconds show who reads them as floats."""
     with (
-        Emulator(small_world(), clock=LATER, stray_nanoseconds=789) as emulator,
+        Emulator(small_world(), clock=LATER, wire=WireFormat(stray_nanoseconds=789)) as emulator,
         Reader(emulator) as reader,
     ):
         assert reader.all_calls()[0]["call_started_at"] == 1772445600 * 10**9 + 789
         assert reader.window(SMALL_STAY, at(10), at(10, 5)).json()["joined_at"] == 1772445600 * 10**9 + 789
-    with Emulator(small_world(), clock=LATER, datetimes="rfc3339") as emulator, Reader(emulator) as reader:
+    with (
+        Emulator(small_world(), clock=LATER, wire=WireFormat(datetimes="rfc3339")) as emulator,
+        Reader(emulator) as reader,
+    ):
         assert reader.all_calls()[0]["call_started_at"] == "2026-03-02T10:00:00.000000Z"
 
 
 def test_answers_are_compressed_for_those_who_accept_it() -> None:
     """The content is the same; who asks for none gets none."""
-    world = World.uniform(DAY.date(), 1, 1)
+    world = uniform_world(DAY.date(), 1, 1)
     call, stay = world.calls[0], world.calls[0].participants[0]
     ids = (*call.ids, stay.user_id, stay.user_session_id)
     with Emulator(world, clock=LATER) as emulator, Reader(emulator) as reader:
@@ -415,9 +432,11 @@ def test_participant_statistics_can_be_switched_off() -> None:
         assert [one["user_id"] for one in reader.stats(SMALL, limit=1, next=page["next"]).json()["participants"]] == [
             "bob"
         ]
-    for status, code in ((403, 17), (404, 16)):
-        with Emulator(world, clock=LATER, stats_status=status) as emulator, Reader(emulator) as reader:
+    for kind, status, code in (("forbidden", 403, 17), ("not_found", 404, 16)):
+        faults = (Fault(kind, "participant_stats"),)
+        with Emulator(world, clock=LATER, faults=faults) as emulator, Reader(emulator) as reader:
             assert_refused(reader.stats(SMALL), status, code)
+            assert reader.attendance(SMALL).status_code == 200
 
 
 def test_unknown_and_missing_fields_are_sent_as_scripted() -> None:
@@ -435,4 +454,4 @@ def test_unknown_and_missing_fields_are_sent_as_scripted() -> None:
     assert answer["x"] == 1
     assert "publisher_type" not in answer
     assert answer["published_tracks"] == [{"track_id": "mic", "track_type": "video", "qp": 3}]
-    assert world.truth(at(12), tables=("call_sessions",))["call_sessions"][0]["started_at"] is None
+    assert expected_rows(world, at(12), tables=("call_sessions",))["call_sessions"][0]["started_at"] is None

@@ -100,5 +100,4 @@ def test_refused_requests_use_up_no_quota() -> None:
 
 def test_the_secret_is_not_shown() -> None:
     """Printing what holds the secret does not print it."""
-    emulator = Emulator(small_world())
-    assert SECRET not in repr(vars(emulator)["_service"])
+    assert SECRET not in repr(vars(Emulator(small_world())))

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from emulator_reader import DAY, SMALL, SMALL_STAY, Reader, assert_refused, at, points, small_world
 
-from pipeline.emulator import Emulator, Fault, FaultKind, ManualClock, StaySpec
+from pipeline.emulator import Emulator, Fault, FaultKind, ManualClock, StaySpec, WireFormat
 
 CLOCK = ManualClock(DAY + timedelta(days=4))
 METRICS = "participant_metrics"
@@ -191,7 +191,10 @@ def test_a_shrunken_answer_has_an_empty_list_and_its_totals() -> None:
 def test_shifted_times_lie_outside_the_window(unit: str, ticks: int) -> None:
     """By as much as scripted, in the unit of the answers; the values stay."""
     fault = Fault("shifted", shift=timedelta(hours=-6))
-    with Emulator(small_world(), clock=CLOCK, faults=(fault,), unit=unit) as emulator, Reader(emulator) as reader:
+    with (
+        Emulator(small_world(), clock=CLOCK, faults=(fault,), wire=WireFormat(unit=unit)) as emulator,
+        Reader(emulator) as reader,
+    ):
         found = list(points(reader.window(SMALL_STAY, at(10), at(10, 30)).json(), 1 / ticks))
     assert [(time, value) for *_, time, value in found] == [(at(4, 10 * n).timestamp(), n + 1) for n in range(4)]
 

@@ -9,8 +9,8 @@ from email.utils import parsedate_to_datetime
 import pytest
 from emulator_reader import SMALL, SMALL_STAY, Reader, assert_refused, at, small_world
 
-from pipeline.emulator import Emulator, ManualClock, Quota
-from pipeline.emulator.quotas import QuotaBook
+from pipeline.emulator import Emulator, ManualClock, Quota, WireFormat
+from pipeline.emulator.http.quotas import QuotaCounter
 
 LONG = 10**9.0
 """Seconds in a window that ends in no test."""
@@ -36,7 +36,7 @@ def test_a_window_takes_exactly_its_limit_however_many_ask_at_once() -> None:
 def test_windows_are_counted_apart_and_end_when_the_headers_say() -> None:
     """The first request after the reset starts a new window; the reset is a whole multiple of its length."""
     seconds = iter([100.0, 100.0, 110.0, 119.9, 120.0, 121.0])
-    book = QuotaBook({"x": Quota(2, 20.0)}, ManualClock(at(12)), lambda: next(seconds))
+    book = QuotaCounter({"x": Quota(2, 20.0)}, ManualClock(at(12)), lambda: next(seconds))
     # The first reading sets the book's own time to 12:00:00, so windows end at 12:00:20 and 12:00:40.
     standings = [book.spend("x") for _ in range(5)]
     assert [(one.allowed, one.remaining) for one in standings if one] == [
@@ -49,7 +49,7 @@ def test_windows_are_counted_apart_and_end_when_the_headers_say() -> None:
 def test_the_reset_is_in_whole_seconds_rounded_up() -> None:
     """A client that waits for it never comes back too early."""
     clock = ManualClock(at(12, 0, 0.4))
-    book = QuotaBook({"x": Quota(2, 2.0)}, clock, lambda: 0.0)
+    book = QuotaCounter({"x": Quota(2, 2.0)}, clock, lambda: 0.0)
     standing = book.spend("x")
     assert standing is not None
     assert standing.reset == at(12, 0, 2).timestamp()
@@ -61,7 +61,7 @@ def test_a_refusal_says_when_to_come_back_in_the_way_asked_for(way: str, wanted:
     """In seconds, as an HTTP date, or not at all; the body has code 9 either way."""
     quotas = {"participant_sessions": Quota(0, 3600.0)}
     with (
-        Emulator(small_world(), clock=ManualClock(at(12)), quotas=quotas, retry_after=way) as emulator,
+        Emulator(small_world(), clock=ManualClock(at(12)), quotas=quotas, wire=WireFormat(retry_after=way)) as emulator,
         Reader(emulator) as reader,
     ):
         answer = reader.attendance(SMALL)
@@ -106,7 +106,7 @@ def test_a_quota_can_shrink_while_the_emulator_runs() -> None:
 def test_headers_can_be_joined_lists() -> None:
     """A proxy may join them; the first item can be empty."""
     with (
-        Emulator(small_world(), clock=ManualClock(at(12)), joined_headers=True) as emulator,
+        Emulator(small_world(), clock=ManualClock(at(12)), wire=WireFormat(joined_headers=True)) as emulator,
         Reader(emulator) as reader,
     ):
         assert reader.attendance(SMALL).headers["x-ratelimit-limit"] == ", 60000, 60000"
@@ -114,5 +114,5 @@ def test_headers_can_be_joined_lists() -> None:
 
 def test_a_quota_for_an_endpoint_that_does_not_exist_is_refused() -> None:
     """A slip of the pen does not silently lift a limit."""
-    with pytest.raises(ValueError, match="no endpoint is called metrics"):
+    with pytest.raises(ValueError, match="no endpoint is called 'metrics'"):
         Emulator(small_world(), quotas={"metrics": Quota(1)})

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from emulator_reader import DAY, SMALL, SMALL_STAY, Reader, at, small_world
 
-from pipeline.emulator import Emulator, ManualClock, StaySpec, World, make_world, skewed
+from pipeline.emulator import Emulator, ManualClock, StaySpec, World, make_world, odd_world, skewed
 
 CLOCK = ManualClock(DAY + timedelta(days=4))
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_official_sdk_reads_a_world_end_to_end() -> None:
     """Calls, participants and series come through Stream's own client as the truth has them."""
     sdk = pytest.importorskip("getstream")
-    world = World.odd(DAY.date(), days=1, scale=0)
+    world = odd_world(DAY.date(), days=1, scale=0)
     chosen = [call for call in world.calls if call.call_id in ("two-windows", "a/b?c#d%25e", "rejoins")]
     world = World(tuple(chosen))
     found, stays = set(), set()
@@ -50,7 +50,7 @@ def test_the_official_sdk_reads_a_world_end_to_end() -> None:
                                 found.add((*ids, stay.user_session_id, track.track_id, time_, value))
                         since = until
             limits = client.get_rate_limits(server_side=True).data.server_side
-        truth = emulator.truth()
+        truth = emulator.expected_rows()
     names = ("call_type", "call_id", "call_session_id")
     assert len(stays) == 2 + 1 + 4
     assert stays == {
@@ -79,14 +79,14 @@ def test_requests_are_written_down_with_what_they_asked_for() -> None:
         assert second.status == 400
         assert [emulator.count("participant_metrics"), emulator.count("participant_metrics", 200)] == [2, 1]
         assert [emulator.count(), emulator.count(status=404), emulator.count("unknown")] == [4, 1, 1]
-        emulator.forget_requests()
+        emulator.clear_requests()
         assert (emulator.count(), emulator.requests) == (0, [])
 
 
 @pytest.mark.parametrize(("size", "kept"), [(0, 0), (2, 2), (None, 5)])
 def test_the_journal_can_be_bounded(size: int | None, kept: int) -> None:
     """Counting goes on when nothing is kept."""
-    with Emulator(small_world(), clock=CLOCK, journal_size=size) as emulator, Reader(emulator) as reader:
+    with Emulator(small_world(), clock=CLOCK, max_logged_requests=size) as emulator, Reader(emulator) as reader:
         for _ in range(5):
             reader.attendance(SMALL)
         assert (len(emulator.requests), emulator.count("participant_sessions")) == (kept, 5)
@@ -184,8 +184,8 @@ def test_its_process_says_in_a_sentence_that_a_port_is_taken() -> None:
 
 def test_the_package_imports_nothing_else_of_the_project() -> None:
     """A misreading in the client cannot be mirrored by what it is tested against."""
-    files = (ROOT / "pipeline" / "emulator").glob("*.py")
-    modules = {f"pipeline.emulator.{file.stem}".removesuffix(".__init__") for file in files}
+    files = (ROOT / "pipeline" / "emulator").rglob("*.py")
+    modules = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files}
     code = f"import sys, importlib; [importlib.import_module(name) for name in {sorted(modules)}]; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert {name for name in done.stdout.split() if name.startswith("pipeline")} == modules | {"pipeline"}

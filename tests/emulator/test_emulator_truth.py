@@ -19,7 +19,10 @@ from pipeline.emulator import (
     StaySpec,
     TrackSpec,
     WarningSpec,
+    WireFormat,
     World,
+    expected_rows,
+    odd_world,
 )
 
 LATER = ManualClock(DAY + timedelta(days=4))
@@ -95,11 +98,11 @@ def told(truth: dict[str, list[dict[str, Any]]]) -> dict[str, list[Any]]:
 
 def test_reading_the_odd_world_whole_gives_its_truth() -> None:
     """Every call, stay, track, point and warning of the odd world can be read, and nothing else."""
-    world = World.odd(DAY.date(), days=1, scale=0.05)
+    world = odd_world(DAY.date(), days=1, scale=0.05)
     clock = ManualClock(at(36))
     with Emulator(world, clock=clock) as emulator, Reader(emulator) as reader:
         read = read_all(reader, clock())
-        wanted = told(emulator.truth())
+        wanted = told(emulator.expected_rows())
     for table in wanted:
         assert sorted(read[table], key=repr) == sorted(wanted[table], key=repr), table
     assert len(wanted["points"]) > 5_000
@@ -121,7 +124,7 @@ def test_a_hand_written_world_has_the_truth_worked_out_by_hand() -> None:
     )  # fmt: skip
     other = StaySpec("bob", "bob-1", at(10, 1), at(10, 2))
     call = CallSpec("default", "one", "s1", at(10), at(10, 5), (stay, other), cq_score=90)
-    truth = World((call,)).truth(at(12))
+    truth = expected_rows(World((call,)), at(12))
     ids = {"session_date": date(2026, 3, 2), "call_type": "default", "call_id": "one", "call_session_id": "s1"}
     mine = ids | {"user_id": "ann", "user_session_id": "ann-1"}
     cam = mine | {"track_id": "cam", "track_type": "video"}
@@ -163,10 +166,10 @@ def test_a_hand_written_world_has_the_truth_worked_out_by_hand() -> None:
 def test_the_truth_forgets_with_the_source_unless_told_to_remember() -> None:
     """Ninety days after the end only the call itself is left, but one who read in time holds everything."""
     world, much_later = small_world(), at(11) + timedelta(days=90)
-    assert world.truth(much_later - timedelta(microseconds=1))["participant_sessions"]
-    truth = world.truth(much_later)
+    assert expected_rows(world, much_later - timedelta(microseconds=1))["participant_sessions"]
+    truth = expected_rows(world, much_later)
     assert [len(truth[table]) for table in ("call_sessions", "participant_sessions", "metric_points")] == [1, 0, 0]
-    assert len(world.truth(much_later, remembered=True)["metric_points"]) == 4
+    assert len(expected_rows(world, much_later, include_expired=True)["metric_points"]) == 4
 
 
 def test_the_truth_cuts_times_as_the_unit_of_the_source_does() -> None:
@@ -176,8 +179,8 @@ def test_the_truth_cuts_times_as_the_unit_of_the_source_does() -> None:
     )
     world = small_world(participants=(stay,))
     for unit, wanted in (("s", at(10, 0, 1)), ("ms", at(10, 0, 1.25))):
-        with Emulator(world, clock=LATER, unit=unit) as emulator, Reader(emulator) as reader:
-            assert [row["timestamp"] for row in emulator.truth()["metric_points"]] == [wanted]
+        with Emulator(world, clock=LATER, wire=WireFormat(unit=unit)) as emulator, Reader(emulator) as reader:
+            assert [row["timestamp"] for row in emulator.expected_rows()["metric_points"]] == [wanted]
             sent = [point[3] for point in points(reader.window(SMALL_STAY, at(10), at(10, 30)).json())]
             assert sent == [wanted.timestamp() * (1000 if unit == "ms" else 1)]
 
@@ -186,5 +189,5 @@ def test_points_beyond_the_stay_are_not_told() -> None:
     """A series never reaches outside joining and leaving, however long it is drawn."""
     signal = Signal((Level(1000),), step_seconds=60, offset_seconds=0)
     stay = StaySpec("ann", "ann-1", at(10), at(10, 5), tracks=(TrackSpec("mic", points=signal, until=at(10, 59)),))
-    times = [row["timestamp"] for row in small_world(participants=(stay,)).truth(at(12))["metric_points"]]
+    times = [row["timestamp"] for row in expected_rows(small_world(participants=(stay,)), at(12))["metric_points"]]
     assert times == [at(10, minute) for minute in range(6)]

@@ -12,12 +12,26 @@ from emulator_reader import DAY, at, small_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.emulator import METRICS, CallSpec, Episode, Level, Points, Signal, StaySpec, TrackSpec, World
+from pipeline.emulator import (
+    METRICS,
+    CallSpec,
+    Episode,
+    Level,
+    Points,
+    Signal,
+    StaySpec,
+    TrackSpec,
+    World,
+    demo_world,
+    expected_rows,
+    odd_world,
+    uniform_world,
+)
 
 MAKERS = {
-    "odd": lambda seed: World.odd(DAY.date(), 2, seed, 0.1),
-    "demo": lambda seed: World.demo(DAY.date(), 1, seed),
-    "uniform": lambda seed: World.uniform(DAY.date(), 3, 2, seed=seed),
+    "odd": lambda seed: odd_world(DAY.date(), 2, seed, 0.1),
+    "demo": lambda seed: demo_world(DAY.date(), 1, seed),
+    "uniform": lambda seed: uniform_world(DAY.date(), 3, 2, seed=seed),
 }
 VIDEO = (Level(900, 30, 1280, 720, weight=3), Level(300, 15, 640, 360))
 SIGNALS = st.builds(
@@ -42,7 +56,7 @@ def test_the_same_seed_makes_the_same_world(kind: str) -> None:
     assert one == two
     now = at(40)
     truths = [
-        replace(world, calls=world.calls[:6]).truth(now, tables=("metric_points",))["metric_points"]
+        expected_rows(replace(world, calls=world.calls[:6]), now, tables=("metric_points",))["metric_points"]
         for world in (one, two, other)
     ]
     assert truths[0] == truths[1]
@@ -106,19 +120,19 @@ def test_drawn_values_stay_near_their_level() -> None:
 
 def test_the_uniform_world_has_the_points_its_benchmarks_count_on() -> None:
     """A participant of 55 minutes has 660 points in each of five series, none of them on an edge."""
-    world = World.uniform(date(2026, 3, 2), calls=2, people=1)
-    truth = world.truth(at(40))
+    world = uniform_world(date(2026, 3, 2), calls=2, people=1)
+    truth = expected_rows(world, at(40))
     assert [row["points"] for row in truth["tracks"]] == [660, 2640, 660, 2640]
     first = [row["timestamp"] for row in truth["metric_points"] if row["call_id"].endswith("0000")]
     assert (min(first), max(first)) == (at(0, 0, 1), at(0, 54, 56))
-    whole = World.uniform(date(2026, 3, 2))
+    whole = uniform_world(date(2026, 3, 2))
     assert (len(whole.calls), {len(call.participants) for call in whole.calls}) == (80, {10})
     assert all(call.ended_at and call.ended_at < at(24) for call in whole.calls)
 
 
 def test_the_odd_world_holds_every_oddity() -> None:
     """What the odd world is there for is in it."""
-    world = World.odd(DAY.date(), days=2)
+    world = odd_world(DAY.date(), days=2)
     stays = [(call, stay) for call in world.calls for stay in call.participants]
     tracks = [track for _, stay in stays for track in stay.tracks]
     lengths = {(call.ended_at or at(72)) - call.started_at for call in world.calls}
@@ -142,7 +156,7 @@ def test_the_odd_world_holds_every_oddity() -> None:
     assert any(len(track.warnings) > len(set(track.warnings)) for track in tracks)
     assert any(call.reports[1:] for call in world.calls)
     assert any(isinstance(track.points, Signal) and track.points.null_share for track in tracks)
-    truth = world.truth(at(60), tables=("metric_points",))["metric_points"]
+    truth = expected_rows(world, at(60), tables=("metric_points",))["metric_points"]
     edges = [row["timestamp"] for row in truth if row["call_id"] == "on-the-edges"]
     assert edges == [at(11), at(11, 30), at(12)]
     assert len(truth) < 60_000
@@ -150,8 +164,8 @@ def test_the_odd_world_holds_every_oddity() -> None:
 
 def test_the_demo_tells_its_stories() -> None:
     """What a person is meant to find by SQL is there to be found."""
-    world = World.demo(DAY.date(), days=2)
-    truth = world.truth(at(24))
+    world = demo_world(DAY.date(), days=2)
+    truth = expected_rows(world, at(24))
     per_day = Counter(row["session_date"] for row in truth["call_sessions"])
     assert len(per_day) == 3
     assert all(20 <= count <= 40 for count in per_day.values())
@@ -177,7 +191,7 @@ def test_the_demo_tells_its_stories() -> None:
 
 def test_worlds_add_up() -> None:
     """The sum of two worlds has the calls of both, and refuses the same call twice."""
-    one, two = small_world(), World.uniform(DAY.date(), 2, 1, seed=7)
+    one, two = small_world(), uniform_world(DAY.date(), 2, 1, seed=7)
     assert [call.ids for call in (one + two).calls] == [call.ids for call in (*one.calls, *two.calls)]
     with pytest.raises(ValueError, match="same ids"):
         _ = one + one
