@@ -43,7 +43,7 @@ MIN_GZIP_BYTES: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a response says, before headers and compression."""
+    """Status and body of a response, before other headers and compression."""
 
     status: int
     body: bytes
@@ -168,7 +168,7 @@ class RequestHandler:
 
 
 async def _read(received: Request, endpoint: Endpoint, now: datetime) -> ApiRequest:
-    """Return what a request asks of an endpoint."""
+    """Return the request with its ids decoded and its parameters read."""
     query = {name: value for name, value in received.query_params.items() if name != "api_key"}
     ids = {name: unquote(value) for name, value in received.path_params.items()}
     body = await received.body() if endpoint.method == "POST" else b""

@@ -33,7 +33,7 @@ class ApiError(Exception):
         code: Stream's code.
         message: what is wrong, in words.
         names_operation: whether the body's message also names the operation that failed.
-        unrecoverable: whether the body tells the client never to retry.
+        unrecoverable: whether the body asks the client never to retry.
     """
 
     status: int

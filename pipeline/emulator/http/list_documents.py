@@ -25,7 +25,7 @@ class ListDocuments:
     """Builds the documents from a world.
 
     The public methods have the names of their endpoints. Each returns one page, and raises `ApiError` if a parameter is
-    wrong or there is no such call. In the private ones `now` is in microseconds since the epoch.
+    wrong or the call does not exist. In the private ones `now` is in microseconds since the epoch.
     """
 
     def __init__(self, lookup: Lookup, wire: WireFormat) -> None:

@@ -26,7 +26,7 @@ class Lookup:
         self._totals: dict[tuple[tuple[str, str, str], int], dict[str, Any]] = {}
 
     def call(self, ids: Mapping[str, str], now: int) -> CallSpec:
-        """Return the call session of a request; raise a 404 if there is none yet."""
+        """Return the call session of a request; raise a 404 if it is not visible."""
         key = ids["call_type"], ids["call_id"], ids["call_session_id"]
         call = self._calls.get(key)
         if call is None or not visibility.has_started(call, now):
@@ -34,7 +34,7 @@ class Lookup:
         return call
 
     def stay(self, call: CallSpec, ids: Mapping[str, str], now: int) -> StaySpec:
-        """Return the stay of a request; raise a 404 if none is visible."""
+        """Return the stay of a request; raise a 404 if it is not visible."""
         stays = self._stays.get(call.ids)
         if stays is None:
             stays = self._stays[call.ids] = {stay.ids: stay for stay in call.participants}
@@ -45,7 +45,7 @@ class Lookup:
         return stay
 
     def totals(self, call: CallSpec, now: int) -> dict[str, Any]:
-        """Return the totals of a call. They are kept between reports, which alone change them after the end."""
+        """Return the totals of a call. They are kept from one report to the next: nothing else changes them."""
         made = visibility.reports_made(call, now)
         if not made:
             return call_totals(call, now)

@@ -26,7 +26,7 @@ class MetricsDocument:
         self._wire = wire
 
     def participant_metrics(self, request: ApiRequest) -> Json:
-        """Return the document; raise `ApiError` if the window is wrong or there is no such stay."""
+        """Return the document; raise `ApiError` if the window is wrong or the stay does not exist."""
         now = to_micros(request.at)
         since, until = parse_window(request.since, request.until, request.at)
         if not self._wire.until_inclusive:

@@ -3,7 +3,7 @@
 Refusals that a test scripts are in `faults`.
 
 Windows are fixed: they begin at whole multiples of their length, by the emulator's clock at the start of the count, and
-pass in real time. A clock that stands still does not freeze a quota. `X-RateLimit-Reset` is in whole Unix seconds, as
+pass in real time. A clock that does not move does not freeze a quota. `X-RateLimit-Reset` is in whole Unix seconds, as
 in Stream's documentation.
 """
 

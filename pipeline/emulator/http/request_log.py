@@ -85,8 +85,8 @@ class RequestLog:
         with self._lock:
             return sum(
                 count
-                for (name, answered), count in self._counts.items()
-                if endpoint in (None, name) and status in (None, answered)
+                for (name, logged_status), count in self._counts.items()
+                if endpoint in (None, name) and status in (None, logged_status)
             )
 
     def clear(self) -> None:

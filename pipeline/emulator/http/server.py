@@ -71,7 +71,7 @@ class LoopbackServer:
         thread.join()
 
     def _run(self, listener: socket.socket, started: Future[None]) -> None:
-        """Serve in this thread. A failure to start goes to whoever waits for `started`."""
+        """Serve in this thread. A failure to start is raised from `started`."""
         try:
             self._serve(listener, started)
         except BaseException as error:

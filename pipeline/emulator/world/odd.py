@@ -259,6 +259,6 @@ def _many(day: _Day, scale: float) -> Iterator[CallSpec]:
     for n in range(round(104 * scale)):
         start = day.at(1) + timedelta(seconds=30 * n)
         end = start + timedelta(seconds=20)
-        # Many sessions of one call: call_cid alone does not tell them apart.
+        # Many sessions of one call: call_cid alone does not identify a session.
         name = "standup" if n % 2 else f"tiny-{n:04d}"
         yield CallSpec("default", name, f"tiny-session-{n:04d}", start, end, (_stay("nan", start, end),))

@@ -1,7 +1,7 @@
 """The rules about which part of a call the source shows at a given time: live calls, reports, late data, expiry.
 
 Pure functions of a spec and a time. `now` is in microseconds since the epoch, and so is every time they return. The
-documents of `pipeline.emulator.http` and `expected_rows` both rest on these rules. JSON and HTTP stay out.
+documents of `pipeline.emulator.http` and `expected_rows` both follow these rules. JSON and HTTP stay out.
 
 While a call is live, its row is refreshed every minute, and its participants are those who have joined. Its first
 report, some minutes after the end, completes it. A later report may add late data. Ninety days after the end the list
@@ -29,7 +29,7 @@ PUBLISHED_FLAGS: Final[Mapping[str, str]] = {
     "screenshare": "screensharing",
     "screenshare_audio": "screensharing_audio",
 }
-"""The flags of published tracks in Participant Statistics, with the track type that each one stands for."""
+"""The flags of published tracks in Participant Statistics, with the track type of each."""
 
 
 def has_started(call: CallSpec, now: int) -> bool:
@@ -110,7 +110,7 @@ def is_visible(call: CallSpec, stay: StaySpec, now: int) -> bool:
 
 
 def is_publisher(call: CallSpec, stay: StaySpec, now: int) -> bool:
-    """Whether the source says that the participant published something."""
+    """Whether the source reports that the participant published something."""
     return bool(visible_tracks(call, stay, now)) if stay.is_publisher is None else stay.is_publisher
 
 
