@@ -25,7 +25,21 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.emulator import KEY, SECRET, CallSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World
+from pipeline.emulator import (
+    KEY,
+    SECRET,
+    CallSpec,
+    Emulator,
+    Fault,
+    ManualClock,
+    Points,
+    StaySpec,
+    TrackSpec,
+    World,
+    demo_world,
+    odd_world,
+    uniform_world,
+)
 from pipeline.endpoints import ENDPOINT_NAMES
 from pipeline.errors import FixSettings
 from pipeline.flow import Flow
@@ -43,7 +57,7 @@ from pipeline.warehouse.published import open_published
 from tests.support.flows import assert_published, run
 
 DAY = date(2026, 3, 1)
-WORLD = World.uniform(DAY, calls=2, people=2, minutes=40, step_seconds=60)
+WORLD = uniform_world(DAY, calls=2, people=2, minutes=40, step_seconds=60)
 AFTERWARDS = datetime(2026, 3, 3, 12, tzinfo=UTC)
 
 
@@ -114,7 +128,7 @@ def test_a_day_runs_and_says_what_it_did(
         job = defs().resolve_job_def("ingest")
         assert job.execute_in_process(partition_key=f"{DAY}", instance=instance).success
         with Flow(settings) as flow:
-            assert_published(flow, emulator.truth())
+            assert_published(flow, emulator.expected_rows())
 
     def metadata(*path: str) -> dict[str, Any]:
         event = instance.get_latest_materialization_event(dg.AssetKey(list(path)))
@@ -125,7 +139,7 @@ def test_a_day_runs_and_says_what_it_did(
 
     assert metadata("raw", "participant_metrics")["requests"] == 8
     assert metadata("lake", "windows")["windows_landed"] == 8
-    points = len(emulator.truth()["metric_points"])
+    points = len(emulator.expected_rows()["metric_points"])
     assert metadata("lake", "metric_points")["dagster/partition_row_count"] == points
     assert metadata("warehouse", "metric_points")["dagster/partition_row_count"] == points
     assert metadata("warehouse", "metric_points")["path"].endswith("warehouse.duckdb")
@@ -196,7 +210,7 @@ def test_a_day_says_how_good_its_calls_were(
     configured: Callable[[Emulator], Settings], instance: dg.DagsterInstance
 ) -> None:
     """Numbers to plot, the same as in the views, the worst calls by name, and a picture, in little space."""
-    world = World.demo(DAY, days=1)
+    world = demo_world(DAY, days=1)
     with Emulator(world, clock=ManualClock(AFTERWARDS)) as emulator:
         settings = configured(emulator)
         job = defs().resolve_job_def("ingest")
@@ -235,7 +249,7 @@ def test_the_quality_of_a_day_is_there_before_it_is_published(
     """In a backfill of many days, which publishes seldom, every day has its own numbers."""
     days = [DAY, DAY + timedelta(days=1)]
     with Emulator(
-        World.uniform(days[0], calls=1) + World.uniform(days[1], calls=2), clock=ManualClock(AFTERWARDS)
+        uniform_world(days[0], calls=1) + uniform_world(days[1], calls=2), clock=ManualClock(AFTERWARDS)
     ) as emulator:
         flow = flow_for(emulator)
         with flow.warehouse.publishing_seldom(3600):
@@ -438,7 +452,7 @@ def test_the_sensor_asks_for_the_days_that_have_news(
 ) -> None:
     """A tick requests each day with news once; the same news again is the same run, newer news is another."""
     clock = ManualClock(datetime(2026, 3, 1, 23, tzinfo=UTC))
-    world = World(tuple(WORLD.calls) + tuple(World.odd(DAY, days=1, scale=0).calls))
+    world = World(tuple(WORLD.calls) + tuple(odd_world(DAY, days=1, scale=0).calls))
     with Emulator(world, clock=clock) as emulator:
         settings = configured(emulator)
         with Flow(settings) as flow:
@@ -525,7 +539,7 @@ def test_a_sensor_that_was_off_for_days_catches_up_a_day_a_tick(
                 clock.advance(timedelta(minutes=20))
             ticks += 1
         assert ticks > 9
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
         assert all(flow.completeness(start.date()).complete for start in starts)
 
 
