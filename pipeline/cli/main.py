@@ -299,7 +299,7 @@ def _ui(options: argparse.Namespace) -> int:
 
 
 def _emulator(options: argparse.Namespace) -> int:
-    from pipeline.emulator.process import run
+    from pipeline.emulator import run
 
     try:
         return run(port=options.port, world=options.world, days=options.days)

@@ -1,35 +1,37 @@
-"""Emulator of Stream's Video API: a real HTTP server on loopback, written from the API's documentation.
+"""A stand-in for Stream's Video API: a real HTTP server on loopback, written from the API's documentation.
 
-Here: the door to this package. It stands in for the API in the demo, in tests and in benchmarks, and imports nothing
-else of ``pipeline``, so that a misreading in the client cannot be mirrored here. Not here: anything the client needs
-to run.
+The demo, the tests and the benchmarks run against it. It imports nothing else of `pipeline`, so that a misreading of
+the documentation in the client cannot be repeated here. Whatever the client needs to run stays out.
 
-The files, in the order a request meets them: ``process`` and ``server`` (socket) → ``routes`` (paths) → ``app``
-(steps of a request) → ``auth``, ``quotas``, ``faults`` (may it pass) → ``queries`` (what it asks) → ``answers``
-(documents) from ``worlds`` made of ``specs`` and ``series``, seen through ``visibility`` → ``mishaps`` (broken
-connections). ``truth`` holds what a faultless ingester would end up with.
+There are two rooms. Read `world` first: what happened in a made-up product, and what its source shows of it. Then
+`http`: how it is served. `serve` runs it as a process of its own, and `__main__` is its command line. The names below
+are all that the rest of the project uses.
 """
 
-from .clocks import ManualClock, real_time, skewed
-from .faults import Fault, FaultKind
-from .journal import Asked, Entry
-from .process import WORLDS, make_world, run
-from .quotas import Quota
-from .series import METRICS, Episode, Level, Points, Signal
-from .server import KEY, SECRET, Emulator
-from .specs import CallSpec, ClientSpec, LocationSpec, StaySpec, TrackSpec, WarningSpec
-from .worlds import World
+from .http.emulator import KEY, SECRET, Emulator
+from .http.faults import Fault, FaultKind
+from .http.quotas import Quota
+from .http.request_log import ApiRequest
+from .http.wire_format import WireFormat
+from .serve import WORLD_NAMES, make_world, run
+from .world.clocks import ManualClock, real_time, skewed
+from .world.demo import demo_world
+from .world.expected_rows import expected_rows
+from .world.odd import odd_world
+from .world.series import METRICS, Episode, Level, Points, Signal
+from .world.specs import CallSpec, ClientSpec, LocationSpec, StaySpec, TrackSpec, WarningSpec
+from .world.uniform import uniform_world
+from .world.world import World
 
 __all__ = [
     "KEY",
     "METRICS",
     "SECRET",
-    "WORLDS",
-    "Asked",
+    "WORLD_NAMES",
+    "ApiRequest",
     "CallSpec",
     "ClientSpec",
     "Emulator",
-    "Entry",
     "Episode",
     "Fault",
     "FaultKind",
@@ -42,9 +44,14 @@ __all__ = [
     "StaySpec",
     "TrackSpec",
     "WarningSpec",
+    "WireFormat",
     "World",
+    "demo_world",
+    "expected_rows",
     "make_world",
+    "odd_world",
     "real_time",
     "run",
     "skewed",
+    "uniform_world",
 ]

@@ -1,6 +1,6 @@
-"""The command line of the emulator alone: ``python -m pipeline.emulator``.
+"""The command line of the emulator alone, `python -m pipeline.emulator`: its options.
 
-Here: options. Not here: what they start (``process``).
+What they start is in `serve`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import sys
 from collections.abc import Sequence
 from datetime import date
 
-from .process import WORLDS, run
-from .quotas import Quota
-from .routes import ENDPOINTS
+from .http.quotas import Quota
+from .http.routes import require_endpoint
+from .serve import WORLD_NAMES, run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until told to stop; returns the exit code."""
+    """Serve until a signal arrives, and return the exit code."""
     parser = argparse.ArgumentParser("python -m pipeline.emulator", description="A stand-in for Stream's Video API.")
     parser.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1 (default: any free one)")
-    parser.add_argument("--world", choices=WORLDS, default="demo", help="what happened (default: demo)")
+    parser.add_argument("--world", choices=WORLD_NAMES, default="demo", help="what happened (default: demo)")
     parser.add_argument("--days", type=int, default=3, help="how many days before today (default: 3)")
     parser.add_argument(
         "--today", type=date.fromisoformat, help="the day after the world's last whole one (default: today, UTC)"
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.days,
             given.seed,
             quotas=dict(given.quota),
-            journal_size=given.journal,
+            max_logged_requests=given.journal,
             today=given.today,
         )
     except OSError as error:
@@ -52,11 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _quota(text: str) -> tuple[str, Quota]:
+    """Return the endpoint and the quota of one `--quota`."""
     name, _, figures = text.partition("=")
     limit, _, seconds = figures.partition("/")
-    names = [endpoint.name for endpoint in ENDPOINTS]
-    if name not in names:
-        raise argparse.ArgumentTypeError(f"no endpoint is called {name!r}; there are {', '.join(names)}")
+    try:
+        require_endpoint(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     try:
         return name, Quota(int(limit), float(seconds or 60))
     except ValueError:

@@ -16,9 +16,9 @@ YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
 _SERVE = """
 import sys, threading, signal
 from datetime import date
-from pipeline.emulator import Emulator, World
+from pipeline.emulator import Emulator, uniform_world
 day, calls, people, minutes, step = date.fromisoformat(sys.argv[1]), *map(int, sys.argv[2:6])
-with Emulator(World.uniform(day, calls, people, minutes, step), journal_size=0) as emulator:
+with Emulator(uniform_world(day, calls, people, minutes, step), max_logged_requests=0) as emulator:
     print(emulator.url, flush=True)
     done = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: done.set())

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline.emulator import Emulator, Fault, Quota, World, skewed
+from pipeline.emulator import Emulator, Fault, Quota, World, odd_world, skewed
 from pipeline.endpoints import ENDPOINT_NAMES
 from pipeline.landing.landing import Landing
 from tests.bench.measuring import environment
@@ -38,7 +38,7 @@ COMMAND = [sys.executable, "-m", "pipeline", "backfill", "--from", f"{FIRST}", "
 
 def world() -> World:
     """Four days of odd calls, all over."""
-    odd = World.odd(FIRST, days=3, scale=0.3)
+    odd = odd_world(FIRST, days=3, scale=0.3)
     return World(tuple(call for call in odd.calls if call.ended_at is not None))
 
 
@@ -77,7 +77,7 @@ def soak(folder: Path, seconds: int) -> int:
         while time.monotonic() < until:
             if runs and runs % 5 == 0:
                 shutil.rmtree(folder / "soak", ignore_errors=True)  # begin with nothing, now and then
-                emulator.forget_requests()
+                emulator.clear_requests()
             process = _start(variables, folder)
             runs += 1
             try:
@@ -216,7 +216,7 @@ def _compare(data: Path, emulator: Emulator) -> None:
 
 
 def _differences(data: Path, emulator: Emulator) -> list[str]:
-    return list(differences(data / "warehouse.duckdb", Landing(data / "raw"), emulator.truth()))
+    return list(differences(data / "warehouse.duckdb", Landing(data / "raw"), emulator.expected_rows()))
 
 
 if __name__ == "__main__":

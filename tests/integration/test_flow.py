@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from pipeline.emulator import CallSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World
+from pipeline.emulator import (
+    CallSpec,
+    Emulator,
+    Fault,
+    ManualClock,
+    Points,
+    StaySpec,
+    TrackSpec,
+    WireFormat,
+    World,
+    odd_world,
+)
 from pipeline.extract.client import MAX_ATTEMPTS
 from pipeline.flow import Flow
 from pipeline.schema import TABLES
@@ -19,7 +30,7 @@ FIRST = date(2026, 3, 1)
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
 DAYS = days_from(FIRST, 3)
 AFTERWARDS = datetime(2026, 3, 4, 12, tzinfo=UTC)
-ODD = World.odd(FIRST, days=2, scale=0.1)
+ODD = odd_world(FIRST, days=2, scale=0.1)
 
 
 @pytest.mark.parametrize("unit", ["s", "float_s", "ms", "us", "ns"])
@@ -27,18 +38,18 @@ def test_the_database_holds_what_the_source_has_whatever_the_unit_of_its_timesta
     unit: str, flow_for: Callable[..., Flow]
 ) -> None:
     """Two days of odd calls arrive whole, in every unit of timestamp."""
-    with Emulator(ODD, clock=ManualClock(AFTERWARDS), unit=unit) as emulator:
+    with Emulator(ODD, clock=ManualClock(AFTERWARDS), wire=WireFormat(unit=unit)) as emulator:
         flow = flow_for(emulator)
         run(flow, *DAYS)
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
 
 
 def test_points_on_the_seams_of_windows_arrive_once(flow_for: Callable[..., Flow]) -> None:
     """Where the source takes the end of a window as part of it, a point on a seam comes twice and is held once."""
-    with Emulator(ODD, clock=ManualClock(AFTERWARDS), datetimes="rfc3339") as emulator:
+    with Emulator(ODD, clock=ManualClock(AFTERWARDS), wire=WireFormat(datetimes="rfc3339")) as emulator:
         flow = flow_for(emulator)
         run(flow, *DAYS)
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
 
 
 def test_points_on_the_seams_of_windows_arrive_if_windows_are_half_open(flow_for: Callable[..., Flow]) -> None:
@@ -46,10 +57,10 @@ def test_points_on_the_seams_of_windows_arrive_if_windows_are_half_open(flow_for
 
     Such a point lies in no window of at most 30 minutes that begins where the one before ended.
     """
-    with Emulator(ODD, clock=ManualClock(AFTERWARDS), until_inclusive=False) as emulator:
+    with Emulator(ODD, clock=ManualClock(AFTERWARDS), wire=WireFormat(until_inclusive=False)) as emulator:
         flow = flow_for(emulator)
         run(flow, *DAYS)
-        truth = emulator.truth()
+        truth = emulator.expected_rows()
     last = {(row["user_session_id"], row["left_at"]): row["joined_at"] for row in truth["participant_sessions"]}
 
     def is_beyond_reach(row: dict[str, Any]) -> bool:
@@ -69,7 +80,7 @@ def test_the_second_backfill_asks_the_metrics_endpoint_for_nothing(flow_for: Cal
         run(flow, *DAYS)
         before = {table: published(flow, table) for table in TABLES}
         files = {path: path.stat().st_mtime_ns for path in (flow.settings.data / "tables").rglob("*.parquet")}
-        emulator.forget_requests()
+        emulator.clear_requests()
         run(flow, *DAYS)
         assert {request.endpoint for request in emulator.requests} == {"call_stats"}
         assert {table: published(flow, table) for table in TABLES} == before
@@ -83,7 +94,9 @@ def test_as_few_requests_as_there_are_windows(flow_for: Callable[..., Flow]) -> 
         call("half-hour", minutes=30, tracks=True),  # one
         call("audience", minutes=300, tracks=False),  # one, for the answer says that there is nothing
     )
-    with Emulator(World(calls), clock=ManualClock(AFTERWARDS), stats_status=404) as emulator:
+    with Emulator(
+        World(calls), clock=ManualClock(AFTERWARDS), faults=(Fault("not_found", "participant_stats"),)
+    ) as emulator:
         run(flow_for(emulator), FIRST)
         assert emulator.count("participant_metrics") == 4 + 1 + 1
 
@@ -106,7 +119,7 @@ def test_what_the_source_has_forgotten_stays(flow_for: Callable[..., Flow]) -> N
         run(flow, *DAYS)
         clock.advance(timedelta(days=100))
         run(flow, *DAYS)
-        assert_published(flow, emulator.truth(remembered=True))
+        assert_published(flow, emulator.expected_rows(include_expired=True))
         assert all(flow.completeness(day).complete for day in DAYS)
 
 
@@ -121,7 +134,7 @@ def test_an_empty_answer_takes_nothing_back(flow_for: Callable[..., Flow]) -> No
         assert held
         emulator.add_faults(Fault("shrunken", "participant_sessions"), Fault("shrunken", "participant_metrics"))
         clock.now = AFTERWARDS
-        emulator.forget_requests()
+        emulator.clear_requests()
         run(flow, FIRST)
         assert emulator.count("participant_metrics") == 2
         assert published(flow, "metric_points") == held
@@ -141,10 +154,10 @@ def test_one_poisoned_window_stops_nothing_else(flow_for: Callable[..., Flow]) -
         assert "HTTP 500" in failed[14]
         assert list(map(str, flow.completeness(FIRST).problems)) == ["1 window of 1 stay has no final response"]
         emulator.clear_faults()
-        emulator.forget_requests()
+        emulator.clear_requests()
         run(flow, FIRST)
         assert emulator.count("participant_metrics") == 1
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
         assert flow.completeness(FIRST).complete
 
 
@@ -157,7 +170,11 @@ def test_timestamps_outside_their_window_are_kept_raw_and_not_loaded(flow_for: C
         run(flow, FIRST)
         states = sorted(row[8] for row in published(flow, "windows"))
         assert states == ["landed", "suspect"]
-        points = [row for row in emulator.truth()["metric_points"] if row["timestamp"] <= START + timedelta(minutes=30)]
+        points = [
+            row
+            for row in emulator.expected_rows()["metric_points"]
+            if row["timestamp"] <= START + timedelta(minutes=30)
+        ]
         assert sum(published(flow, "metric_points").values()) == len(points)
         assert list(map(str, flow.completeness(FIRST).problems)) == ["1 window has timestamps that cannot be right"]
 
@@ -171,7 +188,7 @@ def test_faults_of_every_kind_cost_time_and_nothing_else(flow_for: Callable[...,
         flow = flow_for(emulator)
         run(flow, *DAYS)
         run(flow, *DAYS)
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
         assert all(emulator.met(fault) for fault in faults)
 
 

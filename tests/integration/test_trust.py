@@ -17,7 +17,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.emulator import CallSpec, Emulator, Fault, ManualClock, Points, StaySpec, TrackSpec, World, skewed
+from pipeline.emulator import (
+    CallSpec,
+    Emulator,
+    Fault,
+    ManualClock,
+    Points,
+    StaySpec,
+    TrackSpec,
+    WireFormat,
+    World,
+    skewed,
+    uniform_world,
+)
 from pipeline.errors import FixSettings, FixStorage, Interrupted
 from pipeline.extract.client import StreamApi
 from pipeline.flow import Flow
@@ -94,7 +106,7 @@ def test_calls_that_go_on_while_the_sensor_ticks_are_whole_in_the_end(
                 runner.run(date.fromisoformat(request.partition_key))
             cursor = tick.cursor
             clock.advance(timedelta(minutes=30))
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
         assert {row[0] for row in published(flow, "metric_points")} == {DAY}
         assert flow.completeness(DAY).complete
 
@@ -107,11 +119,11 @@ def test_only_what_has_a_newer_report_is_asked_for_again(flow_for: Callable[...,
         flow = flow_for(emulator)
         run(flow, DAY)
         clock.now = AFTERWARDS
-        emulator.forget_requests()
+        emulator.clear_requests()
         run(flow, DAY)
         asked = [request.ids["call_id"] for request in emulator.requests if request.endpoint == "participant_metrics"]
         assert asked == ["late", "late"]
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
 
 
 def test_a_live_call_is_ingested_up_to_now_and_completed_later(flow_for: Callable[..., Flow]) -> None:
@@ -120,17 +132,17 @@ def test_a_live_call_is_ingested_up_to_now_and_completed_later(flow_for: Callabl
     with Emulator(World((call("live", minutes=100),)), clock=clock) as emulator:
         flow = flow_for(emulator)
         run(flow, DAY)
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
         survey = flow.completeness(DAY)
         assert (survey.live_calls, survey.verdict) == (1, "going on")
-        emulator.forget_requests()
+        emulator.clear_requests()
         clock.advance(timedelta(minutes=5))
         run(flow, DAY)
         assert emulator.count("participant_metrics") == 1  # the third window; the first two had settled
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
         clock.now = AFTERWARDS
         run(flow, DAY)
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
@@ -144,7 +156,7 @@ def test_a_clock_that_is_wrong_by_an_hour_changes_nothing(hours: int, flow_for: 
     with Emulator(world, clock=skewed(timedelta(hours=hours))) as emulator:
         flow = flow_for(emulator)
         run(flow, began.date())
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
         asked = emulator.count("participant_metrics")
         run(flow, began.date())
         assert emulator.count("participant_metrics") == asked == 2
@@ -165,7 +177,7 @@ def test_who_is_gone_is_not_asked_for_again_and_costs_nothing_held(flow_for: Cal
         assert ("a-1", "gone") in states
         assert ("a-0", "landed") in states
         assert flow.completeness(DAY).complete
-        emulator.forget_requests()
+        emulator.clear_requests()
         run(flow, DAY)
         assert emulator.count("participant_metrics") == 0
 
@@ -187,7 +199,7 @@ def test_a_404_takes_nothing_back(flow_for: Callable[..., Flow]) -> None:
 
 def test_every_call_has_a_certificate(flow_for: Callable[..., Flow]) -> None:
     """Per call: promised and held, expected and landed, points, unit, and a hash over its answers."""
-    with Emulator(WORLD, clock=ManualClock(AFTERWARDS), unit="ms") as emulator:
+    with Emulator(WORLD, clock=ManualClock(AFTERWARDS), wire=WireFormat(unit="ms")) as emulator:
         flow = flow_for(emulator)
         run(flow, DAY)
         first = flow.certificates(DAY)
@@ -221,22 +233,22 @@ def test_a_promise_that_is_not_kept_is_reported(flow_for: Callable[..., Flow]) -
         emulator.clear_faults()
         run(flow, DAY)
         assert flow.completeness(DAY).complete
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
 
 
 @pytest.mark.timeout(600)
 def test_ninety_days_in_one_go(flow_for: Callable[..., Flow]) -> None:
     """Three months with calls at either end and nothing between them: every day is there, and known to be complete."""
     days = [DAY + timedelta(days=offset) for offset in range(90)]
-    early = World.uniform(days[0], calls=1, people=1, minutes=10, step_seconds=60)
-    late = World.uniform(days[-1], calls=1, people=1, minutes=10, step_seconds=60)
+    early = uniform_world(days[0], calls=1, people=1, minutes=10, step_seconds=60)
+    late = uniform_world(days[-1], calls=1, people=1, minutes=10, step_seconds=60)
     clock = ManualClock(datetime.combine(days[-1], datetime.min.time(), UTC) + timedelta(days=1))
     with Emulator(early + late, clock=clock) as emulator:
         flow = flow_for(emulator)
         with flow.warehouse.publishing_seldom(60):  # as on the command line
             run(flow, *days)
         flow.load([])
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
         assert flow.lake.days() == days
         assert all(flow.completeness(day).complete for day in days)
 
@@ -305,7 +317,7 @@ def test_a_broken_segment_is_set_aside_and_its_windows_are_fetched_again(
         (aside,) = segment.parent.glob(f"{segment.name}.set-aside-*")
         assert f"quarantined as {aside.name}; its content will be fetched again" in caplog.text
         assert aside.read_bytes() == broken
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
         assert flow.completeness(DAY).complete
 
 
@@ -319,7 +331,7 @@ def test_a_broken_table_is_set_aside_and_made_anew(flow_for: Callable[..., Flow]
         run(flow, DAY)
         (aside,) = path.parent.glob("tracks.parquet.set-aside-*")
         assert aside.read_bytes() == b"nonsense"
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
 
 
 @pytest.mark.parametrize("which", ["published", "writer"])
@@ -342,7 +354,7 @@ def test_a_database_that_is_broken_or_not_ours_is_set_aside(
         flow.load([DAY])
         (aside,) = path.parent.glob(f"{path.name}.set-aside-*")
         assert aside.read_bytes() == before
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
 
 
 def test_tables_of_an_earlier_version_are_made_anew(
@@ -368,7 +380,7 @@ def test_tables_of_an_earlier_version_are_made_anew(
             run(held, DAY + timedelta(days=1))
         assert "rebuilding the tables of 1 days, which an earlier version of Call Metrics wrote" in caplog.text
         assert "sdk" in held.lake.read("participant_sessions", DAY).column_names
-        assert_published(held, emulator.truth())
+        assert_published(held, emulator.expected_rows())
         caplog.clear()
         run(flow_for(emulator), DAY)
         assert "earlier version" not in caplog.text
@@ -377,7 +389,7 @@ def test_tables_of_an_earlier_version_are_made_anew(
 def test_an_upgrade_that_is_cut_off_goes_on(flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch) -> None:
     """Days whose tables were made anew before it was stopped are loaded all the same."""
     days = [DAY, DAY + timedelta(days=1)]
-    world = World.uniform(days[0], calls=1, people=1, minutes=5) + World.uniform(days[1], calls=1, people=1, minutes=5)
+    world = uniform_world(days[0], calls=1, people=1, minutes=5) + uniform_world(days[1], calls=1, people=1, minutes=5)
     with Emulator(world, clock=ManualClock(AFTERWARDS)) as emulator:
         flow = flow_for(emulator)
         run(flow, *days)
@@ -423,7 +435,7 @@ def test_one_folder_does_not_publish_over_what_another_published(flow_for: Calla
         other = flow_for(emulator, warehouse_file=shared, data=tmp_path / "other")
         with pytest.raises(FixStorage, match="was published from another data folder; set CALL_METRICS_WAREHOUSE"):
             run(other, DAY)
-        assert_published(flow_for(emulator, warehouse_file=shared), emulator.truth())
+        assert_published(flow_for(emulator, warehouse_file=shared), emulator.expected_rows())
 
 
 def test_a_folder_that_is_moved_goes_on(flow_for: Callable[..., Flow], tmp_path: Path) -> None:
@@ -431,11 +443,11 @@ def test_a_folder_that_is_moved_goes_on(flow_for: Callable[..., Flow], tmp_path:
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:
         run(flow_for(emulator), DAY)
         shutil.move(tmp_path / "data", tmp_path / "elsewhere")
-        emulator.forget_requests()
+        emulator.clear_requests()
         moved = flow_for(emulator, data=tmp_path / "elsewhere")
         run(moved, DAY)
         assert emulator.count("participant_metrics") == 0
-        assert_published(moved, emulator.truth())
+        assert_published(moved, emulator.expected_rows())
 
 
 def test_a_folder_that_cannot_be_written_is_said_in_one_sentence(flow_for: Callable[..., Flow], tmp_path: Path) -> None:
@@ -487,7 +499,7 @@ def test_who_is_forgotten_stays_forgotten(flow_for: Callable[..., Flow]) -> None
             run(flow, DAY)
             flow.build_tables(DAY, rebuild=True)
             flow.load([DAY], rebuild=True)
-        truth = emulator.truth()
+        truth = emulator.expected_rows()
         of_others = {table: [row for row in truth[table] if row.get("user_id") != "user-1"] for table in truth}
         assert_published(flow, of_others)
         assert flow.forget("nobody-we-know") == []
@@ -520,7 +532,7 @@ def test_ids_that_look_like_paths_or_statements_stay_ids(flow_for: Callable[...,
     with Emulator(world, clock=ManualClock(AFTERWARDS)) as emulator:
         flow = flow_for(emulator)
         run(flow, DAY)
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
         assert not list(tmp_path.rglob("*escaped*"))
         assert {path.name for path in tmp_path.iterdir()} == {"data"}
 

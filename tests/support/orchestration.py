@@ -17,10 +17,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline.emulator import CallSpec, Points, StaySpec, TrackSpec, World
+from pipeline.emulator import CallSpec, Points, StaySpec, TrackSpec, uniform_world
 
 DAY = date(2026, 3, 1)
-WORLD = World.uniform(DAY, calls=2, people=2, minutes=40, step_seconds=60)
+WORLD = uniform_world(DAY, calls=2, people=2, minutes=40, step_seconds=60)
 AFTERWARDS = datetime(2026, 3, 3, 12, tzinfo=UTC)
 
 

@@ -20,15 +20,15 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.emulator import KEY, SECRET, Emulator, Fault, Quota, World
+from pipeline.emulator import KEY, SECRET, Emulator, Fault, Quota, World, uniform_world
 from pipeline.flow import Flow
 from pipeline.settings import Secret, Settings
 from tests.support.flows import assert_published, published
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
 DAYS = ("--from", f"{YESTERDAY}", "--to", f"{YESTERDAY}")
-SMALL = World.uniform(YESTERDAY, calls=2, people=2, minutes=40, step_seconds=60)
-LARGE = World.uniform(YESTERDAY, calls=12, people=5, minutes=55, step_seconds=60)
+SMALL = uniform_world(YESTERDAY, calls=2, people=2, minutes=40, step_seconds=60)
+LARGE = uniform_world(YESTERDAY, calls=12, people=5, minutes=55, step_seconds=60)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_backfill_publishes_what_the_source_has(command: Callable[..., Any], t
         assert (code, err) == (0, "")
         assert "complete" in out
         assert "participant_metrics 8" in out
-        assert_published(held_by(tmp_path), emulator.truth())
+        assert_published(held_by(tmp_path), emulator.expected_rows())
     assert (tmp_path / "data" / "dagster" / "dagster.yaml").exists()
 
 
@@ -95,10 +95,10 @@ def test_a_killed_backfill_goes_on_where_it_stopped(command: Callable[..., Any],
             process.communicate()
         code, _, err = finish(command("backfill", *DAYS, on=emulator, CALL_METRICS_CONCURRENCY="4"))
         assert (code, err) == (0, "")
-        assert_published(held_by(tmp_path), emulator.truth())
+        assert_published(held_by(tmp_path), emulator.expected_rows())
         # Two kills: each may repeat what was in flight, and what the last two seconds brought (40 a second).
         assert 120 <= emulator.count("participant_metrics", 200) <= 120 + 2 * (4 + 3 * 40)
-        held = [row["user_session_id"] for row in emulator.truth()["participant_sessions"]]
+        held = [row["user_session_id"] for row in emulator.expected_rows()["participant_sessions"]]
         assert len(held) == len(set(held)) == 60
 
 
@@ -124,7 +124,7 @@ def test_a_stopped_backfill_lands_what_it_fetched(
 def test_a_stopped_backfill_publishes_the_days_that_it_finished(command: Callable[..., Any], tmp_path: Path) -> None:
     """Days are published now and then; at the end all that are loaded are, however the end comes."""
     days = [YESTERDAY - timedelta(days=back) for back in (2, 1)]
-    small = (call for day in days for call in World.uniform(day, calls=1, people=2, minutes=5, step_seconds=60).calls)
+    small = (call for day in days for call in uniform_world(day, calls=1, people=2, minutes=5, step_seconds=60).calls)
     world = World((*small, *LARGE.calls))
     with Emulator(world, quotas={"participant_metrics": Quota(30, 60.0)}) as emulator:
         process = command("backfill", "--from", f"{days[0]}", "--to", f"{YESTERDAY}", on=emulator)
@@ -144,7 +144,7 @@ def test_two_backfills_at_once_share_the_work(command: Callable[..., Any], tmp_p
         codes = [finish(process)[0] for process in both]
         assert codes == [0, 0]
         assert emulator.count("participant_metrics") == 120
-        assert_published(held_by(tmp_path), emulator.truth())
+        assert_published(held_by(tmp_path), emulator.expected_rows())
 
 
 def test_a_rebuild_during_a_backfill_waits_its_turn(command: Callable[..., Any], tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_rebuild_during_a_backfill_waits_its_turn(command: Callable[..., Any],
         assert finish(rebuild)[0] in (0, 1)  # it may have come before the last windows
         assert emulator.count("participant_metrics", 200) == 120
         assert finish(command("backfill", *DAYS, on=emulator))[0] == 0
-        assert_published(held_by(tmp_path), emulator.truth())
+        assert_published(held_by(tmp_path), emulator.expected_rows())
 
 
 def test_wrong_credentials_stop_at_once(command: Callable[..., Any]) -> None:
@@ -309,7 +309,7 @@ def test_a_rebuild_needs_no_source(command: Callable[..., Any], tmp_path: Path) 
         code, out, err = finish(command("rebuild"))
         assert (code, err) == (0, "")
         assert f"{YESTERDAY}: 2 calls" in out
-        assert_published(held_by(tmp_path), emulator.truth())
+        assert_published(held_by(tmp_path), emulator.expected_rows())
 
 
 def test_a_reader_neither_blocks_a_backfill_nor_is_blocked(command: Callable[..., Any], tmp_path: Path) -> None:

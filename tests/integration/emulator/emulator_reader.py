@@ -1,4 +1,4 @@
-"""A client of the emulator for its own tests, as plain as can be: it knows the API and nothing of ours."""
+"""A plain client for the tests of the emulator. It knows the API, and nothing of our own client."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ import jwt
 from pipeline.emulator import CallSpec, Emulator, Points, StaySpec, TrackSpec, World
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
-"""The day on which the tests' own worlds take place."""
+"""The day of the tests' own worlds."""
 
 
 def at(hour: int, minute: int = 0, second: float = 0) -> datetime:
-    """A time of that day."""
+    """Return a time of that day."""
     return DAY + timedelta(hours=hour, minutes=minute, seconds=second)
 
 
 def text(instant: datetime) -> str:
-    """RFC 3339, as the documentation asks for."""
+    """Return RFC 3339, as the documentation requires."""
     return instant.isoformat().replace("+00:00", "Z")
 
 
 def instant(nanoseconds: int) -> datetime:
-    """A datetime as the API sends it."""
+    """Return the datetime of nanoseconds, as the API sends them."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000)
 
 
 class Reader:
-    """Asks the emulator over a real socket."""
+    """Sends requests to an emulator over a real socket."""
 
     def __init__(self, emulator: Emulator, *, timeout: float = 10) -> None:
         self.emulator = emulator
@@ -52,17 +52,17 @@ class Reader:
         self.client.close()
 
     def calls(self, filter_: dict[str, Any] | None = None, **body: Any) -> httpx.Response:
-        """One page of call sessions."""
+        """Request one page of call sessions."""
         return self.client.post("/api/v2/video/call_stats", json={"filter_conditions": filter_ or {}, **body})
 
     def attendance(self, ids: tuple[str, str, str], **query: Any) -> httpx.Response:
-        """One page of a call session's participants."""
+        """Request one page of the participants of a call session."""
         return self.client.get(f"{session_path(ids)}/participant_sessions", params=query)
 
     def window(
         self, ids: tuple[str, ...], since: datetime | str | None = None, until: datetime | str | None = None
     ) -> httpx.Response:
-        """The series of one user session; ids are call type, call id, session, user, user session."""
+        """Request the series of one stay. The ids are call type, call id, session, user, user session."""
         bounds = {"since": since, "until": until}
         query = {name: text(bound) if isinstance(bound, datetime) else bound for name, bound in bounds.items() if bound}
         user, user_session = (quote(one, safe="") for one in ids[3:])
@@ -70,12 +70,12 @@ class Reader:
         return self.client.get(path, params=query)
 
     def stats(self, ids: tuple[str, str, str], **query: Any) -> httpx.Response:
-        """One page of participant statistics."""
+        """Request one page of participant statistics."""
         path = "/".join(quote(one, safe="") for one in ids)
         return self.client.get(f"/api/v2/video/call_stats/{path}/participants", params=query)
 
     def all_calls(self, filter_: dict[str, Any] | None = None, **body: Any) -> list[dict[str, Any]]:
-        """Every page of call sessions."""
+        """Return the call sessions of all pages."""
         rows: list[dict[str, Any]] = []
         cursor = None
         while True:
@@ -86,7 +86,7 @@ class Reader:
                 return rows
 
     def all_attendance(self, ids: tuple[str, str, str], **query: Any) -> list[dict[str, Any]]:
-        """Every page of a call session's participants."""
+        """Return the participants of all pages of a call session."""
         rows: list[dict[str, Any]] = []
         cursor = None
         while True:
@@ -97,25 +97,25 @@ class Reader:
                 return rows
 
     def windows(self, ids: tuple[str, ...], since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
-        """Every window of a stay; a stay of no length is asked for with one second."""
+        """Yield the document of every window of a stay; a stay without length has a window of one second."""
         until = max(until, since + timedelta(seconds=1))
         while since < until:
             end = min(until, since + timedelta(minutes=30))
-            answer = self.window(ids, since, end)
-            assert answer.status_code == 200, answer.text
-            yield answer.json()
+            response = self.window(ids, since, end)
+            assert response.status_code == 200, response.text
+            yield response.json()
             since = end
 
 
 def session_path(ids: tuple[str, ...]) -> str:
-    """The path of a call session."""
+    """Return the path of a call session."""
     call_type, call_id, session = (quote(one, safe="") for one in ids)
     return f"/api/v2/video/call/{call_type}/{call_id}/session/{session}"
 
 
-def points(answer: dict[str, Any], seconds: float = 1.0) -> Iterator[tuple[str, str, str, float, float]]:
-    """(track id, track type, metric, time in seconds, value) of every point that is not null."""
-    for track in answer["published_tracks"]:
+def points(document: dict[str, Any], seconds: float = 1.0) -> Iterator[tuple[str, str, str, float, float]]:
+    """Yield (track id, track type, metric, time in seconds, value) of every point that is not null."""
+    for track in document["published_tracks"]:
         series = {
             "bitrate": track.get("bitrate"),
             "framerate": track.get("framerate"),
@@ -129,7 +129,7 @@ def points(answer: dict[str, Any], seconds: float = 1.0) -> Iterator[tuple[str, 
 
 
 def small_world(**call: Any) -> World:
-    """One call of an hour with one participant and one audio track of four points."""
+    """Return a world of one call of an hour with one participant and one audio track of four points."""
     track = TrackSpec("mic", "audio", "opus", Points.every(600, at(10), bitrate=(1, 2, 3, 4)))
     stay = StaySpec("ann", "ann-1", at(10), at(11), tracks=(track,))
     values: dict[str, Any] = {"started_at": at(10), "ended_at": at(11), "participants": (stay,)} | call
@@ -140,13 +140,13 @@ SMALL = ("default", "one", "s1")
 SMALL_STAY = (*SMALL, "ann", "ann-1")
 
 
-def assert_refused(answer: httpx.Response, status: int, code: int) -> None:
-    """The answer is an error with every field the specification requires."""
-    body = answer.json()
-    assert (answer.status_code, body["StatusCode"], body["code"]) == (status, status, code), answer.text
+def assert_refused(response: httpx.Response, status: int, code: int) -> None:
+    """The response is an error with every field that the specification requires."""
+    body = response.json()
+    assert (response.status_code, body["StatusCode"], body["code"]) == (status, status, code), response.text
     assert {"message", "duration", "more_info", "details"} <= set(body)
 
 
 def compact(value: object) -> str:
-    """JSON for a query parameter."""
+    """Return JSON for a query parameter."""
     return json.dumps(value, separators=(",", ":"))

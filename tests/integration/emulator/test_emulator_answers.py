@@ -1,4 +1,4 @@
-"""The endpoints answer as the specification says."""
+"""The documents of the endpoints, which are those of the specification."""
 
 from __future__ import annotations
 
@@ -8,8 +8,22 @@ from typing import Any
 
 import pytest
 
-from pipeline.emulator import CallSpec, Emulator, ManualClock, Points, StaySpec, TrackSpec, WarningSpec, World
-from pipeline.emulator.world_odd import ODD_IDS
+from pipeline.emulator import (
+    CallSpec,
+    Emulator,
+    Fault,
+    ManualClock,
+    Points,
+    StaySpec,
+    TrackSpec,
+    WarningSpec,
+    WireFormat,
+    World,
+    expected_rows,
+    odd_world,
+    uniform_world,
+)
+from pipeline.emulator.world.odd import ODD_IDS
 from tests.integration.emulator.emulator_reader import (
     DAY,
     SMALL,
@@ -29,7 +43,7 @@ LATER = ManualClock(DAY + timedelta(days=4))
 
 
 def calls(count: int, people: int = 0) -> World:
-    """Calls a minute apart, each a minute long."""
+    """Return calls a minute apart, each a minute long."""
     stays = tuple(StaySpec(f"u{n:03d}", f"us{n:03d}", at(8), at(8, 1)) for n in range(people))
     return World(
         tuple(CallSpec("default", f"c{n % 7}", f"s{n:03d}", at(8, n), at(8, n + 1), stays) for n in range(count))
@@ -39,8 +53,8 @@ def calls(count: int, people: int = 0) -> World:
 @pytest.mark.parametrize("field", ["session_started_at", "session_ended_at", "generated_at", "updated_at"])
 @pytest.mark.parametrize("direction", [1, -1])
 @pytest.mark.parametrize("with_cid", [True, False])
-def test_paging_gives_every_call_once_in_order(field: str, direction: int, with_cid: bool) -> None:
-    """Two hundred and five calls come as three pages, forwards and backwards, without a gap or a repetition."""
+def test_call_stats_pages_contain_every_call_once_in_order(field: str, direction: int, with_cid: bool) -> None:
+    """205 calls fill three pages, forward and backward, without gaps or repetitions."""
     sort = [{"field": field, "direction": direction}, *([{"field": "call_cid", "direction": -1}] if with_cid else [])]
     with Emulator(calls(205), clock=LATER) as emulator, Reader(emulator) as reader:
         first = reader.calls(sort=sort, limit=100)
@@ -57,8 +71,8 @@ def test_paging_gives_every_call_once_in_order(field: str, direction: int, with_
     assert len(order) == 205
 
 
-def test_call_cid_breaks_ties() -> None:
-    """Calls of the same instant stand in the order of their ids, in the direction asked for."""
+def test_call_stats_sort_breaks_ties_by_call_cid() -> None:
+    """Calls with the same time are in the order of their ids, in the requested direction."""
     world = World(tuple(CallSpec("default", name, name, at(8), at(9)) for name in ("b", "c", "a")))
     with Emulator(world, clock=LATER) as emulator, Reader(emulator) as reader:
         for direction, wanted in ((1, ["a", "b", "c"]), (-1, ["c", "b", "a"])):
@@ -81,8 +95,8 @@ def test_call_cid_breaks_ties() -> None:
         ({"counts.cq_score": {"$gte": 1}}, []),
     ],
 )
-def test_filters_select_calls(filter_: dict[str, Any], wanted: list[str]) -> None:
-    """Every documented filter compares as its operator says, and all must hold."""
+def test_call_stats_filters_select_calls(filter_: dict[str, Any], wanted: list[str]) -> None:
+    """Every documented filter compares as its operator says, and all conditions must hold."""
     with Emulator(calls(6), clock=LATER) as emulator, Reader(emulator) as reader:
         rows = reader.all_calls(filter_, sort=[{"field": "session_started_at"}])
     assert [row["call_session_id"] for row in rows] == wanted
@@ -110,27 +124,27 @@ def test_filters_select_calls(filter_: dict[str, Any], wanted: list[str]) -> Non
         {"filter_conditions": ["call_cid"]},
     ],
 )
-def test_what_the_specification_does_not_allow_is_refused(body: dict[str, Any]) -> None:
-    """A wrong limit, cursor, order or filter is answered 400 with code 4."""
+def test_call_stats_refuses_wrong_parameters(body: dict[str, Any]) -> None:
+    """A wrong limit, cursor, order or filter is a 400 with code 4."""
     with Emulator(calls(3), clock=LATER) as emulator, Reader(emulator) as reader:
         assert_refused(reader.client.post("/api/v2/video/call_stats", json=body), 400, 4)
 
 
-def test_a_cursor_of_another_order_is_refused() -> None:
-    """A cursor stands for a place in one order only."""
+def test_call_stats_refuses_a_cursor_of_another_order() -> None:
+    """A cursor is valid for one order only."""
     with Emulator(calls(3), clock=LATER) as emulator, Reader(emulator) as reader:
         cursor = reader.calls(limit=1, sort=[{"field": "generated_at"}]).json()["next"]
         assert_refused(reader.calls(limit=1, sort=[{"field": "updated_at"}], next=cursor), 400, 4)
 
 
-def test_a_body_that_is_no_object_is_refused() -> None:
-    """Broken JSON is the caller's fault, not the server's."""
+def test_call_stats_refuses_a_body_that_is_not_an_object() -> None:
+    """Broken JSON is a client error and not a server error."""
     with Emulator(calls(1), clock=LATER) as emulator, Reader(emulator) as reader:
         assert_refused(reader.client.post("/api/v2/video/call_stats", content=b"{"), 400, 4)
 
 
-def test_attendance_pages_through_all_participants_and_filters_narrow_only_the_list() -> None:
-    """Two hundred and three participants come as three pages; the totals are of all of them, whatever is listed."""
+def test_attendance_pages_and_filters_the_list_but_not_the_totals() -> None:
+    """203 participants fill three pages; the totals are those of all of them, whatever the filter."""
     ids = ("default", "c0", "s000")
     with Emulator(calls(1, people=203), clock=LATER) as emulator, Reader(emulator) as reader:
         everyone = reader.all_attendance(ids, limit=100)
@@ -143,24 +157,24 @@ def test_attendance_pages_through_all_participants_and_filters_narrow_only_the_l
     assert (page["total_participant_sessions"], page["total_participant_duration"]) == (203, 203 * 60)
 
 
-def test_ids_of_any_kind_reach_the_right_participant() -> None:
-    """Slashes, question marks, quotes, dots and letters of any script come through a path unharmed."""
-    world = World.odd(DAY.date(), days=1, scale=0)
+def test_paths_carry_ids_with_any_characters() -> None:
+    """Slashes, question marks, quotes, dots and letters of any script reach the right participant."""
+    world = odd_world(DAY.date(), days=1, scale=0)
     with Emulator(world, clock=LATER) as emulator, Reader(emulator) as reader:
         for place, odd in enumerate(ODD_IDS):
             ids = ("def.ault_-1", odd, f"{odd}@0")
             (row,) = reader.attendance(ids).json()["participants_sessions"]
             assert (row["user_id"], row["user_session_id"]) == (odd, f"{odd}|{place}")
-            answer = reader.window((*ids, odd, row["user_session_id"]), at(14, place), at(14, place + 3)).json()
-            assert list(points(answer)) == [
+            document = reader.window((*ids, odd, row["user_session_id"]), at(14, place), at(14, place + 3)).json()
+            assert list(points(document)) == [
                 (odd, odd, "bitrate", at(14, place + minute).timestamp(), place + minute + 1) for minute in (0, 1)
             ]
-        logged = [entry.ids for entry in emulator.requests if entry.endpoint == "participant_metrics"]
-    assert [entry["user_id"] for entry in logged] == list(ODD_IDS)
+        logged = [request.ids for request in emulator.requests if request.endpoint == "participant_metrics"]
+    assert [ids["user_id"] for ids in logged] == list(ODD_IDS)
 
 
-def test_a_slash_that_is_not_encoded_leads_nowhere() -> None:
-    """A client that forgets to encode an id is not helped."""
+def test_paths_with_an_unencoded_slash_are_not_found() -> None:
+    """A client that does not encode an id gets a 404, and so does a wrong method."""
     with Emulator(small_world(), clock=LATER) as emulator, Reader(emulator) as reader:
         assert_refused(reader.client.get("/api/v2/video/call/default/o/ne/session/s1/participant_sessions"), 404, 16)
         assert_refused(reader.client.post(f"{session_path(SMALL)}/participant_sessions"), 404, 16)
@@ -177,38 +191,38 @@ def test_a_slash_that_is_not_encoded_leads_nowhere() -> None:
         (text(at(10)), "yesterday"),
     ],
 )
-def test_windows_that_are_too_wide_empty_or_unreadable_are_refused(since: Any, until: Any) -> None:
-    """More than 30 minutes, none at all, or anything but RFC 3339 is answered 400 with code 4."""
+def test_metrics_refuses_wide_empty_or_unreadable_windows(since: Any, until: Any) -> None:
+    """A window of more than 30 minutes, without length or not in RFC 3339 is a 400 with code 4."""
     with Emulator(small_world(), clock=LATER) as emulator, Reader(emulator) as reader:
         assert_refused(reader.window(SMALL_STAY, since, until), 400, 4)
 
 
-def test_a_window_of_exactly_thirty_minutes_is_allowed() -> None:
-    """The widest window there is."""
+def test_metrics_accepts_a_window_of_exactly_thirty_minutes() -> None:
+    """Thirty minutes is the widest window."""
     with Emulator(small_world(), clock=LATER) as emulator, Reader(emulator) as reader:
-        answer = reader.window(SMALL_STAY, at(10), at(10, 30)).json()
-    assert [value for *_, value in points(answer)] == [1, 2, 3, 4]
+        document = reader.window(SMALL_STAY, at(10), at(10, 30)).json()
+    assert [value for *_, value in points(document)] == [1, 2, 3, 4]
 
 
-def test_without_bounds_only_the_last_minute_comes_back() -> None:
-    """A reader who names no window has the minute before now."""
+def test_metrics_without_bounds_return_the_last_minute() -> None:
+    """A request without a window gets the minute before now."""
     with Emulator(small_world(), clock=ManualClock(at(10, 20, 30))) as emulator, Reader(emulator) as reader:
         assert [value for *_, value in points(reader.window(SMALL_STAY).json())] == [3]
 
 
-def test_the_end_of_a_window_belongs_to_it_or_not_as_told() -> None:
-    """The documentation leaves it open, so both can be played; the beginning always belongs."""
+def test_metrics_include_the_end_of_a_window_if_configured() -> None:
+    """The documentation leaves it open, so both can be served; the start always belongs to the window."""
     for inclusive, wanted in ((True, [2, 3]), (False, [2])):
         with (
-            Emulator(small_world(), clock=LATER, until_inclusive=inclusive) as emulator,
+            Emulator(small_world(), clock=LATER, wire=WireFormat(until_inclusive=inclusive)) as emulator,
             Reader(emulator) as reader,
         ):
-            answer = reader.window(SMALL_STAY, at(10, 10), at(10, 20)).json()
-            assert [value for *_, value in points(answer)] == wanted
+            document = reader.window(SMALL_STAY, at(10, 10), at(10, 20)).json()
+            assert [value for *_, value in points(document)] == wanted
 
 
-def test_who_is_unknown_is_not_found() -> None:
-    """A call, a session, a user or a user session that is not there is answered 404 with code 16."""
+def test_unknown_ids_are_not_found() -> None:
+    """An unknown call, session, user or user session is a 404 with code 16."""
     with Emulator(small_world(), clock=LATER) as emulator, Reader(emulator) as reader:
         for place in range(5):
             ids = tuple("nobody" if place == n else one for n, one in enumerate(SMALL_STAY))
@@ -216,8 +230,8 @@ def test_who_is_unknown_is_not_found() -> None:
         assert_refused(reader.attendance(("default", "one", "other")), 404, 16)
 
 
-def test_attendance_is_forgotten_after_ninety_days_while_its_totals_stay() -> None:
-    """An empty list then does not mean that nobody was there."""
+def test_attendance_expires_after_ninety_days_but_its_totals_stay() -> None:
+    """An empty list then does not mean that there were no participants."""
     clock = ManualClock(at(11) + timedelta(days=90) - timedelta(seconds=1))
     with Emulator(small_world(), clock=clock) as emulator, Reader(emulator) as reader:
         assert len(reader.attendance(SMALL).json()["participants_sessions"]) == 1
@@ -229,8 +243,8 @@ def test_attendance_is_forgotten_after_ninety_days_while_its_totals_stay() -> No
         assert len(reader.all_calls()) == 1
 
 
-def test_a_call_goes_on_as_the_clock_does() -> None:
-    """It appears when it starts, grows while it lasts, and is complete with its report."""
+def test_live_call_follows_the_clock() -> None:
+    """A call appears when it starts, grows while it is live, and is complete with its report."""
     clock = ManualClock(at(9, 59, 59))
     with Emulator(small_world(), clock=clock) as emulator, Reader(emulator) as reader:
         assert reader.all_calls() == []
@@ -253,8 +267,8 @@ def test_a_call_goes_on_as_the_clock_does() -> None:
         assert (instant(stay["left_at"]), stay["duration_in_seconds"]) == (at(11), 3600)
 
 
-def test_points_of_a_live_call_may_lag_behind() -> None:
-    """What is newer than the lag is not there yet, and is once the report is made."""
+def test_live_call_points_may_lag_behind() -> None:
+    """A point newer than the lag is missing, and appears later."""
     clock = ManualClock(at(10, 20, 30))
     with Emulator(small_world(live_lag=timedelta(minutes=1)), clock=clock) as emulator, Reader(emulator) as reader:
         assert [value for *_, value in points(reader.window(SMALL_STAY, at(10), at(10, 30)).json())] == [1, 2]
@@ -262,20 +276,20 @@ def test_points_of_a_live_call_may_lag_behind() -> None:
         assert [value for *_, value in points(reader.window(SMALL_STAY, at(10), at(10, 30)).json())] == [1, 2, 3]
 
 
-def test_a_track_that_is_newer_than_what_can_be_seen_is_not_listed_yet() -> None:
-    """The participant is a publisher already; the track comes with its first visible instant."""
+def test_live_call_lists_a_track_once_it_has_visible_data() -> None:
+    """The participant is a publisher already; the track follows with its first visible instant."""
     stay = StaySpec("ann", "ann-1", at(10), at(11), tracks=(TrackSpec("cam", since=at(10, 20)),))
     clock = ManualClock(at(10, 20, 30))
     world = small_world(participants=(stay,), live_lag=timedelta(minutes=1))
     with Emulator(world, clock=clock) as emulator, Reader(emulator) as reader:
         for listed in (0, 1):
-            answer = reader.window(SMALL_STAY, at(10), at(10, 30)).json()
-            assert (answer["is_publisher"], len(answer["published_tracks"])) == (True, listed)
-            assert len(emulator.truth()["tracks"]) == listed
+            document = reader.window(SMALL_STAY, at(10), at(10, 30)).json()
+            assert (document["is_publisher"], len(document["published_tracks"])) == (True, listed)
+            assert len(emulator.expected_rows()["tracks"]) == listed
             clock.advance(timedelta(seconds=30))
 
 
-def test_a_second_report_brings_what_came_late() -> None:
+def test_second_report_adds_late_data() -> None:
     """Participants, tracks and points scripted for it are hidden until then."""
     points_ = Points.every(600, at(10), bitrate=(1, 2, 3, 4))
     stays = (
@@ -305,7 +319,7 @@ def test_a_second_report_brings_what_came_late() -> None:
     ]
 
 
-def test_a_track_is_listed_only_where_it_was_published() -> None:
+def test_metrics_list_a_track_only_in_windows_it_was_published_in() -> None:
     """A screen shared for ten minutes is not in the next window; audio has neither frame rate nor resolution."""
     tracks = (
         TrackSpec("screen", "screensharing", "vp9", Points(), since=at(10, 5), until=at(10, 15)),
@@ -322,19 +336,19 @@ def test_a_track_is_listed_only_where_it_was_published() -> None:
     assert second == [mic]
 
 
-def test_a_stay_of_no_length_can_be_read() -> None:
-    """Someone who joined and left at once is listed, and so is what they sent at that moment."""
+def test_stay_without_length_can_be_read() -> None:
+    """A participant who joined and left at once is listed, and so is the point of that moment."""
     track = TrackSpec("mic", "audio", "opus", Points(bitrate=((at(10), 7),)))
     stay = StaySpec("ann", "ann-1", at(10), at(10), tracks=(track,))
     with Emulator(small_world(participants=(stay,)), clock=LATER) as emulator, Reader(emulator) as reader:
         (row,) = reader.all_attendance(SMALL)
-        answer = reader.window(SMALL_STAY, at(10), at(10, 0, 1)).json()
+        document = reader.window(SMALL_STAY, at(10), at(10, 0, 1)).json()
     assert row["duration_in_seconds"] == 0
-    assert [value for *_, value in points(answer)] == [7]
+    assert [value for *_, value in points(document)] == [7]
 
 
-def test_warnings_come_with_the_window_they_lie_in_and_sticky_ones_with_every_window() -> None:
-    """A warning on the edge of two windows comes with both, as does one that sticks or has no time."""
+def test_metrics_contain_the_warnings_of_a_window_and_sticky_ones() -> None:
+    """A warning on the edge of two windows is in both, and so is one that is sticky or has no time."""
     warnings = (
         WarningSpec(at(10, 30), "edge", "On the edge"),
         WarningSpec(at(10, 5), "early", "Early"),
@@ -344,8 +358,8 @@ def test_warnings_come_with_the_window_they_lie_in_and_sticky_ones_with_every_wi
     stay = StaySpec("ann", "ann-1", at(10), at(11), tracks=(TrackSpec("mic", warnings=warnings),))
     with Emulator(small_world(participants=(stay,)), clock=LATER) as emulator, Reader(emulator) as reader:
         given = [
-            [(one["code"], "time" in one) for one in answer["published_tracks"][0]["warnings"]]
-            for answer in reader.windows(SMALL_STAY, at(10), at(11))
+            [(one["code"], "time" in one) for one in document["published_tracks"][0]["warnings"]]
+            for document in reader.windows(SMALL_STAY, at(10), at(11))
         ]
     assert given[0] == [("edge", True), ("early", True), ("sticky", True), ("timeless", False)]
     assert given[1] == [("edge", True), ("sticky", True), ("timeless", False)]
@@ -361,30 +375,42 @@ def test_warnings_come_with_the_window_they_lie_in_and_sticky_ones_with_every_wi
         ("ns", 1772445600 * 10**9),
     ],
 )
-def test_points_carry_their_time_in_the_unit_asked_for(unit: str, wanted: float) -> None:
-    """The documentation names no unit, so any can be played."""
-    with Emulator(small_world(), clock=LATER, unit=unit) as emulator, Reader(emulator) as reader:
+def test_wire_format_sets_the_unit_of_points(unit: str, wanted: float) -> None:
+    """The documentation names no unit, so any can be served."""
+    with Emulator(small_world(), clock=LATER, wire=WireFormat(unit=unit)) as emulator, Reader(emulator) as reader:
         ((time, value),) = reader.window(SMALL_STAY, at(10), at(10, 5)).json()["published_tracks"][0]["bitrate"][
             "data_points"
         ]
     assert (time, type(time), value) == (wanted, type(wanted), 1)
 
 
-def test_datetimes_are_nanoseconds_or_rfc_3339() -> None:
-    """Both forms name the same instant; stray nanoseconds show who reads them as floats."""
+def test_wire_format_sets_the_form_of_datetimes() -> None:
+    """Both forms name the same instant; stray nanoseconds reveal clients that read floats."""
     with (
-        Emulator(small_world(), clock=LATER, stray_nanoseconds=789) as emulator,
+        Emulator(small_world(), clock=LATER, wire=WireFormat(stray_nanoseconds=789)) as emulator,
         Reader(emulator) as reader,
     ):
         assert reader.all_calls()[0]["call_started_at"] == 1772445600 * 10**9 + 789
         assert reader.window(SMALL_STAY, at(10), at(10, 5)).json()["joined_at"] == 1772445600 * 10**9 + 789
-    with Emulator(small_world(), clock=LATER, datetimes="rfc3339") as emulator, Reader(emulator) as reader:
+    with (
+        Emulator(small_world(), clock=LATER, wire=WireFormat(datetimes="rfc3339")) as emulator,
+        Reader(emulator) as reader,
+    ):
         assert reader.all_calls()[0]["call_started_at"] == "2026-03-02T10:00:00.000000Z"
 
 
-def test_answers_are_compressed_for_those_who_accept_it() -> None:
-    """The content is the same; who asks for none gets none."""
-    world = World.uniform(DAY.date(), 1, 1)
+@pytest.mark.parametrize(
+    "option", [{"unit": "minutes"}, {"datetimes": "text"}, {"retry_after": "soon"}, {"stray_nanoseconds": 1000}]
+)
+def test_wire_format_refuses_values_that_do_not_exist(option: dict[str, Any]) -> None:
+    """A misspelled option does not silently test something else."""
+    with pytest.raises(ValueError, match=next(iter(option))):
+        WireFormat(**option)
+
+
+def test_responses_are_compressed_for_clients_that_accept_it() -> None:
+    """The content is the same; a client that does not accept gzip gets none."""
+    world = uniform_world(DAY.date(), 1, 1)
     call, stay = world.calls[0], world.calls[0].participants[0]
     ids = (*call.ids, stay.user_id, stay.user_session_id)
     with Emulator(world, clock=LATER) as emulator, Reader(emulator) as reader:
@@ -396,15 +422,15 @@ def test_answers_are_compressed_for_those_who_accept_it() -> None:
     assert packed.json() == plain.json()
 
 
-def test_the_date_header_follows_the_clock_of_the_emulator() -> None:
-    """A server whose clock is wrong can be played."""
+def test_date_header_follows_the_emulators_clock() -> None:
+    """A server with a wrong clock can be emulated."""
     with Emulator(small_world(), clock=ManualClock(at(12, 0, 1.5))) as emulator, Reader(emulator) as reader:
         assert parsedate_to_datetime(reader.calls().headers["date"]) == at(12, 0, 1)
         assert len(reader.calls().headers.get_list("date")) == 1
 
 
-def test_participant_statistics_can_be_switched_off() -> None:
-    """One row per user with all sessions, or a refusal, as on accounts that have none."""
+def test_participant_statistics_list_users_or_can_be_refused() -> None:
+    """There is one row per user with all stays, or a refusal, as on accounts without statistics."""
     stays = tuple(StaySpec("ann", f"ann-{n}", at(10, n), at(10, n + 1), latency_ms=n + 5, name="Ann") for n in range(2))
     world = small_world(participants=(*stays, StaySpec("bob", "bob-1", at(10), at(11))))
     with Emulator(world, clock=LATER) as emulator, Reader(emulator) as reader:
@@ -415,9 +441,11 @@ def test_participant_statistics_can_be_switched_off() -> None:
         assert [one["user_id"] for one in reader.stats(SMALL, limit=1, next=page["next"]).json()["participants"]] == [
             "bob"
         ]
-    for status, code in ((403, 17), (404, 16)):
-        with Emulator(world, clock=LATER, stats_status=status) as emulator, Reader(emulator) as reader:
+    for kind, status, code in (("forbidden", 403, 17), ("not_found", 404, 16)):
+        faults = (Fault(kind, "participant_stats"),)
+        with Emulator(world, clock=LATER, faults=faults) as emulator, Reader(emulator) as reader:
             assert_refused(reader.stats(SMALL), status, code)
+            assert reader.attendance(SMALL).status_code == 200
 
 
 def test_unknown_and_missing_fields_are_sent_as_scripted() -> None:
@@ -429,10 +457,10 @@ def test_unknown_and_missing_fields_are_sent_as_scripted() -> None:
     world = small_world(participants=(stay,), extra=(("y", None),), omit=frozenset({"call_started_at"}))
     with Emulator(world, clock=LATER) as emulator, Reader(emulator) as reader:
         (call,) = reader.all_calls()
-        answer = reader.window(SMALL_STAY, at(10), at(10, 30)).json()
+        document = reader.window(SMALL_STAY, at(10), at(10, 30)).json()
     assert "call_started_at" not in call
     assert call["y"] is None
-    assert answer["x"] == 1
-    assert "publisher_type" not in answer
-    assert answer["published_tracks"] == [{"track_id": "mic", "track_type": "video", "qp": 3}]
-    assert world.truth(at(12), tables=("call_sessions",))["call_sessions"][0]["started_at"] is None
+    assert document["x"] == 1
+    assert "publisher_type" not in document
+    assert document["published_tracks"] == [{"track_id": "mic", "track_type": "video", "qp": 3}]
+    assert expected_rows(world, at(12), tables=("call_sessions",))["call_sessions"][0]["started_at"] is None

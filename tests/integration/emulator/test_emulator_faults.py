@@ -1,4 +1,4 @@
-"""Everything that is scripted to go wrong does, as often as scripted, and is counted."""
+"""Scripted faults occur as often as scripted, look as documented, and are counted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pipeline.emulator import Emulator, Fault, FaultKind, ManualClock, StaySpec
+from pipeline.emulator import Emulator, Fault, FaultKind, ManualClock, StaySpec, WireFormat
 from tests.integration.emulator.emulator_reader import (
     DAY,
     SMALL,
@@ -30,7 +30,7 @@ METRICS = "participant_metrics"
 
 
 def meet(fault: Fault, timeout: float = 10) -> tuple[Emulator, httpx.Response | httpx.HTTPError]:
-    """The answer to one request that meets the fault, or what broke; the next request must go well."""
+    """Return the response to a request that meets the fault, or the error; the next request must succeed."""
     met: httpx.Response | httpx.HTTPError
     with Emulator(small_world(), clock=CLOCK, faults=(fault,)) as emulator, Reader(emulator, timeout=timeout) as reader:
         try:
@@ -46,8 +46,8 @@ def meet(fault: Fault, timeout: float = 10) -> tuple[Emulator, httpx.Response | 
     return emulator, met
 
 
-def answered(fault: Fault) -> httpx.Response:
-    """The answer to a request that meets the fault."""
+def response_to(fault: Fault) -> httpx.Response:
+    """Return the response to a request that meets the fault."""
     _, met = meet(fault)
     assert isinstance(met, httpx.Response), met
     return met
@@ -69,71 +69,71 @@ def answered(fault: Fault) -> httpx.Response:
     ],
 )
 def test_refusals_have_streams_status_and_code(fault: Fault, status: int, code: int) -> None:
-    """Each kind answers with the body the specification gives."""
-    answer = answered(fault)
-    assert_refused(answer, status, code)
-    assert "unrecoverable" not in answer.json()
+    """Each kind has the body that the specification gives."""
+    response = response_to(fault)
+    assert_refused(response, status, code)
+    assert "unrecoverable" not in response.json()
 
 
-def test_an_unrecoverable_error_says_so() -> None:
-    """The flag stands in the body, whatever the status."""
-    answer = answered(Fault("unrecoverable", status=503))
-    assert_refused(answer, 503, -1)
-    assert answer.json()["unrecoverable"] is True
+def test_unrecoverable_error_has_the_flag_in_its_body() -> None:
+    """The flag is in the body, whatever the status."""
+    response = response_to(Fault("unrecoverable", status=503))
+    assert_refused(response, 503, -1)
+    assert response.json()["unrecoverable"] is True
 
 
-def test_a_gateways_error_is_a_page_and_no_json() -> None:
-    """The body is HTML, with its status."""
-    answer = answered(Fault("server_error", status=502, html=True, retry_after="seconds"))
-    assert answer.headers["retry-after"] == "1"
-    assert (answer.status_code, answer.headers["content-type"]) == (502, "text/html")
-    assert answer.text.startswith("<html>")
+def test_gateway_error_is_an_html_page() -> None:
+    """The body is HTML, with the status of the fault."""
+    response = response_to(Fault("server_error", status=502, html=True, retry_after="seconds"))
+    assert response.headers["retry-after"] == "1"
+    assert (response.status_code, response.headers["content-type"]) == (502, "text/html")
+    assert response.text.startswith("<html>")
 
 
 @pytest.mark.parametrize("way", ["seconds", "absent", "http_date"])
-def test_a_scripted_429_says_when_to_come_back(way: str) -> None:
-    """In the way the fault asks for, whatever the emulator's own."""
-    given = answered(Fault("rate_limited", retry_after=way, retry_after_seconds=7)).headers.get("retry-after")
+def test_scripted_429_has_the_retry_after_of_the_fault(way: str) -> None:
+    """The fault decides the form, whatever the emulator's own."""
+    given = response_to(Fault("rate_limited", retry_after=way, retry_after_seconds=7)).headers.get("retry-after")
     if way == "http_date":
         assert parsedate_to_datetime(given) - CLOCK() == timedelta(seconds=7)
     else:
         assert given == {"seconds": "7", "absent": None}[way]
 
 
-def test_an_http_date_is_never_too_early() -> None:
-    """It has whole seconds, so a part of one is rounded up."""
+def test_retry_after_as_a_date_is_rounded_up() -> None:
+    """A date has whole seconds, so a part of a second is rounded up."""
     fault = Fault("rate_limited", retry_after="http_date", retry_after_seconds=7)
     clock = ManualClock(at(12, 0, 0.25))
     with Emulator(small_world(), clock=clock, faults=(fault,)) as emulator, Reader(emulator) as reader:
         assert parsedate_to_datetime(reader.calls().headers["retry-after"]) == at(12, 0, 8)
 
 
-def test_a_503_can_say_when_to_come_back() -> None:
-    """Retry-After belongs to a 503 too."""
-    answer = answered(Fault("server_error", status=503, retry_after="seconds", retry_after_seconds=3))
-    assert answer.headers["retry-after"] == "3"
-    assert "retry-after" not in answered(Fault("server_error", status=503)).headers
+def test_scripted_503_can_have_retry_after() -> None:
+    """Retry-After is valid for a 503 too."""
+    response = response_to(Fault("server_error", status=503, retry_after="seconds", retry_after_seconds=3))
+    assert response.headers["retry-after"] == "3"
+    assert "retry-after" not in response_to(Fault("server_error", status=503)).headers
 
 
-def test_a_dropped_connection_answers_nothing() -> None:
-    """The client sees the server go away."""
+def test_dropped_connection_has_no_response() -> None:
+    """The client sees the server disconnect."""
     emulator, met = meet(Fault("dropped"))
     assert isinstance(met, httpx.RemoteProtocolError), met
     assert emulator.requests[0].status == 0
 
 
-def test_a_truncated_body_is_shorter_than_its_length() -> None:
-    """The client is promised more than comes."""
+def test_truncated_body_is_shorter_than_its_content_length() -> None:
+    """The client receives less than the header promises."""
     _, met = meet(Fault("truncated"))
     assert isinstance(met, httpx.RemoteProtocolError), met
     assert "body" in str(met)
 
 
-def test_a_200_can_be_a_page_or_empty() -> None:
-    """Status and content disagree."""
-    page = answered(Fault("not_json"))
+def test_status_200_can_have_an_html_page_or_no_body() -> None:
+    """The status and the content contradict each other."""
+    page = response_to(Fault("not_json"))
     assert (page.status_code, page.text[:6]) == (200, "<html>")
-    empty = answered(Fault("empty_body"))
+    empty = response_to(Fault("empty_body"))
     assert (empty.status_code, empty.content, empty.headers["content-length"]) == (200, b"", "0")
 
 
@@ -147,30 +147,30 @@ def test_a_200_can_be_a_page_or_empty() -> None:
         ("points", lambda body: body["published_tracks"] == {"unexpected": 1}),
     ],
 )
-def test_json_can_have_the_wrong_shape(shape: str, look: Any) -> None:
-    """It parses, and is not the document the specification describes."""
-    answer = answered(Fault("wrong_shape", shape=shape))
-    assert answer.status_code == 200
-    assert look(answer.json())
+def test_wrong_shape_is_valid_json_of_another_shape(shape: str, look: Any) -> None:
+    """It parses, but is not the document of the specification."""
+    response = response_to(Fault("wrong_shape", shape=shape))
+    assert response.status_code == 200
+    assert look(response.json())
 
 
-def test_an_answer_can_be_slow_or_drip() -> None:
-    """It is the right one, and takes as long as scripted."""
+def test_slow_and_dripping_responses_are_right_but_late() -> None:
+    """The response is complete, and takes as long as scripted."""
     for kind in ("slow", "slow_drip"):
         began = time.monotonic()
-        answer = answered(Fault(kind, delay_seconds=0.3))
-        assert [value for *_, value in points(answer.json())] == [1, 2, 3, 4]
+        response = response_to(Fault(kind, delay_seconds=0.3))
+        assert [value for *_, value in points(response.json())] == [1, 2, 3, 4]
         assert time.monotonic() - began >= 0.27
 
 
-def test_a_hanging_answer_never_comes() -> None:
-    """The client gives up; the emulator goes on for others."""
+def test_hanging_request_gets_no_response() -> None:
+    """The client gives up; the emulator keeps serving others."""
     _, met = meet(Fault("hang"), timeout=0.2)
     assert isinstance(met, httpx.ReadTimeout), met
 
 
-def test_a_stopping_emulator_does_not_wait_for_what_hangs() -> None:
-    """Requests in flight are cut off at once."""
+def test_stop_does_not_wait_for_hanging_requests() -> None:
+    """Requests in flight are interrupted at once."""
     with (
         ThreadPoolExecutor(1) as pool,
         Emulator(small_world(), clock=CLOCK, faults=(Fault("hang"),)) as emulator,
@@ -184,8 +184,8 @@ def test_a_stopping_emulator_does_not_wait_for_what_hangs() -> None:
             pending.result(timeout=5)
 
 
-def test_a_shrunken_answer_has_an_empty_list_and_its_totals() -> None:
-    """As when the source has forgotten; on every endpoint that lists something."""
+def test_shrunken_response_has_an_empty_list_and_its_totals() -> None:
+    """Every endpoint with a list can respond as after expiry."""
     with Emulator(small_world(), clock=CLOCK, faults=(Fault("shrunken"),)) as emulator, Reader(emulator) as reader:
         page = reader.attendance(SMALL).json()
         assert (page["participants_sessions"], page["total_participant_sessions"]) == ([], 1)
@@ -197,16 +197,19 @@ def test_a_shrunken_answer_has_an_empty_list_and_its_totals() -> None:
 
 
 @pytest.mark.parametrize(("unit", "ticks"), [("s", 1), ("float_s", 1), ("ms", 1000), ("us", 10**6), ("ns", 10**9)])
-def test_shifted_times_lie_outside_the_window(unit: str, ticks: int) -> None:
-    """By as much as scripted, in the unit of the answers; the values stay."""
+def test_shifted_times_are_outside_the_window(unit: str, ticks: int) -> None:
+    """The times move as scripted, in the unit of the response; the values stay."""
     fault = Fault("shifted", shift=timedelta(hours=-6))
-    with Emulator(small_world(), clock=CLOCK, faults=(fault,), unit=unit) as emulator, Reader(emulator) as reader:
+    with (
+        Emulator(small_world(), clock=CLOCK, faults=(fault,), wire=WireFormat(unit=unit)) as emulator,
+        Reader(emulator) as reader,
+    ):
         found = list(points(reader.window(SMALL_STAY, at(10), at(10, 30)).json(), 1 / ticks))
     assert [(time, value) for *_, time, value in found] == [(at(4, 10 * n).timestamp(), n + 1) for n in range(4)]
 
 
-def test_times_bounds_all_requests_and_each_bounds_every_one() -> None:
-    """Twice in all, or twice for every window."""
+def test_times_limits_all_requests_and_each_limits_every_request() -> None:
+    """A fault occurs three times in total, or twice for every window."""
     for fault, wanted in (
         (Fault("poisoned", times=3), [500, 500, 500, 200]),
         (Fault("poisoned", each=2), [500, 500, 500, 500]),
@@ -232,24 +235,25 @@ def test_times_bounds_all_requests_and_each_bounds_every_one() -> None:
         ({"page": "later"}, [200, 200, 200]),
     ],
 )
-def test_a_fault_meets_only_the_requests_it_matches(match: dict[str, Any], wanted: list[int]) -> None:
-    """By ids, by bounds, by an instant within the window; all of them must fit."""
+def test_fault_meets_only_the_requests_that_match(match: dict[str, Any], wanted: list[int]) -> None:
+    """It matches by ids, by bounds and by an instant within the window; all must match."""
     stays = tuple(StaySpec(name, f"{name}-1", at(10), at(11)) for name in ("ann", "bob"))
     fault = Fault("poisoned", METRICS, match)
     with (
         Emulator(small_world(participants=stays), clock=CLOCK, faults=(fault,)) as emulator,
         Reader(emulator) as reader,
     ):
-        asked = [("ann", at(10)), ("ann", at(10, 30)), ("bob", at(10))]
-        answers = [
-            reader.window((*SMALL, user, f"{user}-1"), since, since + timedelta(minutes=30)) for user, since in asked
+        wanted_windows = [("ann", at(10)), ("ann", at(10, 30)), ("bob", at(10))]
+        responses = [
+            reader.window((*SMALL, user, f"{user}-1"), since, since + timedelta(minutes=30))
+            for user, since in wanted_windows
         ]
         assert reader.attendance(SMALL).status_code == 200
-    assert [answer.status_code for answer in answers] == wanted
+    assert [response.status_code for response in responses] == wanted
 
 
-def test_a_fault_can_meet_later_pages_only() -> None:
-    """The first page is whole, the second is refused."""
+def test_fault_can_match_later_pages_only() -> None:
+    """The first page is complete, the second is refused."""
     stays = tuple(StaySpec(f"u{n}", f"us{n}", at(10), at(11)) for n in range(3))
     fault = Fault("server_error", "participant_sessions", {"page": "later"}, status=503)
     with (
@@ -261,23 +265,23 @@ def test_a_fault_can_meet_later_pages_only() -> None:
         assert reader.attendance(SMALL, limit=2, next=first.json()["next"]).status_code == 503
 
 
-def test_a_share_of_requests_is_the_same_in_any_order() -> None:
-    """Which requests are struck depends on the seed and the request, not on which came first."""
+def test_share_hits_the_same_requests_in_any_order() -> None:
+    """The seed and the request decide, not the order of arrival."""
     world = small_world(participants=tuple(StaySpec(f"u{n}", f"us{n}", at(10), at(11)) for n in range(200)))
     sets = []
     for order, seed in ((range(200), 1), (reversed(range(200)), 1), (range(200), 2)):
         fault = Fault("server_error", METRICS, share=0.25, seed=seed)
         with Emulator(world, clock=CLOCK, faults=(fault,)) as emulator, Reader(emulator) as reader:
             window = (at(10), at(10, 30))
-            answers = {n: reader.window((*SMALL, f"u{n}", f"us{n}"), *window).status_code for n in order}
-            sets.append({n for n, status in answers.items() if status == 500})
+            responses = {n: reader.window((*SMALL, f"u{n}", f"us{n}"), *window).status_code for n in order}
+            sets.append({n for n, status in responses.items() if status == 500})
             assert emulator.met(fault) == len(sets[-1])
     assert sets[0] == sets[1] != sets[2]
     assert all(25 < len(one) < 75 for one in sets)
 
 
-def test_a_repeated_request_draws_its_luck_anew() -> None:
-    """A share below one does not poison a request for ever."""
+def test_share_is_drawn_again_for_a_repeated_request() -> None:
+    """A share below one does not fail a request forever."""
     fault = Fault("server_error", share=0.5, seed=3)
     with Emulator(small_world(), clock=CLOCK, faults=(fault,)) as emulator, Reader(emulator) as reader:
         statuses = Counter(reader.window(SMALL_STAY, at(10), at(10, 30)).status_code for _ in range(40))
@@ -285,19 +289,19 @@ def test_a_repeated_request_draws_its_luck_anew() -> None:
     assert 8 < statuses[500] < 32
 
 
-def test_faults_can_be_added_while_it_runs_and_the_first_that_fits_strikes() -> None:
-    """The order of the script decides, and each fault is counted for itself."""
+def test_added_faults_occur_in_the_order_of_the_script() -> None:
+    """The first fault that matches occurs, and each fault has its own count."""
     first, second = Fault("not_found", METRICS, times=1), Fault("forbidden", times=1)
     with Emulator(small_world(), clock=CLOCK) as emulator, Reader(emulator) as reader:
         emulator.add_faults(first, second)
         statuses = [reader.window(SMALL_STAY, at(10), at(10, 30)).status_code for _ in range(3)]
         assert statuses == [404, 403, 200]
         assert (emulator.met(first), emulator.met(second)) == (1, 1)
-        assert [entry.fault for entry in emulator.requests] == ["not_found", "forbidden", None]
+        assert [request.fault for request in emulator.requests] == ["not_found", "forbidden", None]
 
 
-def test_a_fault_that_could_never_strike_is_refused() -> None:
-    """A slip of the pen in a script is found when it is written."""
+def test_fault_that_could_never_occur_is_refused() -> None:
+    """A mistake in a script raises an error when the fault is made."""
     with pytest.raises(ValueError, match="cannot match on colour"):
         Fault("slow", match={"colour": "red"})
     with pytest.raises(ValueError, match="cosy"):
@@ -309,6 +313,6 @@ def test_a_fault_that_could_never_strike_is_refused() -> None:
 
 
 def test_every_kind_of_fault_is_tested_here() -> None:
-    """A kind that is added needs a test in this file."""
+    """A new kind of fault needs a test in this file."""
     text = Path(__file__).read_text(encoding="utf-8")
     assert [kind for kind in FaultKind if f'"{kind}"' not in text] == []

@@ -1,4 +1,4 @@
-"""Quotas let through exactly what they say, and the headers tell where they stand."""
+"""Quotas admit exactly their limit, and the headers report their state."""
 
 from __future__ import annotations
 
@@ -8,76 +8,76 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from pipeline.emulator import Emulator, ManualClock, Quota
-from pipeline.emulator.quotas import QuotaBook
+from pipeline.emulator import Emulator, ManualClock, Quota, WireFormat
+from pipeline.emulator.http.quotas import QuotaCounter
 from tests.integration.emulator.emulator_reader import SMALL, SMALL_STAY, Reader, assert_refused, at, small_world
 
 LONG = 10**9.0
-"""Seconds in a window that ends in no test."""
+"""Seconds of a window that outlasts every test."""
 
 
-def test_a_window_takes_exactly_its_limit_however_many_ask_at_once() -> None:
-    """Of thirty requests in flight ten are answered and twenty refused."""
+def test_quota_admits_exactly_its_limit_of_concurrent_requests() -> None:
+    """Of thirty requests in flight ten succeed and twenty are refused."""
     with (
         Emulator(small_world(), clock=ManualClock(at(12)), quotas={"participant_metrics": Quota(10, LONG)}) as emulator,
         Reader(emulator) as reader,
         ThreadPoolExecutor(8) as pool,
     ):
-        answers = list(pool.map(lambda _: reader.window(SMALL_STAY, at(10), at(10, 30)), range(30)))
-        assert sorted(answer.status_code for answer in answers) == [200] * 10 + [429] * 20
+        responses = list(pool.map(lambda _: reader.window(SMALL_STAY, at(10), at(10, 30)), range(30)))
+        assert sorted(response.status_code for response in responses) == [200] * 10 + [429] * 20
         assert emulator.count("participant_metrics", 429) == 20
         remaining = sorted(
-            int(answer.headers["x-ratelimit-remaining"]) for answer in answers if answer.status_code == 200
+            int(response.headers["x-ratelimit-remaining"]) for response in responses if response.status_code == 200
         )
         assert remaining == list(range(10))
         assert reader.attendance(SMALL).status_code == 200
 
 
-def test_windows_are_counted_apart_and_end_when_the_headers_say() -> None:
-    """The first request after the reset starts a new window; the reset is a whole multiple of its length."""
+def test_quota_windows_are_separate_and_end_at_the_reset() -> None:
+    """The first request after the reset starts a new window; the reset is a multiple of its length."""
     seconds = iter([100.0, 100.0, 110.0, 119.9, 120.0, 121.0])
-    book = QuotaBook({"x": Quota(2, 20.0)}, ManualClock(at(12)), lambda: next(seconds))
-    # The first reading sets the book's own time to 12:00:00, so windows end at 12:00:20 and 12:00:40.
-    standings = [book.spend("x") for _ in range(5)]
-    assert [(one.allowed, one.remaining) for one in standings if one] == [
+    counter = QuotaCounter({"x": Quota(2, 20.0)}, ManualClock(at(12)), lambda: next(seconds))
+    # The first reading sets the counter's own time to 12:00:00, so windows end at 12:00:20 and 12:00:40.
+    states = [counter.spend("x") for _ in range(5)]
+    assert [(one.allowed, one.remaining) for one in states if one] == [
         (True, 1), (True, 0), (False, 0), (True, 1), (True, 0),
     ]  # fmt: skip
-    assert [round(one.seconds_left, 3) for one in standings if one] == [20.0, 10.0, 0.1, 20.0, 19.0]
-    assert book.spend("y") is None
+    assert [round(one.seconds_left, 3) for one in states if one] == [20.0, 10.0, 0.1, 20.0, 19.0]
+    assert counter.spend("y") is None
 
 
-def test_the_reset_is_in_whole_seconds_rounded_up() -> None:
-    """A client that waits for it never comes back too early."""
+def test_quota_reset_is_rounded_up_to_whole_seconds() -> None:
+    """A client that waits for the reset never comes back too early."""
     clock = ManualClock(at(12, 0, 0.4))
-    book = QuotaBook({"x": Quota(2, 2.0)}, clock, lambda: 0.0)
-    standing = book.spend("x")
-    assert standing is not None
-    assert standing.reset == at(12, 0, 2).timestamp()
-    assert round(standing.seconds_left, 3) == 1.6
+    counter = QuotaCounter({"x": Quota(2, 2.0)}, clock, lambda: 0.0)
+    state = counter.spend("x")
+    assert state is not None
+    assert state.reset == at(12, 0, 2).timestamp()
+    assert round(state.seconds_left, 3) == 1.6
 
 
 @pytest.mark.parametrize(("way", "wanted"), [("seconds", "3600"), ("absent", None), ("http_date", at(13))])
-def test_a_refusal_says_when_to_come_back_in_the_way_asked_for(way: str, wanted: object) -> None:
-    """In seconds, as an HTTP date, or not at all; the body has code 9 either way."""
+def test_quota_refusal_has_the_configured_retry_after(way: str, wanted: object) -> None:
+    """Retry-After is in seconds, an HTTP date or absent; the body has code 9 in any case."""
     quotas = {"participant_sessions": Quota(0, 3600.0)}
     with (
-        Emulator(small_world(), clock=ManualClock(at(12)), quotas=quotas, retry_after=way) as emulator,
+        Emulator(small_world(), clock=ManualClock(at(12)), quotas=quotas, wire=WireFormat(retry_after=way)) as emulator,
         Reader(emulator) as reader,
     ):
-        answer = reader.attendance(SMALL)
-    assert_refused(answer, 429, 9)
-    given = answer.headers.get("retry-after")
+        response = reader.attendance(SMALL)
+    assert_refused(response, 429, 9)
+    given = response.headers.get("retry-after")
     if way == "http_date":
         assert timedelta(0) <= parsedate_to_datetime(given) - at(13) <= timedelta(seconds=1)
     elif way == "seconds":
         assert 3595 <= int(given) <= 3600
     else:
         assert given is None
-    assert abs(int(answer.headers["x-ratelimit-reset"]) - at(13).timestamp()) <= 5
+    assert abs(int(response.headers["x-ratelimit-reset"]) - at(13).timestamp()) <= 5
 
 
-def test_quotas_can_be_read_without_using_them_up() -> None:
-    """The endpoint of rate limits names them as the API does."""
+def test_rate_limits_endpoint_reads_quotas_without_using_them() -> None:
+    """The endpoint lists the quotas under the API's names."""
     quotas = {"participant_metrics": Quota(7, LONG), "participant_stats": None}
     with Emulator(small_world(), clock=ManualClock(at(12)), quotas=quotas) as emulator, Reader(emulator) as reader:
         reader.window(SMALL_STAY, at(10), at(10, 30))
@@ -94,8 +94,8 @@ def test_quotas_can_be_read_without_using_them_up() -> None:
     assert not [name for name in headers if name.startswith("x-ratelimit")]
 
 
-def test_a_quota_can_shrink_while_the_emulator_runs() -> None:
-    """As Stream's may under load; what is used stays used."""
+def test_quota_can_shrink_while_the_emulator_runs() -> None:
+    """Stream's may shrink under load; requests of the current window stay counted."""
     quotas = {"participant_metrics": Quota(100, LONG)}
     with Emulator(small_world(), clock=ManualClock(at(12)), quotas=quotas) as emulator, Reader(emulator) as reader:
         assert reader.window(SMALL_STAY, at(10), at(10, 30)).status_code == 200
@@ -103,16 +103,16 @@ def test_a_quota_can_shrink_while_the_emulator_runs() -> None:
         assert [reader.window(SMALL_STAY, at(10), at(10, 30)).status_code for _ in range(2)] == [200, 429]
 
 
-def test_headers_can_be_joined_lists() -> None:
-    """A proxy may join them; the first item can be empty."""
+def test_quota_headers_can_be_joined_lists() -> None:
+    """A proxy may join headers, and the first item can be empty."""
     with (
-        Emulator(small_world(), clock=ManualClock(at(12)), joined_headers=True) as emulator,
+        Emulator(small_world(), clock=ManualClock(at(12)), wire=WireFormat(joined_headers=True)) as emulator,
         Reader(emulator) as reader,
     ):
         assert reader.attendance(SMALL).headers["x-ratelimit-limit"] == ", 60000, 60000"
 
 
-def test_a_quota_for_an_endpoint_that_does_not_exist_is_refused() -> None:
-    """A slip of the pen does not silently lift a limit."""
-    with pytest.raises(ValueError, match="no endpoint is called metrics"):
+def test_quota_for_an_unknown_endpoint_is_refused() -> None:
+    """A misspelled endpoint does not silently lift a limit."""
+    with pytest.raises(ValueError, match="no endpoint is called 'metrics'"):
         Emulator(small_world(), quotas={"metrics": Quota(1)})

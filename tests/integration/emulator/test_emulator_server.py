@@ -1,4 +1,4 @@
-"""The emulator as a server: starting, stopping, counting, its own process, and the official SDK as its client."""
+"""The emulator as a server: starting, stopping, logging, its own process, and the official SDK as a client."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipeline.emulator import Emulator, ManualClock, StaySpec, World, make_world, skewed
+from pipeline.emulator import Emulator, ManualClock, StaySpec, World, make_world, odd_world, skewed
 from tests.integration.emulator.emulator_reader import DAY, SMALL, SMALL_STAY, Reader, at, small_world
 
 CLOCK = ManualClock(DAY + timedelta(days=4))
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_official_sdk_reads_a_world_end_to_end() -> None:
-    """Calls, participants and series come through Stream's own client as the truth has them."""
+def test_official_sdk_reads_a_world_end_to_end() -> None:
+    """Stream's own client gets the expected calls, participants and series."""
     sdk = pytest.importorskip("getstream")
-    world = World.odd(DAY.date(), days=1, scale=0)
+    world = odd_world(DAY.date(), days=1, scale=0)
     chosen = [call for call in world.calls if call.call_id in ("two-windows", "a/b?c#d%25e", "rejoins")]
     world = World(tuple(chosen))
     found, stays = set(), set()
@@ -42,31 +42,31 @@ def test_the_official_sdk_reads_a_world_end_to_end() -> None:
                     since = stay.joined_at
                     while since < stay.left_at:
                         until = min(since + timedelta(minutes=30), stay.left_at)
-                        answer = video.get_call_participant_session_metrics(
+                        response = video.get_call_participant_session_metrics(
                             *ids, stay.user_id, stay.user_session_id, since=since, until=until
                         ).data
-                        for track in answer.published_tracks:
+                        for track in response.published_tracks:
                             for time_, value in track.bitrate.data_points:
                                 found.add((*ids, stay.user_session_id, track.track_id, time_, value))
                         since = until
             limits = client.get_rate_limits(server_side=True).data.server_side
-        truth = emulator.truth()
+        expected = emulator.expected_rows()
     names = ("call_type", "call_id", "call_session_id")
     assert len(stays) == 2 + 1 + 4
     assert stays == {
         tuple(row[name] for name in (*names, "user_id", "user_session_id", "joined_at", "left_at"))
-        for row in truth["participant_sessions"]
+        for row in expected["participant_sessions"]
     }
     assert found == {
         (*(row[name] for name in (*names, "user_session_id", "track_id")), row["timestamp"].timestamp(), row["value"])
-        for row in truth["metric_points"]
+        for row in expected["metric_points"]
         if row["metric"] == "bitrate"
     }
     assert limits["GetCallParticipantSessionMetrics"].limit == 60_000
 
 
-def test_requests_are_written_down_with_what_they_asked_for() -> None:
-    """Ids decoded, bounds as received, status and time; counts go by endpoint and status."""
+def test_requests_are_logged_with_their_parameters() -> None:
+    """Ids are decoded, bounds are as received; counts are by endpoint and status."""
     with Emulator(small_world(), clock=CLOCK) as emulator, Reader(emulator) as reader:
         reader.window(SMALL_STAY, at(10), at(10, 30))
         reader.window(SMALL_STAY, at(10), at(10))
@@ -79,21 +79,21 @@ def test_requests_are_written_down_with_what_they_asked_for() -> None:
         assert second.status == 400
         assert [emulator.count("participant_metrics"), emulator.count("participant_metrics", 200)] == [2, 1]
         assert [emulator.count(), emulator.count(status=404), emulator.count("unknown")] == [4, 1, 1]
-        emulator.forget_requests()
+        emulator.clear_requests()
         assert (emulator.count(), emulator.requests) == (0, [])
 
 
 @pytest.mark.parametrize(("size", "kept"), [(0, 0), (2, 2), (None, 5)])
-def test_the_journal_can_be_bounded(size: int | None, kept: int) -> None:
-    """Counting goes on when nothing is kept."""
-    with Emulator(small_world(), clock=CLOCK, journal_size=size) as emulator, Reader(emulator) as reader:
+def test_request_log_can_be_bounded(size: int | None, kept: int) -> None:
+    """Requests are counted even if none is kept."""
+    with Emulator(small_world(), clock=CLOCK, max_logged_requests=size) as emulator, Reader(emulator) as reader:
         for _ in range(5):
             reader.attendance(SMALL)
         assert (len(emulator.requests), emulator.count("participant_sessions")) == (kept, 5)
 
 
-def test_it_starts_and_stops_again_and_again() -> None:
-    """Round after round of start, request and stop; the port is free afterwards."""
+def test_emulator_can_be_started_again_after_a_stop() -> None:
+    """Ten rounds of start, request and stop work, and the port is free after each."""
     emulator = Emulator(small_world(), clock=CLOCK)
     for _ in range(10):
         with emulator, Reader(emulator) as reader:
@@ -103,8 +103,8 @@ def test_it_starts_and_stops_again_and_again() -> None:
     emulator.stop()
 
 
-def test_it_cannot_be_started_twice_nor_on_a_taken_port() -> None:
-    """Both are said at once."""
+def test_start_fails_if_running_or_if_the_port_is_taken() -> None:
+    """Both raise an error at once."""
     with Emulator(small_world(), clock=CLOCK) as emulator:
         with pytest.raises(RuntimeError, match="running already"):
             emulator.start()
@@ -113,8 +113,8 @@ def test_it_cannot_be_started_twice_nor_on_a_taken_port() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no second loopback address")
-def test_it_listens_on_loopback_alone() -> None:
-    """Nobody on the network can reach it."""
+def test_emulator_listens_on_loopback_only() -> None:
+    """No other machine can reach it."""
     with Emulator(small_world()) as emulator:
         assert emulator.url == f"http://127.0.0.1:{emulator.port}"
         other = socket.socket()
@@ -123,7 +123,7 @@ def test_it_listens_on_loopback_alone() -> None:
             other.bind(("127.0.0.2", emulator.port))
 
 
-def test_emulators_side_by_side_do_not_mix() -> None:
+def test_emulators_in_one_process_are_independent() -> None:
     """Each has its own world, port and counts."""
     with Emulator(small_world(), clock=CLOCK) as one, Emulator(World(()), clock=CLOCK) as two:
         with Reader(one) as first, Reader(two) as second:
@@ -131,8 +131,8 @@ def test_emulators_side_by_side_do_not_mix() -> None:
         assert (one.count(), two.count()) == (1, 2)
 
 
-def test_a_skewed_clock_is_seen_in_the_date_header() -> None:
-    """An hour fast, on a clock that runs."""
+def test_skewed_clock_shows_in_the_date_header() -> None:
+    """The clock is an hour fast, and runs."""
     with Emulator(small_world(), clock=skewed(timedelta(hours=1))) as emulator, Reader(emulator) as reader:
         # A token without times is good at any hour.
         date = reader.calls().headers["date"]
@@ -140,8 +140,8 @@ def test_a_skewed_clock_is_seen_in_the_date_header() -> None:
 
 
 @pytest.mark.parametrize("kind", ["demo", "odd", "uniform"])
-def test_every_world_of_the_command_line_ends_before_today_but_for_what_is_live(kind: str) -> None:
-    """The days asked for are there, the newest of them yesterday; only the demo has calls today."""
+def test_make_world_has_the_days_before_today(kind: str) -> None:
+    """The newest day is yesterday; only the demo also has calls today."""
     world = make_world(kind, DAY.date(), 2, 0)
     days = {call.started_at.date() for call in world.calls}
     wanted = {DAY.date() - timedelta(days=back) for back in ((0, 1, 2) if kind == "demo" else (1, 2))}
@@ -149,8 +149,8 @@ def test_every_world_of_the_command_line_ends_before_today_but_for_what_is_live(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_its_own_process_says_where_it_is_and_ends_cleanly(number: int) -> None:
-    """One line of JSON when ready; exit code 0 on SIGTERM and on Ctrl-C."""
+def test_process_announces_its_address_and_ends_cleanly(number: int) -> None:
+    """It writes one line of JSON when ready, and exits with 0 on SIGTERM and Ctrl-C."""
     command = [sys.executable, "-m", "pipeline.emulator", "--world", "uniform", "--days", "1", "--today", "2026-03-03"]
     command += ["--quota", "participant_metrics=1/1000000000"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -162,8 +162,8 @@ def test_its_own_process_says_where_it_is_and_ends_cleanly(number: int) -> None:
         try:
             ready = json.loads(process.stdout.readline())
             assert set(ready) == {"url", "key", "secret"}
-            answer = httpx.get(f"{ready['url']}/api/v2/rate_limits", params={"api_key": ready["key"]})
-            assert answer.json()["code"] == 5
+            response = httpx.get(f"{ready['url']}/api/v2/rate_limits", params={"api_key": ready["key"]})
+            assert response.json()["code"] == 5
             process.send_signal(number)
             assert process.wait(timeout=10) == 0
             assert (process.stdout.read(), process.stderr.read()) == ("", "")
@@ -171,8 +171,8 @@ def test_its_own_process_says_where_it_is_and_ends_cleanly(number: int) -> None:
             process.kill()
 
 
-def test_its_process_says_in_a_sentence_that_a_port_is_taken() -> None:
-    """Exit code 2, and no traceback."""
+def test_process_reports_a_taken_port_in_one_sentence() -> None:
+    """It exits with 2 and without a traceback."""
     with Emulator(World(())) as emulator:
         command = [sys.executable, "-m", "pipeline.emulator", "--world", "uniform", "--days", "1"]
         done = subprocess.run(
@@ -182,18 +182,18 @@ def test_its_process_says_in_a_sentence_that_a_port_is_taken() -> None:
     assert done.stderr == f"cannot listen on port {emulator.port}: Address already in use\n"
 
 
-def test_the_package_imports_nothing_else_of_the_project() -> None:
-    """A misreading in the client cannot be mirrored by what it is tested against."""
-    files = (ROOT / "pipeline" / "emulator").glob("*.py")
-    modules = {f"pipeline.emulator.{file.stem}".removesuffix(".__init__") for file in files}
+def test_package_imports_nothing_else_of_the_project() -> None:
+    """A misreading in the client cannot be repeated by the emulator that tests it."""
+    files = (ROOT / "pipeline" / "emulator").rglob("*.py")
+    modules = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files}
     code = f"import sys, importlib; [importlib.import_module(name) for name in {sorted(modules)}]; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert {name for name in done.stdout.split() if name.startswith("pipeline")} == modules | {"pipeline"}
 
 
-def test_a_stay_is_told_from_another_of_the_same_user() -> None:
-    """The user alone does not name a stay."""
+def test_two_stays_of_one_user_are_separate() -> None:
+    """The user id alone does not identify a stay."""
     stays = (StaySpec("ann", "one", at(10), at(10, 5)), StaySpec("ann", "two", at(10), at(10, 9)))
     with Emulator(small_world(participants=stays), clock=CLOCK) as emulator, Reader(emulator) as reader:
-        answer = reader.window((*SMALL, "ann", "two"), at(10), at(10, 30)).json()
-    assert answer["user_session_id"] == "two"
+        document = reader.window((*SMALL, "ann", "two"), at(10), at(10, 30)).json()
+    assert document["user_session_id"] == "two"

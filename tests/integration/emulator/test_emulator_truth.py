@@ -1,4 +1,4 @@
-"""What the emulator answers, read whole, is what its truth says."""
+"""Reading everything that the emulator serves gives the rows that it expects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from pipeline.emulator import (
     StaySpec,
     TrackSpec,
     WarningSpec,
+    WireFormat,
     World,
+    expected_rows,
+    odd_world,
 )
 from tests.integration.emulator.emulator_reader import DAY, SMALL_STAY, Reader, at, instant, points, small_world
 
@@ -25,7 +28,7 @@ LATER = ManualClock(DAY + timedelta(days=4))
 
 
 def read_all(reader: Reader, now: datetime) -> dict[str, list[Any]]:
-    """Every row the emulator gives, as tuples to compare with its truth."""
+    """Return every row that the emulator serves, as tuples to compare with the expected ones."""
     rows: dict[str, list[Any]] = {name: [] for name in ("calls", "stays", "points", "tracks", "warnings")}
     for call in reader.all_calls(limit=100):
         ids = (call["call_type"], call["call_id"], call["call_session_id"])
@@ -38,14 +41,14 @@ def read_all(reader: Reader, now: datetime) -> dict[str, list[Any]]:
         for stay in reader.all_attendance(ids, limit=100):
             joined, left = (instant(stay[key]) if key in stay else None for key in ("joined_at", "left_at"))
             names = (*ids, stay["user_id"], stay["user_session_id"])
-            answers = list(reader.windows(names, joined or started, left or ended or now))
-            client = answers[-1].get("client", {})
+            documents = list(reader.windows(names, joined or started, left or ended or now))
+            client = documents[-1].get("client", {})
             place = client.get("location", {})
-            facts = (joined, left, stay.get("duration_in_seconds"), answers[-1].get("is_publisher"))
+            facts = (joined, left, stay.get("duration_in_seconds"), documents[-1].get("is_publisher"))
             rows["stays"].append((*names, *facts, client.get("name"), client.get("network_type"), place.get("city")))
-            found = {point for answer in answers for point in points(answer)}
+            found = {point for document in documents for point in points(document)}
             rows["points"] += [(*names, *point) for point in found]
-            tracks = [track for answer in answers for track in answer["published_tracks"]]
+            tracks = [track for document in documents for track in document["published_tracks"]]
             codecs = {(track["track_id"], track["track_type"]): track.get("codec") for track in tracks}
             for key, codec in codecs.items():
                 times = [time for *ids_, _, time, _ in found if tuple(ids_) == key]
@@ -66,8 +69,8 @@ def read_all(reader: Reader, now: datetime) -> dict[str, list[Any]]:
     return rows
 
 
-def told(truth: dict[str, list[dict[str, Any]]]) -> dict[str, list[Any]]:
-    """The truth, in the shape of ``read_all``."""
+def as_read(expected: dict[str, list[dict[str, Any]]]) -> dict[str, list[Any]]:
+    """Return the expected rows in the shape of `read_all`."""
     names = ("call_type", "call_id", "call_session_id", "user_id", "user_session_id", "track_id", "track_type")
 
     def pick(row: dict[str, Any], ids: int, *columns: str) -> tuple[Any, ...]:
@@ -76,36 +79,36 @@ def told(truth: dict[str, list[dict[str, Any]]]) -> dict[str, list[Any]]:
     stay_facts = ("joined_at", "left_at", "duration_seconds", "is_publisher", "client_name", "network_type", "city")
     call_facts = ("started_at", "ended_at", "generated_at", "sessions", "publishers")
     return {
-        "calls": [pick(row, 3, *call_facts) for row in truth["call_sessions"]],
-        "stays": [pick(row, 5, *stay_facts) for row in truth["participant_sessions"]],
+        "calls": [pick(row, 3, *call_facts) for row in expected["call_sessions"]],
+        "stays": [pick(row, 5, *stay_facts) for row in expected["participant_sessions"]],
         "points": [
-            (*pick(row, 7, "metric"), row["timestamp"].timestamp(), row["value"]) for row in truth["metric_points"]
+            (*pick(row, 7, "metric"), row["timestamp"].timestamp(), row["value"]) for row in expected["metric_points"]
         ],
         "tracks": [
             (*pick(row, 7, "codec"), row["first_point_at"].timestamp() if row["points"] else None, row["points"])
-            for row in truth["tracks"]
+            for row in expected["tracks"]
         ],
         "warnings": [
             (*pick(row, 7), int(row["time"].timestamp()) * 10**9 if row["time"] else None, row["code"], row["warning"])
-            for row in truth["track_warnings"]
+            for row in expected["track_warnings"]
         ],
     }
 
 
-def test_reading_the_odd_world_whole_gives_its_truth() -> None:
-    """Every call, stay, track, point and warning of the odd world can be read, and nothing else."""
-    world = World.odd(DAY.date(), days=1, scale=0.05)
+def test_reading_all_of_the_odd_world_gives_the_expected_rows() -> None:
+    """Every call, stay, track, point and warning can be read, and nothing else."""
+    world = odd_world(DAY.date(), days=1, scale=0.05)
     clock = ManualClock(at(36))
     with Emulator(world, clock=clock) as emulator, Reader(emulator) as reader:
         read = read_all(reader, clock())
-        wanted = told(emulator.truth())
+        wanted = as_read(emulator.expected_rows())
     for table in wanted:
         assert sorted(read[table], key=repr) == sorted(wanted[table], key=repr), table
     assert len(wanted["points"]) > 5_000
 
 
-def test_a_hand_written_world_has_the_truth_worked_out_by_hand() -> None:
-    """Each value of a small world reaches the row and the column it belongs to."""
+def test_expected_rows_of_a_small_world_match_those_by_hand() -> None:
+    """Each value of a small world is in its row and column."""
     place = LocationSpec("Oslo", "Oslo", "Norway", "NO", "Europe", 59.9, 10.7, 5)
     video = Points(
         bitrate=((at(10, 1), 500), (at(10, 2), None)),
@@ -120,11 +123,11 @@ def test_a_hand_written_world_has_the_truth_worked_out_by_hand() -> None:
     )  # fmt: skip
     other = StaySpec("bob", "bob-1", at(10, 1), at(10, 2))
     call = CallSpec("default", "one", "s1", at(10), at(10, 5), (stay, other), cq_score=90)
-    truth = World((call,)).truth(at(12))
+    expected = expected_rows(World((call,)), at(12))
     ids = {"session_date": date(2026, 3, 2), "call_type": "default", "call_id": "one", "call_session_id": "s1"}
     mine = ids | {"user_id": "ann", "user_session_id": "ann-1"}
     cam = mine | {"track_id": "cam", "track_type": "video"}
-    assert truth["call_sessions"] == [
+    assert expected["call_sessions"] == [
         ids
         | {"call_cid": "default:one", "started_at": at(10), "ended_at": at(10, 5), "generated_at": at(10, 7)}
         | {"is_live": False, "participants": 2, "sessions": 2, "publishers": 1, "live_sessions": 0}
@@ -133,7 +136,7 @@ def test_a_hand_written_world_has_the_truth_worked_out_by_hand() -> None:
         | {"max_freezes_duration_ms": None, "avg_user_rating": None, "min_user_rating": None}
         | {"total_participant_duration_seconds": 360}
     ]
-    assert truth["participant_sessions"][0] == (
+    assert expected["participant_sessions"][0] == (
         mine
         | {"joined_at": at(10), "left_at": at(10, 5), "duration_seconds": 300, "publisher_type": "webrtc"}
         | {"roles": ["host"], "is_publisher": True, "is_subscriber": True}
@@ -145,45 +148,45 @@ def test_a_hand_written_world_has_the_truth_worked_out_by_hand() -> None:
         | {"freezes_duration_ms": None, "cq_score": None, "published_audio": False, "published_video": True}
         | {"published_screenshare": False, "published_screenshare_audio": False}
     )
-    assert [row["user_id"] for row in truth["participant_sessions"]] == ["ann", "bob"]
+    assert [row["user_id"] for row in expected["participant_sessions"]] == ["ann", "bob"]
     minute = cam | {"codec": "vp8", "timestamp": at(10, 1)}
-    assert truth["metric_points"] == [
+    assert expected["metric_points"] == [
         minute | {"metric": "bitrate", "value": 500.0},
         minute | {"metric": "framerate", "value": 29.97},
         minute | {"metric": "resolution_width", "value": 640.0},
         minute | {"metric": "resolution_height", "value": 360.0},
     ]
-    assert truth["tracks"] == [
+    assert expected["tracks"] == [
         cam | {"codec": "vp8", "first_point_at": at(10, 1), "last_point_at": at(10, 1), "points": 4}
     ]
-    assert truth["track_warnings"] == [cam | {"time": at(10, 3), "code": "low", "warning": "Low"}]
+    assert expected["track_warnings"] == [cam | {"time": at(10, 3), "code": "low", "warning": "Low"}]
 
 
-def test_the_truth_forgets_with_the_source_unless_told_to_remember() -> None:
-    """Ninety days after the end only the call itself is left, but one who read in time holds everything."""
+def test_expected_rows_leave_out_expired_ones_unless_included() -> None:
+    """90 days after the end only the call is left, but an ingester that read in time has everything."""
     world, much_later = small_world(), at(11) + timedelta(days=90)
-    assert world.truth(much_later - timedelta(microseconds=1))["participant_sessions"]
-    truth = world.truth(much_later)
-    assert [len(truth[table]) for table in ("call_sessions", "participant_sessions", "metric_points")] == [1, 0, 0]
-    assert len(world.truth(much_later, remembered=True)["metric_points"]) == 4
+    assert expected_rows(world, much_later - timedelta(microseconds=1))["participant_sessions"]
+    expected = expected_rows(world, much_later)
+    assert [len(expected[table]) for table in ("call_sessions", "participant_sessions", "metric_points")] == [1, 0, 0]
+    assert len(expected_rows(world, much_later, include_expired=True)["metric_points"]) == 4
 
 
-def test_the_truth_cuts_times_as_the_unit_of_the_source_does() -> None:
-    """An emulator that speaks whole seconds cannot be asked for milliseconds."""
+def test_expected_rows_truncate_times_as_the_unit_does() -> None:
+    """An emulator that serves whole seconds cannot give milliseconds."""
     stay = StaySpec(
         "ann", "ann-1", at(10), at(11), tracks=(TrackSpec("mic", points=Points(bitrate=((at(10, 0, 1.25), 7),))),)
     )
     world = small_world(participants=(stay,))
     for unit, wanted in (("s", at(10, 0, 1)), ("ms", at(10, 0, 1.25))):
-        with Emulator(world, clock=LATER, unit=unit) as emulator, Reader(emulator) as reader:
-            assert [row["timestamp"] for row in emulator.truth()["metric_points"]] == [wanted]
+        with Emulator(world, clock=LATER, wire=WireFormat(unit=unit)) as emulator, Reader(emulator) as reader:
+            assert [row["timestamp"] for row in emulator.expected_rows()["metric_points"]] == [wanted]
             sent = [point[3] for point in points(reader.window(SMALL_STAY, at(10), at(10, 30)).json())]
             assert sent == [wanted.timestamp() * (1000 if unit == "ms" else 1)]
 
 
-def test_points_beyond_the_stay_are_not_told() -> None:
-    """A series never reaches outside joining and leaving, however long it is drawn."""
+def test_expected_points_are_within_the_stay() -> None:
+    """A series has no points before joining or after leaving, however long it is drawn."""
     signal = Signal((Level(1000),), step_seconds=60, offset_seconds=0)
     stay = StaySpec("ann", "ann-1", at(10), at(10, 5), tracks=(TrackSpec("mic", points=signal, until=at(10, 59)),))
-    times = [row["timestamp"] for row in small_world(participants=(stay,)).truth(at(12))["metric_points"]]
+    times = [row["timestamp"] for row in expected_rows(small_world(participants=(stay,)), at(12))["metric_points"]]
     assert times == [at(10, minute) for minute in range(6)]

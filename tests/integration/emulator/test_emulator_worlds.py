@@ -1,4 +1,4 @@
-"""Worlds are the same every time, agree with themselves, and hold what they promise."""
+"""Worlds are reproducible and consistent, and contain what they promise."""
 
 from __future__ import annotations
 
@@ -11,13 +11,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.emulator import METRICS, CallSpec, Episode, Level, Points, Signal, StaySpec, TrackSpec, World
+from pipeline.emulator import (
+    METRICS,
+    CallSpec,
+    Episode,
+    Level,
+    Points,
+    Signal,
+    StaySpec,
+    TrackSpec,
+    World,
+    demo_world,
+    expected_rows,
+    odd_world,
+    uniform_world,
+)
 from tests.integration.emulator.emulator_reader import DAY, at, small_world
 
 MAKERS = {
-    "odd": lambda seed: World.odd(DAY.date(), 2, seed, 0.1),
-    "demo": lambda seed: World.demo(DAY.date(), 1, seed),
-    "uniform": lambda seed: World.uniform(DAY.date(), 3, 2, seed=seed),
+    "odd": lambda seed: odd_world(DAY.date(), 2, seed, 0.1),
+    "demo": lambda seed: demo_world(DAY.date(), 1, seed),
+    "uniform": lambda seed: uniform_world(DAY.date(), 3, 2, seed=seed),
 }
 VIDEO = (Level(900, 30, 1280, 720, weight=3), Level(300, 15, 640, 360))
 SIGNALS = st.builds(
@@ -36,23 +50,23 @@ SIGNALS = st.builds(
 
 
 @pytest.mark.parametrize("kind", MAKERS)
-def test_the_same_seed_makes_the_same_world(kind: str) -> None:
-    """Specs are equal and so is every value drawn from them; another seed draws other values."""
+def test_same_seed_makes_the_same_world(kind: str) -> None:
+    """Specs and drawn values are equal; another seed draws other values."""
     one, two, other = (MAKERS[kind](seed) for seed in (1, 1, 2))
     assert one == two
     now = at(40)
-    truths = [
-        replace(world, calls=world.calls[:6]).truth(now, tables=("metric_points",))["metric_points"]
+    drawn = [
+        expected_rows(replace(world, calls=world.calls[:6]), now, tables=("metric_points",))["metric_points"]
         for world in (one, two, other)
     ]
-    assert truths[0] == truths[1]
-    assert truths[0] != truths[2]
+    assert drawn[0] == drawn[1]
+    assert drawn[0] != drawn[2]
 
 
 @settings(derandomize=True, deadline=None)
 @given(SIGNALS, st.integers(0, 3_600_000_000), st.lists(st.integers(0, 3_600_000_000), max_size=6))
-def test_any_cut_of_a_series_gives_the_same_points(signal: Signal, origin: int, cuts: list[int]) -> None:
-    """Windows next to each other hold, together, exactly what one window over all of them holds."""
+def test_series_has_the_same_points_however_it_is_cut(signal: Signal, origin: int, cuts: list[int]) -> None:
+    """Adjacent windows together contain exactly the points of one window over all of them."""
     base = 1_772_409_600 * 10**6
     ends = sorted({0, 3_600_000_000, *cuts})
 
@@ -68,8 +82,8 @@ def test_any_cut_of_a_series_gives_the_same_points(signal: Signal, origin: int, 
 
 @settings(derandomize=True, deadline=None)
 @given(SIGNALS)
-def test_a_series_draws_the_same_values_whatever_the_unit(signal: Signal) -> None:
-    """Seconds and nanoseconds differ in nothing but the times' digits."""
+def test_series_has_the_same_values_in_any_unit(signal: Signal) -> None:
+    """Seconds and nanoseconds differ only in the digits of the times."""
     start = 1_772_409_600 * 10**6
     seconds, nanoseconds = (
         list(signal.columns(b"key", start, start, start + 1_800_000_000, ticks)) for ticks in (1, 10**9)
@@ -77,8 +91,8 @@ def test_a_series_draws_the_same_values_whatever_the_unit(signal: Signal) -> Non
     assert [(name, [time * 10**9 for time in times], values) for name, times, values in seconds] == nanoseconds
 
 
-def test_a_series_changes_state_in_stretches_and_follows_its_episodes() -> None:
-    """An episode decides its own seconds and no others; a gap has no points."""
+def test_series_follows_its_episodes() -> None:
+    """An episode decides exactly its own seconds; a gap has no points."""
     signal = Signal(
         (*VIDEO, Level(5, 1, 2, 3, weight=0)), 10, 0, episodes=(Episode(60, 120, 2), Episode(120, 180, None))
     )
@@ -93,8 +107,8 @@ def test_a_series_changes_state_in_stretches_and_follows_its_episodes() -> None:
     assert {height for second, height in heights.items() if second >= 180} <= {720, 360}
 
 
-def test_drawn_values_stay_near_their_level() -> None:
-    """A bitrate departs from its level by no more than the spread, and both levels come up."""
+def test_drawn_values_are_near_their_level() -> None:
+    """A bitrate deviates from its level by at most the spread, and both levels occur."""
     signal = Signal((Level(1000, 30, 2, 1, weight=3), Level(100, 10, 4, 3)), 1, 0, hold_points=5, spread=0.2)
     columns = {name: values for name, _, values in signal.columns(b"k", 0, 0, 1800 * 10**6, 1)}
     shares = Counter(columns["resolution_height"])
@@ -104,21 +118,21 @@ def test_drawn_values_stay_near_their_level() -> None:
         assert abs(float(bitrate or 0) - mean) <= 0.2 * mean + 1
 
 
-def test_the_uniform_world_has_the_points_its_benchmarks_count_on() -> None:
+def test_uniform_world_has_the_points_that_benchmarks_rely_on() -> None:
     """A participant of 55 minutes has 660 points in each of five series, none of them on an edge."""
-    world = World.uniform(date(2026, 3, 2), calls=2, people=1)
-    truth = world.truth(at(40))
-    assert [row["points"] for row in truth["tracks"]] == [660, 2640, 660, 2640]
-    first = [row["timestamp"] for row in truth["metric_points"] if row["call_id"].endswith("0000")]
+    world = uniform_world(date(2026, 3, 2), calls=2, people=1)
+    expected = expected_rows(world, at(40))
+    assert [row["points"] for row in expected["tracks"]] == [660, 2640, 660, 2640]
+    first = [row["timestamp"] for row in expected["metric_points"] if row["call_id"].endswith("0000")]
     assert (min(first), max(first)) == (at(0, 0, 1), at(0, 54, 56))
-    whole = World.uniform(date(2026, 3, 2))
+    whole = uniform_world(date(2026, 3, 2))
     assert (len(whole.calls), {len(call.participants) for call in whole.calls}) == (80, {10})
     assert all(call.ended_at and call.ended_at < at(24) for call in whole.calls)
 
 
-def test_the_odd_world_holds_every_oddity() -> None:
-    """What the odd world is there for is in it."""
-    world = World.odd(DAY.date(), days=2)
+def test_odd_world_contains_every_oddity() -> None:
+    """Everything that the odd world exists for is in it."""
+    world = odd_world(DAY.date(), days=2)
     stays = [(call, stay) for call in world.calls for stay in call.participants]
     tracks = [track for _, stay in stays for track in stay.tracks]
     lengths = {(call.ended_at or at(72)) - call.started_at for call in world.calls}
@@ -142,42 +156,42 @@ def test_the_odd_world_holds_every_oddity() -> None:
     assert any(len(track.warnings) > len(set(track.warnings)) for track in tracks)
     assert any(call.reports[1:] for call in world.calls)
     assert any(isinstance(track.points, Signal) and track.points.null_share for track in tracks)
-    truth = world.truth(at(60), tables=("metric_points",))["metric_points"]
-    edges = [row["timestamp"] for row in truth if row["call_id"] == "on-the-edges"]
+    expected = expected_rows(world, at(60), tables=("metric_points",))["metric_points"]
+    edges = [row["timestamp"] for row in expected if row["call_id"] == "on-the-edges"]
     assert edges == [at(11), at(11, 30), at(12)]
-    assert len(truth) < 60_000
+    assert len(expected) < 60_000
 
 
-def test_the_demo_tells_its_stories() -> None:
-    """What a person is meant to find by SQL is there to be found."""
-    world = World.demo(DAY.date(), days=2)
-    truth = world.truth(at(24))
-    per_day = Counter(row["session_date"] for row in truth["call_sessions"])
+def test_demo_world_contains_its_stories() -> None:
+    """A person can find the stories by SQL."""
+    world = demo_world(DAY.date(), days=2)
+    expected = expected_rows(world, at(24))
+    per_day = Counter(row["session_date"] for row in expected["call_sessions"])
     assert len(per_day) == 3
     assert all(20 <= count <= 40 for count in per_day.values())
-    points = Counter(row["session_date"] for row in truth["metric_points"])
+    points = Counter(row["session_date"] for row in expected["metric_points"])
     assert all(50_000 < count < 310_000 for count in points.values())
-    stays = {row["user_session_id"]: row for row in truth["participant_sessions"]}
+    stays = {row["user_session_id"]: row for row in expected["participant_sessions"]}
     rates: dict[str, list[float]] = {"cellular": [], "wifi": []}
-    for row in truth["metric_points"]:
+    for row in expected["metric_points"]:
         network = stays[row["user_session_id"]]["network_type"]
         if row["metric"] == "framerate" and row["track_type"] == "video" and network in rates:
             rates[network].append(row["value"])
     means = {network: sum(values) / len(values) for network, values in rates.items()}
     assert means["cellular"] < 18 < 28 < means["wifi"]
-    codes = Counter(row["code"] for row in truth["track_warnings"])
+    codes = Counter(row["code"] for row in expected["track_warnings"])
     assert set(codes) == {"high_packet_loss", "low_bandwidth", "video_frozen"}
-    frozen = {row["user_session_id"] for row in truth["track_warnings"] if row["code"] == "video_frozen"}
+    frozen = {row["user_session_id"] for row in expected["track_warnings"] if row["code"] == "video_frozen"}
     assert {stays[one]["client_version"] for one in frozen} == {"4.2.0"}
-    crowd = max(truth["call_sessions"], key=lambda row: row["participants"])
+    crowd = max(expected["call_sessions"], key=lambda row: row["participants"])
     assert (crowd["call_type"], crowd["publishers"]) == ("livestream", 2)
-    visits = Counter((row["call_session_id"], row["user_id"]) for row in truth["participant_sessions"])
+    visits = Counter((row["call_session_id"], row["user_id"]) for row in expected["participant_sessions"])
     assert max(visits.values()) == 3
 
 
-def test_worlds_add_up() -> None:
-    """The sum of two worlds has the calls of both, and refuses the same call twice."""
-    one, two = small_world(), World.uniform(DAY.date(), 2, 1, seed=7)
+def test_worlds_can_be_added() -> None:
+    """The sum of two worlds has the calls of both; the same call twice is refused."""
+    one, two = small_world(), uniform_world(DAY.date(), 2, 1, seed=7)
     assert [call.ids for call in (one + two).calls] == [call.ids for call in (*one.calls, *two.calls)]
     with pytest.raises(ValueError, match="same ids"):
         _ = one + one
@@ -191,14 +205,14 @@ def test_worlds_add_up() -> None:
         (StaySpec("ann", "1", datetime(2026, 3, 2)),),  # noqa: DTZ001 - the missing zone is the point
     ],
 )
-def test_a_world_that_could_not_be_told_apart_is_refused(stays: tuple[StaySpec, ...]) -> None:
-    """Two stays or tracks with one name, or a time without a zone, are mistakes of the world's author."""
+def test_ambiguous_world_is_refused(stays: tuple[StaySpec, ...]) -> None:
+    """Two stays or tracks with the same ids, or a time without a zone, are mistakes of the author."""
     with pytest.raises(ValueError, match=r"same ids|time zone"):
         World((CallSpec("default", "one", "s1", at(10), at(12), stays),))
 
 
-def test_points_written_by_hand_are_given_as_written() -> None:
-    """Nothing is added, rounded or reordered."""
+def test_points_by_hand_are_returned_as_written() -> None:
+    """No value is added, rounded or reordered."""
     points = Points.every(7.5, at(10), bitrate=(1, None, 0.25), framerate=())
     start = int(at(10).timestamp())
     columns = list(points.columns(b"", 0, start * 10**6, (start + 100) * 10**6, 1000))
@@ -209,7 +223,7 @@ def test_points_written_by_hand_are_given_as_written() -> None:
 
 
 def test_series_of_different_tracks_differ() -> None:
-    """The seed, every id and the type of a track have a part in its values."""
+    """The values depend on the seed, on every id and on the type of the track."""
     signal = Signal((Level(10**6),), 5)
     names = [["a"] * 7] + [["a"] * place + ["b"] + ["a"] * (6 - place) for place in range(7)]
     keys = [

@@ -33,6 +33,7 @@ from pipeline.emulator import (
     Quota,
     StaySpec,
     TrackSpec,
+    WireFormat,
     World,
     skewed,
 )
@@ -208,7 +209,7 @@ def test_calls_of_a_day_are_asked_for_by_their_start() -> None:
     with Emulator(WORLD, clock=AFTERWARDS) as emulator:
         answer = fetch(emulator.url, CALLS)
         assert (answer.status, answer.error) == (201, None)
-        assert emulator.requests[0].asked.body == {
+        assert emulator.requests[0].body == {
             "filter_conditions": {
                 "session_started_at": {"$gte": "2026-11-01T00:00:00Z", "$lt": "2026-11-02T00:00:00Z"}
             },
@@ -222,7 +223,7 @@ def test_news_are_asked_for_by_when_they_came() -> None:
     with Emulator(WORLD, clock=AFTERWARDS) as emulator:
         answer = fetch(emulator.url, replace(CALLS, updated=(at(9), None)))
         assert len(json.loads(answer.body)["call_stats"]) == 1
-        filters = emulator.requests[0].asked.body["filter_conditions"]
+        filters = emulator.requests[0].body["filter_conditions"]
         assert filters == {"updated_at": {"$gte": "2026-11-01T09:00:00Z"}}
 
 
@@ -434,7 +435,7 @@ def test_what_passes_is_asked_again(fault: Fault, status: int | None) -> None:
         assert emulator.met(fault) == 2
 
         emulator.add_faults(replace(fault, times=None))
-        emulator.forget_requests()
+        emulator.clear_requests()
         answer = fetch(emulator.url, METRICS)
         assert (answer.attempts, answer.status, answer.publishes) == (MAX_ATTEMPTS, status, None)
         assert answer.error
@@ -658,7 +659,9 @@ def test_a_quota_is_followed_whatever_the_clocks_say(skew: timedelta) -> None:
 @pytest.mark.parametrize("joined", [False, True])
 def test_the_quota_is_read_from_the_headers(joined: bool) -> None:
     """Also where proxies have joined them to lists."""
-    with Emulator(WORLD, quotas={"participant_metrics": Quota(120)}, joined_headers=joined) as emulator:
+    with Emulator(
+        WORLD, quotas={"participant_metrics": Quota(120)}, wire=WireFormat(joined_headers=joined)
+    ) as emulator:
 
         async def ask(api: StreamApi) -> tuple[float | None, float | None]:
             before = api.rate("participant_metrics")
@@ -752,7 +755,7 @@ def test_wrong_credentials_stop_at_once(credentials: Credentials) -> None:
     """One request, one sentence that names the variables and no secret."""
     with Emulator(WORLD, clock=AFTERWARDS) as emulator:
         for request in (CALLS, ATTENDANCE, METRICS):
-            emulator.forget_requests()
+            emulator.clear_requests()
             with pytest.raises(FixCredentials) as caught:
                 fetch(emulator.url, request, credentials=credentials)
             assert emulator.count() == 1

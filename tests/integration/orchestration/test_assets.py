@@ -27,7 +27,7 @@ def test_assets_run_a_day_and_report_what_they_did(
         job = defs().resolve_job_def("ingest")
         assert job.execute_in_process(partition_key=f"{DAY}", instance=instance).success
         with Flow(settings) as flow:
-            assert_published(flow, emulator.truth())
+            assert_published(flow, emulator.expected_rows())
 
     def metadata(*path: str) -> dict[str, Any]:
         event = instance.get_latest_materialization_event(dg.AssetKey(list(path)))
@@ -40,7 +40,7 @@ def test_assets_run_a_day_and_report_what_they_did(
     assert (raw["requests"], raw["failures"]) == (8, 0)
     assert raw["path"] == str(settings.raw / "participant_metrics" / f"session_date={DAY}")
     assert metadata("lake", "windows")["windows_landed"] == 8
-    points = len(emulator.truth()["metric_points"])
+    points = len(emulator.expected_rows()["metric_points"])
     lake = metadata("lake", "metric_points")
     assert (lake["dagster/partition_row_count"], lake["changed"]) == (points, True)
     assert lake["path"] == str(settings.tables / "metric_points" / f"session_date={DAY}" / "metric_points.parquet")

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import dagster as dg
 import pytest
 
-from pipeline.emulator import Emulator, ManualClock, World
+from pipeline.emulator import Emulator, ManualClock, World, demo_world, uniform_world
 from pipeline.flow import Flow
 from pipeline.orchestration.day_quality import describe_quality, quality_metadata
 from pipeline.orchestration.definitions import defs
@@ -29,7 +29,7 @@ def test_day_quality_agrees_with_the_views(
     configured: Callable[[Emulator], Settings], instance: dg.DagsterInstance
 ) -> None:
     """Numbers to plot, the same as in the views, the worst calls by name, and a picture, in little space."""
-    world = World.demo(DAY, days=1)
+    world = demo_world(DAY, days=1)
     with Emulator(world, clock=ManualClock(AFTERWARDS)) as emulator:
         settings = configured(emulator)
         job = defs().resolve_job_def("ingest")
@@ -66,7 +66,7 @@ def test_day_quality_includes_days_that_are_not_published_yet(flow_for: Callable
     """In a backfill of many days, which publishes seldom, every day has its own numbers."""
     days = [DAY, DAY + timedelta(days=1)]
     with Emulator(
-        World.uniform(days[0], calls=1) + World.uniform(days[1], calls=2), clock=ManualClock(AFTERWARDS)
+        uniform_world(days[0], calls=1) + uniform_world(days[1], calls=2), clock=ManualClock(AFTERWARDS)
     ) as emulator:
         flow = flow_for(emulator)
         with flow.warehouse.publishing_seldom(3600):

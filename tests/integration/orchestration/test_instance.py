@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.emulator import KEY, SECRET, Emulator, World
+from pipeline.emulator import KEY, SECRET, Emulator, uniform_world
 from pipeline.errors import FixSettings, FixStorage
 from pipeline.flow import Flow
 from pipeline.orchestration.instance import home, open_instance
@@ -20,7 +20,7 @@ from pipeline.settings import Settings
 from tests.support.flows import assert_published
 
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
-WORLD = World.uniform(YESTERDAY, calls=1, people=1, minutes=5, step_seconds=60)
+WORLD = uniform_world(YESTERDAY, calls=1, people=1, minutes=5, step_seconds=60)
 RECORDS = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 
 
@@ -93,7 +93,7 @@ def test_backfill_on_broken_records_prints_one_sentence(records: Path, tmp_path:
     (records / "history/runs.db").unlink()
     with Emulator(WORLD) as emulator:
         assert backfill(tmp_path, emulator.url) == (0, "")
-        assert_published(Flow(Settings(data=tmp_path / "data")), emulator.truth())
+        assert_published(Flow(Settings(data=tmp_path / "data")), emulator.expected_rows())
 
 
 def test_backfill_with_a_broken_configuration_prints_one_sentence(records: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.emulator import Emulator, Fault, ManualClock, World
+from pipeline.emulator import Emulator, Fault, ManualClock, World, odd_world
 from pipeline.flow import Flow
 from pipeline.orchestration.definitions import build_definitions
 from pipeline.orchestration.resources import shared_flow_resource
@@ -30,7 +30,7 @@ def test_sensor_requests_each_day_with_updates_once(
 ) -> None:
     """The same update again requests nothing; a newer update of the day requests another run."""
     clock = ManualClock(datetime(2026, 3, 1, 23, tzinfo=UTC))
-    world = World(tuple(WORLD.calls) + tuple(World.odd(DAY, days=1, scale=0).calls))
+    world = World(tuple(WORLD.calls) + tuple(odd_world(DAY, days=1, scale=0).calls))
     with Emulator(world, clock=clock) as emulator:
         settings = configured(emulator)
         with Flow(settings) as flow:
@@ -119,7 +119,7 @@ def test_sensor_catches_up_by_at_most_a_day_per_tick(
                 clock.advance(timedelta(minutes=20))
             ticks += 1
         assert ticks > 9
-        assert_published(flow, emulator.truth())
+        assert_published(flow, emulator.expected_rows())
         assert all(flow.completeness(start.date()).complete for start in starts)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from pipeline.emulator import Emulator, Fault, World
+from pipeline.emulator import Emulator, Fault, uniform_world
 from pipeline.errors import FixStorage
 from pipeline.flow import Flow
 from pipeline.serving import dashboard
@@ -23,7 +23,7 @@ from pipeline.sql import load, names
 from tests.support.flows import run
 
 DAY = date(2026, 11, 2)
-WORLD = World.uniform(DAY, calls=2, people=2, minutes=40, step_seconds=60)
+WORLD = uniform_world(DAY, calls=2, people=2, minutes=40, step_seconds=60)
 SPAN = {"first": DAY, "last": DAY}
 HEADINGS = {*SPAN, "newest_fetch_at", "ended_at", "is_complete", "stays_promised", "stays_held"}
 HEADINGS |= {"windows_due", "windows_suspect", "windows_missing", "windows_failed"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipeline.emulator import Emulator, World
+from pipeline.emulator import Emulator, World, uniform_world
 from pipeline.errors import FixStorage
 from pipeline.flow import Flow
 from tests.support import DAY
@@ -18,7 +18,7 @@ from tests.support.flows import days_from, published, run
 
 DAYS = days_from(DAY, 3)
 WORLD = World(
-    tuple(call for day in DAYS for call in World.uniform(day, calls=1, people=2, minutes=5, step_seconds=60).calls)
+    tuple(call for day in DAYS for call in uniform_world(day, calls=1, people=2, minutes=5, step_seconds=60).calls)
 )
 
 SHELL = """

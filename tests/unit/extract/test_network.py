@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.emulator import KEY, SECRET, Emulator, World
+from pipeline.emulator import KEY, SECRET, Emulator, uniform_world
 from pipeline.errors import AskAgain, FixSettings
 from pipeline.extract.client import StreamApi
 from pipeline.settings import Credentials, Secret
@@ -98,7 +98,7 @@ def test_no_proxy_stands_before_this_machine(monkeypatch: pytest.MonkeyPatch) ->
         async with StreamApi(url, Credentials(KEY, Secret(SECRET)), concurrency=1) as api:
             return await api.rate_limits()
 
-    with Emulator(World.uniform(DAY, calls=1, people=1, minutes=1)) as emulator:
+    with Emulator(uniform_world(DAY, calls=1, people=1, minutes=1)) as emulator:
         assert asyncio.run(ask(emulator.url))
         assert asyncio.run(ask(emulator.url.replace("127.0.0.1", "localhost")))
 

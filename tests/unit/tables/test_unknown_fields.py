@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipeline.emulator import Emulator, ManualClock, World
+from pipeline.emulator import Emulator, ManualClock, demo_world
 from pipeline.endpoints import ENDPOINT_NAMES, EndpointName
 from pipeline.flow import Flow
 from pipeline.tables.unknown_fields import unknown_fields
@@ -56,7 +56,7 @@ def test_what_is_no_document_has_no_fields(text: str) -> None:
 def test_nothing_of_an_ordinary_day_is_new(flow_for: Callable[..., Flow]) -> None:
     """The emulator answers by the documentation; every endpoint's fields are in the specification."""
     today = DAY + timedelta(days=1)
-    with Emulator(World.demo(today, days=1), clock=ManualClock(at(24 + 12))) as emulator:
+    with Emulator(demo_world(today, days=1), clock=ManualClock(at(24 + 12))) as emulator:
         flow = flow_for(emulator)
         run(flow, DAY)
         assert all(flow.landing.segments(endpoint, DAY) for endpoint in ENDPOINT_NAMES)

@@ -1,15 +1,15 @@
-"""The demo world: a made-up product's calls, with stories in them that a person finds by SQL.
+"""The demo world: the calls of a made-up product, with stories in them that a person can find by SQL.
 
-Here: ``demo_calls``. Not here: oddities (``world_odd``). The product is a video platform with three kinds of calls:
-``meeting`` (teams), ``lesson`` (a teacher and a learner) and ``livestream`` (two hosts and a crowd).
+The product is a video platform with three kinds of calls: `meeting` (teams), `lesson` (a teacher and a learner) and
+`livestream` (two hosts and an audience). Oddities are in `odd`.
 
-The stories, so that a test can hold them true:
+The stories, which tests check:
 
 - Phones on mobile networks send low resolutions and stall; the same phones on Wi-Fi do not.
 - Version 4.2.0 of the Android app freezes its camera for half a minute; 4.2.1 does not.
 - Participants from Brazil have a third of the bitrate in the evening (UTC).
-- Now and then a meeting goes wrong for everyone at once for five minutes.
-- Screen shares are sharp and slow: a low frame rate there is no fault.
+- Some meetings go wrong for everyone at once for five minutes.
+- Screen shares are sharp and slow: a low frame rate is normal for them.
 - One user a day loses the connection and comes back twice.
 """
 
@@ -18,13 +18,15 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from .series import Episode, Level, Signal
 from .specs import CallSpec, ClientSpec, LocationSpec, StaySpec, TrackSpec, WarningSpec
+from .timestamps import midnight
+from .world import World
 
-STEP: Final = 5
+STEP_SECONDS: Final = 5
 """Seconds between points."""
 
 PLACES: Final = (
@@ -37,7 +39,7 @@ PLACES: Final = (
     LocationSpec("Osaka", "Osaka", "Japan", "JP", "Asia", 34.69, 135.5, 20_000),
 )
 MEMBERS: Final = 48
-"""Users of the product who publish; the crowd of a livestream comes on top."""
+"""Users who publish; the audience of a livestream comes on top."""
 
 GOOD: Final = (Level(1_700_000, 30, 1280, 720, weight=12), Level(850_000, 30, 960, 540))
 PHONE: Final = (Level(900_000, 30, 720, 1280, weight=8), Level(900_000, 30, 1280, 720), Level(450_000, 24, 360, 640))
@@ -47,9 +49,9 @@ MOBILE: Final = (
     Level(40_000, 4, 180, 320, weight=2),
 )
 STARVED: Final = Level(60_000, 5, 320, 180, weight=0)
-VOICE: Final = Signal((Level(36_000, weight=5), Level(9_000)), STEP, hold_points=6)
+VOICE: Final = Signal((Level(36_000, weight=5), Level(9_000)), STEP_SECONDS, hold_points=6)
 SCREEN: Final = Signal(
-    (Level(250_000, 3, 1920, 1080, weight=3), Level(2_200_000, 12, 1920, 1080)), STEP, hold_points=12
+    (Level(250_000, 3, 1920, 1080, weight=3), Level(2_200_000, 12, 1920, 1080)), STEP_SECONDS, hold_points=12
 )
 
 
@@ -63,21 +65,24 @@ class _Person:
     evening_dip: bool
 
 
-def demo_calls(first_day: date, days: int, seed: int) -> Iterator[CallSpec]:
-    """The calls of ``days`` days: twenty or thirty a day, about 300 windows, at most 300,000 points."""
-    people = [_person(number, _dice(f"{seed}:person:{number}")) for number in range(MEMBERS)]
-    for number in range(days):
-        day = first_day + timedelta(days=number)
-        yield from _day(day, people, _dice(f"{seed}:{day}"))
+def demo_world(today: date, days: int = 3, seed: int = 0) -> World:
+    """Return realistic calls on the `days` days before `today` and on `today` itself.
+
+    Each day has 20 to 30 calls, about 300 windows and at most 300,000 points. Another seed gives other calls.
+    """
+    people = [_person(number, _random(f"{seed}:person:{number}")) for number in range(MEMBERS)]
+    first_day = today - timedelta(days=days)
+    dates = [first_day + timedelta(days=number) for number in range(days + 1)]
+    return World(tuple(call for day in dates for call in _day(day, people, _random(f"{seed}:{day}"))), seed)
 
 
-def _dice(seed: str) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - no secrets are drawn from it
+def _random(seed: str) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - not for secrets
 
 
-def _person(number: int, dice: random.Random) -> _Person:
-    place = dice.choice(PLACES)
-    app, version = dice.choice(
+def _person(number: int, draw: random.Random) -> _Person:
+    place = draw.choice(PLACES)
+    app, version = draw.choice(
         (
             ("web", "6.3.0"),
             ("web", "6.3.0"),
@@ -88,7 +93,7 @@ def _person(number: int, dice: random.Random) -> _Person:
         )
     )
     network = (
-        "cellular" if app in ("ios", "android") and dice.random() < 0.5 else dice.choice(("wifi", "wifi", "ethernet"))
+        "cellular" if app in ("ios", "android") and draw.random() < 0.5 else draw.choice(("wifi", "wifi", "ethernet"))
     )
     if app != "web" and network == "ethernet":
         network = "wifi"
@@ -101,33 +106,32 @@ def _person(number: int, dice: random.Random) -> _Person:
     )
 
 
-def _day(day: date, people: list[_Person], dice: random.Random) -> Iterator[CallSpec]:
-    midnight = datetime.combine(day, time(), UTC)
+def _day(day: date, people: list[_Person], draw: random.Random) -> Iterator[CallSpec]:
     weekend = day.weekday() >= 5
     for number in range(8 if weekend else 13):
-        started = midnight + timedelta(hours=7, minutes=50 * number + dice.randrange(20))
-        yield _meeting(day, number, started, dice.sample(people, dice.randint(3, 7)), dice)
+        started = midnight(day) + timedelta(hours=7, minutes=50 * number + draw.randrange(20))
+        yield _meeting(day, number, started, draw.sample(people, draw.randint(3, 7)), draw)
     for number in range(11 if weekend else 16):
-        started = midnight + timedelta(hours=8, minutes=45 * number + dice.randrange(20))
-        yield _lesson(day, number, started, dice.sample(people, 2), dice)
-    yield _livestream(day, midnight + timedelta(hours=18), dice.sample(people, 2), dice)
+        started = midnight(day) + timedelta(hours=8, minutes=45 * number + draw.randrange(20))
+        yield _lesson(day, number, started, draw.sample(people, 2), draw)
+    yield _livestream(day, midnight(day) + timedelta(hours=18), draw.sample(people, 2), draw)
 
 
-def _meeting(day: date, number: int, started: datetime, people: list[_Person], dice: random.Random) -> CallSpec:
-    minutes = dice.choice((15, 30, 30, 45, 60))
-    ended = started + timedelta(minutes=minutes, seconds=dice.randrange(240))
+def _meeting(day: date, number: int, started: datetime, people: list[_Person], draw: random.Random) -> CallSpec:
+    minutes = draw.choice((15, 30, 30, 45, 60))
+    ended = started + timedelta(minutes=minutes, seconds=draw.randrange(240))
     trouble = started + timedelta(minutes=5) if number % 5 == 4 else None
     stays: list[StaySpec] = []
     for place, person in enumerate(people):
-        joined = started + timedelta(seconds=0 if place == 0 else dice.randrange(5, 150))
-        left = ended - timedelta(seconds=dice.randrange(1, 60))
+        joined = started + timedelta(seconds=0 if place == 0 else draw.randrange(5, 150))
+        left = ended - timedelta(seconds=draw.randrange(1, 60))
         if number == 1 and place == 1:
             stays.extend(_comes_back(day, number, person, joined, left, trouble))
             continue
         screen = place == 0 and number % 2 == 0
         stays.append(_stay(f"{day:%m%d}-m{number}-{place}", person, joined, left, trouble, screen=screen))
     name = ("standup", "design-review", "all-hands", "customer-call", "retro")[number % 5]
-    score = 55 if trouble else dice.randint(78, 97)
+    score = 55 if trouble else draw.randint(78, 97)
     return CallSpec(
         "meeting",
         f"{name}-{number:02d}",
@@ -152,29 +156,29 @@ def _comes_back(
         yield _stay(f"{day:%m%d}-m{number}-back{turn}", person, begins, joined + third * (turn + 1), trouble)
 
 
-def _lesson(day: date, number: int, started: datetime, people: list[_Person], dice: random.Random) -> CallSpec:
-    ended = started + timedelta(minutes=dice.choice((25, 50)), seconds=dice.randrange(60))
+def _lesson(day: date, number: int, started: datetime, people: list[_Person], draw: random.Random) -> CallSpec:
+    ended = started + timedelta(minutes=draw.choice((25, 50)), seconds=draw.randrange(60))
     stays = tuple(
         _stay(f"{day:%m%d}-l{number}-{place}", person, started + timedelta(seconds=40 * place), ended, None, role=role)
         for place, (person, role) in enumerate(zip(people, ("teacher", "learner"), strict=True))
     )
     session = f"lesson-{day:%Y%m%d}-{number:02d}"
-    return CallSpec("lesson", f"course-{number:02d}", session, started, ended, stays, cq_score=dice.randint(70, 98))
+    return CallSpec("lesson", f"course-{number:02d}", session, started, ended, stays, cq_score=draw.randint(70, 98))
 
 
-def _livestream(day: date, started: datetime, hosts: list[_Person], dice: random.Random) -> CallSpec:
+def _livestream(day: date, started: datetime, hosts: list[_Person], draw: random.Random) -> CallSpec:
     ended = started + timedelta(minutes=70)
     stays = [
         _stay(f"{day:%m%d}-live-{place}", host, started, ended, None, role="host", screen=place == 0)
         for place, host in enumerate(hosts)
     ]
     for number in range(150):
-        joined = started + timedelta(seconds=dice.randrange(3600))
-        left = min(ended, joined + timedelta(seconds=dice.randrange(20, 2400)))
-        app = dice.choice(("web", "ios", "android"))
-        network = "wifi" if app == "web" else dice.choice(("wifi", "cellular"))
+        joined = started + timedelta(seconds=draw.randrange(3600))
+        left = min(ended, joined + timedelta(seconds=draw.randrange(20, 2400)))
+        app = draw.choice(("web", "ios", "android"))
+        network = "wifi" if app == "web" else draw.choice(("wifi", "cellular"))
         client = ClientSpec(
-            app, "6.3.0" if app == "web" else "4.2.1", f"198.51.100.{number}", network, dice.choice(PLACES)
+            app, "6.3.0" if app == "web" else "4.2.1", f"198.51.100.{number}", network, draw.choice(PLACES)
         )
         stays.append(
             StaySpec(
@@ -184,7 +188,7 @@ def _livestream(day: date, started: datetime, hosts: list[_Person], dice: random
                 left,
                 roles=("viewer",),
                 client=client,
-                latency_ms=dice.randint(25, 180),
+                latency_ms=draw.randint(25, 180),
                 sfu=f"sfu-{number % 3 + 1}",
             )
         )
@@ -249,6 +253,6 @@ def _camera(name: str, person: _Person, joined: datetime, left: datetime, troubl
     if mobile:
         warnings.append(WarningSpec(joined + timedelta(seconds=65), "high_packet_loss", "Packet loss above 5 %"))
     stalled = Level(0, 0, levels[0].width, levels[0].height, weight=0)
-    signal = Signal((*levels, stalled, STARVED), STEP, hold_points=12, spread=0.25, episodes=tuple(episodes))
+    signal = Signal((*levels, stalled, STARVED), STEP_SECONDS, hold_points=12, spread=0.25, episodes=tuple(episodes))
     codec = {"web": "vp8", "ios": "h264", "android": "vp8"}[client.name or "web"]
     return TrackSpec(f"{name}-video", "video", codec, signal, warnings=tuple(warnings))

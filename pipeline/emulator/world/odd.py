@@ -1,7 +1,7 @@
-"""The odd world: what the documentation allows and an ingester is likely to get wrong.
+"""The odd world: everything that the documentation allows and that an ingester is likely to get wrong.
 
-Here: ``odd_calls``. The first day has one of each oddity; later days have the small ones again under other ids,
-except for the last, which also has the calls that are still going on. Not here: realistic data (``world_demo``).
+The first day has one of each oddity. Later days repeat the small ones under other ids, and the last day also has the
+calls that are still live. Realistic data is in `demo`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from .series import Episode, Level, Points, Signal
 from .specs import CallSpec, ClientSpec, LocationSpec, StaySpec, TrackSpec, WarningSpec
+from .timestamps import midnight
+from .world import World
 
 ODD_IDS: Final = (
     "a/b?c#d%25e",
@@ -25,7 +27,7 @@ ODD_IDS: Final = (
     "plus+and space",
     'quo"te\\back',
 )
-"""Ids that break naive URLs, paths, SQL and JSON; without ``.`` and ``..``, which HTTP clients take out of a path."""
+"""Ids that break naive URLs, paths, SQL and JSON. `.` and `..` are missing: HTTP clients remove them from a path."""
 
 AUDIO: Final = Signal((Level(32_000), Level(12_000)), step_seconds=20)
 VIDEO: Final = Signal(
@@ -40,39 +42,44 @@ CLIENT: Final = ClientSpec("web", "1.8.0", "198.51.100.7", "wifi", PLACE)
 
 @dataclass(frozen=True)
 class _Day:
-    """What the builders of one day's calls share."""
+    """One day of calls: its number, its first instant, and its random numbers."""
 
     number: int
-    midnight: datetime
+    started: datetime
     random: random.Random
 
     def at(self, hour: int, minute: int = 0, second: float = 0) -> datetime:
-        """A time of this day, UTC."""
-        return self.midnight + timedelta(hours=hour, minutes=minute, seconds=second)
+        """Return a time of this day in UTC."""
+        return self.started + timedelta(hours=hour, minutes=minute, seconds=second)
 
     def call(
         self, name: str, started: datetime, ended: datetime | None, stays: tuple[StaySpec, ...], **more: Any
     ) -> CallSpec:
-        """A call whose session id tells its day."""
+        """Return a call with the number of the day in its session id."""
         return CallSpec("default", name, f"{name}-day{self.number}"[:64], started, ended, stays, **more)
 
 
-def odd_calls(first_day: date, days: int, seed: int, scale: float) -> Iterator[CallSpec]:
-    """The calls of ``days`` days. ``scale`` multiplies the crowds; from 1 on they need more than one page."""
+def odd_world(first_day: date, days: int = 2, seed: int = 0, scale: float = 1.0) -> World:
+    """Return everything unusual that the documentation allows.
+
+    Args:
+        first_day: the first day in UTC.
+        days: number of days.
+        seed: another seed gives other values.
+        scale: multiplies the large call and the number of small ones; from 1 on they need more than one page.
+    """
+    calls: list[CallSpec] = []
     for number in range(days):
-        midnight = datetime.combine(first_day + timedelta(days=number), time(), UTC)
-        day = _Day(number, midnight, random.Random(f"{seed}:{number}"))  # noqa: S311 - no secrets are drawn here
-        yield from _lengths(day)
-        yield from _people(day)
-        yield from _strange_ids(day)
-        yield from _strange_tracks(day)
-        yield from _missing(day)
-        yield from _late(day)
+        started = midnight(first_day + timedelta(days=number))
+        day = _Day(number, started, random.Random(f"{seed}:{number}"))  # noqa: S311 - not for secrets
+        for oddity in (_lengths, _people, _strange_ids, _strange_tracks, _missing_fields, _late):
+            calls += oddity(day)
         if number == 0:
-            yield from _long(day)
-            yield from _crowds(day, scale)
+            calls += _long(day)
+            calls += _many(day, scale)
         if number == days - 1:
-            yield from _live(day)
+            calls += _live(day)
+    return World(tuple(calls), seed)
 
 
 def _tracks(user: str) -> tuple[TrackSpec, ...]:
@@ -80,13 +87,13 @@ def _tracks(user: str) -> tuple[TrackSpec, ...]:
 
 
 def _stay(user: str, joined: datetime | None, left: datetime | None, **more: Any) -> StaySpec:
-    """A stay with a camera and a microphone, unless ``tracks`` says otherwise."""
+    """Return a stay with a camera and a microphone, unless `more` has other tracks."""
     values: dict[str, Any] = {"client": CLIENT, "tracks": _tracks(user), "user_session_id": f"{user}-1"} | more
     return StaySpec(user_id=user, joined_at=joined, left_at=left, **values)
 
 
 def _lengths(day: _Day) -> Iterator[CallSpec]:
-    """Short, exactly one window, one second more, over midnight, and of no length at all."""
+    """Yield calls that are short, of exactly one window, one second longer, over midnight, or without participants."""
     for name, hour, seconds in (
         ("short", 8, 7),
         ("exact-30", 8, 1800),
@@ -106,7 +113,7 @@ def _lengths(day: _Day) -> Iterator[CallSpec]:
 
 
 def _long(day: _Day) -> Iterator[CallSpec]:
-    """Longer than a day, with points on the windows' very edges."""
+    """Yield a call longer than a day, and one with points exactly on the edges of windows."""
     start, end = day.at(20, 0, 30), day.at(46, 3)
     slow = Signal((Level(600_000, 15, 640, 480), Level(50_000, 5, 320, 240)), step_seconds=120, gap_share=0.2)
     tracks = (TrackSpec("night-a", "audio", "opus", Signal((Level(24_000),), step_seconds=120)),)
@@ -130,7 +137,7 @@ def _long(day: _Day) -> Iterator[CallSpec]:
 
 
 def _people(day: _Day) -> Iterator[CallSpec]:
-    """Viewers only, and users who come back, also at the same time on two devices."""
+    """Yield a call of viewers only, and one with users who come back or are on two devices at once."""
     start, end = day.at(12), day.at(12, 50)
     viewers = tuple(_stay(f"viewer-{n}", start + timedelta(seconds=n), end, tracks=(), roles=()) for n in range(4))
     yield day.call("viewers", start, end, viewers)
@@ -144,7 +151,7 @@ def _people(day: _Day) -> Iterator[CallSpec]:
 
 
 def _strange_ids(day: _Day) -> Iterator[CallSpec]:
-    """Ids that need encoding, in every place an id can stand."""
+    """Yield calls with ids that need encoding, in every place that has an id."""
     for place, odd in enumerate(ODD_IDS):
         start = day.at(14, place)
         end = start + timedelta(minutes=3)
@@ -154,7 +161,7 @@ def _strange_ids(day: _Day) -> Iterator[CallSpec]:
 
 
 def _strange_tracks(day: _Day) -> Iterator[CallSpec]:
-    """Screen shares, lone audio, nulls, gaps, no codec, no points, warnings of every sort, unknown fields."""
+    """Yield a call with screen shares, nulls, gaps, no codec, no points, all kinds of warnings, and unknown fields."""
     start, end = day.at(15), day.at(15, 40)
     warning = WarningSpec(day.at(15, 10), "high_packet_loss", "Packet loss above 5 %")
     nulls = Signal(VIDEO.levels, step_seconds=15, null_share=0.2)
@@ -198,8 +205,8 @@ def _strange_tracks(day: _Day) -> Iterator[CallSpec]:
     yield day.call("tracks", start, end, stays, extra=(("recorded", True), ("egress", {"hls": None})), cq_score=0)
 
 
-def _missing(day: _Day) -> Iterator[CallSpec]:
-    """Optional fields that are not there."""
+def _missing_fields(day: _Day) -> Iterator[CallSpec]:
+    """Yield a call of participants who lack optional fields."""
     start, end = day.at(16), day.at(16, 35)
     bare = frozenset({"is_subscriber", "is_publisher", "joined_at", "publisher_type"})
     stays = (
@@ -217,7 +224,7 @@ def _missing(day: _Day) -> Iterator[CallSpec]:
 
 
 def _late(day: _Day) -> Iterator[CallSpec]:
-    """A second report, ten hours after the first, with another participant, another track, more points."""
+    """Yield a call whose second report, ten hours after the end, adds a participant, a track and points."""
     start, end = day.at(17), day.at(17, 45)
     late_points = TrackSpec("late-points", "video", "vp8", VIDEO, late_from=day.at(17, 35))
     stays = (
@@ -229,7 +236,7 @@ def _late(day: _Day) -> Iterator[CallSpec]:
 
 
 def _live(day: _Day) -> Iterator[CallSpec]:
-    """Still going on when the last day is over; the second starts half an hour before its end."""
+    """Yield calls that are still live at the end of the last day, the second from half an hour before it."""
     stays = (
         _stay("ivy", day.at(18), None),
         _stay("jon", day.at(18, 10), day.at(18, 55)),
@@ -240,8 +247,8 @@ def _live(day: _Day) -> Iterator[CallSpec]:
     yield day.call("ends-tomorrow", day.at(23, 50), day.at(25, 10), (_stay("mia", day.at(23, 50), day.at(25, 10)),))
 
 
-def _crowds(day: _Day, scale: float) -> Iterator[CallSpec]:
-    """More participants than a page holds, and more call sessions."""
+def _many(day: _Day, scale: float) -> Iterator[CallSpec]:
+    """Yield a call with more participants than a page holds, and more calls than a page holds."""
     start, end = day.at(19), day.at(19, 45)
     hosts = (_stay("host", start, end, roles=("host",)),)
     crowd = tuple(
@@ -252,6 +259,6 @@ def _crowds(day: _Day, scale: float) -> Iterator[CallSpec]:
     for n in range(round(104 * scale)):
         start = day.at(1) + timedelta(seconds=30 * n)
         end = start + timedelta(seconds=20)
-        # Many sessions of one call: call_cid alone does not tell them apart.
+        # Many sessions of one call: call_cid alone does not identify a session.
         name = "standup" if n % 2 else f"tiny-{n:04d}"
         yield CallSpec("default", name, f"tiny-session-{n:04d}", start, end, (_stay("nan", start, end),))

@@ -1,6 +1,7 @@
-"""Counts: the totals of a call session (``CallStatsParticipantCounts``), worked out from its stays.
+"""The totals of a call session (`CallStatsParticipantCounts` in Stream's specification), computed from its stays.
 
-Here: one function. Not here: the answers that carry them (``answers``) and the rows they are checked by (``truth``).
+The documents that carry them are built in `pipeline.emulator.http`, and the rows that they are checked against in
+`expected_rows`.
 """
 
 from __future__ import annotations
@@ -9,30 +10,29 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from . import visibility as vis
-from .instants import SECOND_US, micros
+from . import visibility
 from .specs import CallSpec
+from .timestamps import SECOND_US
 
 
-def counts(call: CallSpec, now: int) -> dict[str, Any]:
-    """The totals as they stand at ``now`` (microseconds); durations in seconds, delays in milliseconds.
+def call_totals(call: CallSpec, now: int) -> dict[str, Any]:
+    """Return the totals at `now` (microseconds since the epoch), under the names of the specification.
 
-    Optional figures that nothing in the spec speaks of are left out.
+    `total_participant_duration` is in seconds, everything that ends in `_ms` in milliseconds. Optional figures that the
+    spec does not give are left out.
     """
-    stays = vis.shown_stays(call, now)
-    over = vis.has_ended(call, now)
-    closing = now if not over or call.ended_at is None else micros(call.ended_at)
+    stays = visibility.visible_stays(call, now)
+    ended = visibility.ended_at(call, now)
+    closing = now if ended is None else ended
     presence: list[tuple[str, int, int]] = []
-    live = 0
     for stay in stays:
-        left = vis.left(stay, now)
-        live += not over and left is None
-        presence.append((stay.user_id, vis.joined(call, stay), left if left is not None else closing))
-    publishers = {stay.user_id for stay in stays if vis.is_publisher(call, stay, now)}
-    answer: dict[str, Any] = {
+        left = visibility.left_at(stay, now)
+        presence.append((stay.user_id, visibility.joined_at(call, stay), closing if left is None else left))
+    publishers = {stay.user_id for stay in stays if visibility.is_publisher(call, stay, now)}
+    totals: dict[str, Any] = {
         "participants": len({stay.user_id for stay in stays}),
         "sessions": len(stays),
-        "live_sessions": live,
+        "live_sessions": sum(visibility.is_live(call, stay, now) for stay in stays),
         "publishers": len(publishers),
         "peak_concurrent_users": _peak((user, begins, ends) for user, begins, ends in presence),
         "peak_concurrent_sessions": _peak((str(n), begins, ends) for n, (_, begins, ends) in enumerate(presence)),
@@ -48,27 +48,31 @@ def counts(call: CallSpec, now: int) -> dict[str, Any]:
         "avg_user_rating": call.avg_user_rating,
         "min_user_rating": call.min_user_rating,
     }
-    return answer | {name: value for name, value in optional.items() if value is not None}
+    return totals | {name: value for name, value in optional.items() if value is not None}
 
 
 def _mean(values: Iterable[int | None]) -> int | None:
+    """Return the mean of the known values, rounded, or None if there are no known values."""
     known = [value for value in values if value is not None]
     return round(sum(known) / len(known)) if known else None
 
 
 def _peak(presence: Iterable[tuple[str, int, int]]) -> int:
-    """The most different names present at once; who leaves at the instant another joins was there with them."""
+    """Return the largest number of different names present at once.
+
+    Someone who leaves at the instant at which another joins was there together with them.
+    """
     changes = sorted(
         change for name, begins, ends in presence for change in ((begins, 0, name), (max(begins, ends), 1, name))
     )
     present: Counter[str] = Counter()
-    most = 0
-    for _, leaving, name in changes:
-        if leaving:
+    peak = 0
+    for _, leaves, name in changes:
+        if leaves:
             present[name] -= 1
             if not present[name]:
                 del present[name]
         else:
             present[name] += 1
-            most = max(most, len(present))
-    return most
+            peak = max(peak, len(present))
+    return peak
