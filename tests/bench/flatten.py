@@ -2,8 +2,8 @@
 
     python -m tests.bench.flatten
 
-A day of 2.64 million points is landed from an emulator once; writing its tables is then timed in CPU seconds of one
-process, as it is written by `flow.write_tables`, several times.
+A day of 2.64 million points lands from an emulator once. Then `flow.build_tables` builds its tables several times, and
+the CPU seconds of the process are measured.
 """
 
 from __future__ import annotations

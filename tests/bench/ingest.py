@@ -2,9 +2,9 @@
 
     python -m tests.bench.ingest
 
-A day of 80 calls of 10 people and 55 minutes at 5 seconds (2.64 million points), Dagster's start-up included; then one
-four times as large; then the same day again, with nothing left to do. The script fetches a twentieth of the day in the
-same run; it needs pandas (`pip install -e '.[bench]'`).
+A day of 80 calls of 10 people and 55 minutes at 5 seconds (2.64 million points), with the start of Dagster. Then a day
+four times as large, and then the same day again, with nothing to do. The script fetches a twentieth of the day in the
+same run, and needs pandas (`pip install -e '.[bench]'`).
 """
 
 from __future__ import annotations

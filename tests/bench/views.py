@@ -1,9 +1,9 @@
-"""How long each view takes on 20 million points, and what working out track statistics adds to loading a day.
+"""How long each view takes on 20 million points, and what track statistics add to loading a day.
 
     python -m tests.bench.views [--points MILLIONS] [--folder DIR]
 
-Times are given as ratios to a baseline query of the same run (mean of one column over all samples), and in seconds of
-this machine. The database is made in some folder, straight into the tables of `store`.
+Times are printed as ratios to a baseline query of the same run (mean of one column over all samples), and in seconds of
+this machine. The database is created in a folder, directly in the tables of `store`.
 """
 
 from __future__ import annotations
