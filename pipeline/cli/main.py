@@ -16,7 +16,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -155,12 +154,13 @@ def _demo(options: argparse.Namespace) -> int:
     today = datetime.now(UTC).date()
     days = [today - timedelta(days=back) for back in range(options.days, 0, -1)]
     with _emulator_process(options.days) as access:
-        settings = replace(
-            settings,
-            base_url=access["url"],
-            api_key=access["key"],
-            api_secret=Secret(access["secret"]),
-            start=min(settings.start, days[0]),
+        settings = settings.model_copy(
+            update={
+                "base_url": access["url"],
+                "api_key": access["key"],
+                "api_secret": Secret(access["secret"]),
+                "start": min(settings.start, days[0]),
+            }
         )
         print(
             f"An emulator of Stream's API answers at {access['url']}; backfilling {options.days} days through Dagster."
