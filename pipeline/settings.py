@@ -69,7 +69,7 @@ def parse_date(name: str, text: str) -> date:
         raise FixSettings(f"{name} is {_shown(text)}; write a date as YYYY-MM-DD, such as 2026-11-01") from None
 
 
-def _or(refusal: str) -> WrapValidator:
+def _or_refuse(refusal: str) -> WrapValidator:
     """Refuse what the type refuses with a sentence that starts with the variable. `{value}` stands for the value."""
 
     def validate(value: Any, of_type: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
@@ -89,29 +89,32 @@ def _api_address(text: str) -> str:
     return text.rstrip("/")
 
 
-def _start(value: object) -> object:
+def _parse_start(value: object) -> object:
     return parse_date("CALL_METRICS_START", value) if isinstance(value, str) else value
 
 
 ApiAddress = Annotated[
     str,
     AfterValidator(_api_address),
-    _or("is not the address of an API; write it like https://video.stream-io-api.com"),
+    _or_refuse("is not the address of an API; write it like https://video.stream-io-api.com"),
 ]
 AnyPath = Annotated[
-    Path, AfterValidator(Path.expanduser), _or("is {value}, whose home folder is unknown; write the whole path")
+    Path, AfterValidator(Path.expanduser), _or_refuse("is {value}, whose home folder is unknown; write the whole path")
 ]
 ClientIp = Literal["keep", "truncate", "drop"]
-ClientIpSetting = Annotated[ClientIp, _or("is {value}; write keep, truncate or drop")]
-Concurrency = Annotated[int, Field(ge=1, le=256), _or("is {value}; write a whole number from 1 to 256")]
-Share = Annotated[float, Field(gt=0, le=1), _or("is {value}; write a number above 0 and at most 1, such as 0.5")]
+ClientIpSetting = Annotated[ClientIp, _or_refuse("is {value}; write keep, truncate or drop")]
+Concurrency = Annotated[int, Field(ge=1, le=256), _or_refuse("is {value}; write a whole number from 1 to 256")]
+Share = Annotated[float, Field(gt=0, le=1), _or_refuse("is {value}; write a number above 0 and at most 1, such as 0.5")]
 Start = Annotated[
-    date, Field(ge=EARLIEST), BeforeValidator(_start), _or(f"is {{value}}; write a date from {EARLIEST} on")
+    date,
+    Field(ge=EARLIEST),
+    BeforeValidator(_parse_start),
+    _or_refuse(f"is {{value}}; write a date from {EARLIEST} on"),
 ]
 Token = Annotated[
     Secret,
     Field(min_length=MIN_TOKEN),
-    _or(f"is too short; use at least {MIN_TOKEN} characters that are hard to guess"),
+    _or_refuse(f"is too short; use at least {MIN_TOKEN} characters that are hard to guess"),
 ]
 
 
@@ -126,11 +129,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        case_sensitive=True,
-        populate_by_name=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
+        case_sensitive=True, populate_by_name=True, extra="forbid", frozen=True, hide_input_in_errors=True
     )
 
     api_key: str | None = _setting("STREAM_API_KEY", None, "key of your Stream app, from its dashboard")

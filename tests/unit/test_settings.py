@@ -245,6 +245,12 @@ def test_constructor_reads_its_arguments_only(tmp_path: Path, monkeypatch: pytes
     assert (settings.concurrency, settings.api_key, settings.data) == (16, None, Path("here"))
 
 
+def test_constructor_refuses_an_unknown_name() -> None:
+    """A misspelt field is an error, not ignored."""
+    with pytest.raises(ValidationError):
+        Settings(concurency=1)
+
+
 def test_deleted_working_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Someone may remove the folder, or put another in its place, while a shell is in it."""
     folder = tmp_path / "here"
