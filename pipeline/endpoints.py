@@ -81,7 +81,7 @@ class Endpoint:
         description: what its raw responses contain.
         tables: tables with a column that is read from its responses.
         fields: known fields of a response body.
-        rows: key of the rows in a page; None if it does not answer in pages.
+        rows: key of the rows in a page; None if responses are not pages.
         rows_can_be_null: whether an empty page may have null instead of a list.
         is_optional: whether an app may lack it. If such an endpoint refuses the credentials, others may still work.
     """
@@ -300,7 +300,7 @@ ENDPOINTS: Mapping[EndpointName, Endpoint] = {
 """Every endpoint by name, in the order in which a day is fetched."""
 
 LISTINGS: tuple[EndpointName, ...] = tuple(name for name, endpoint in ENDPOINTS.items() if endpoint.rows is not None)
-"""Endpoints that answer in pages. They say everything that must be known before metrics are requested."""
+"""Endpoints with pages. They say everything that must be known before metrics are requested."""
 
 PEOPLE: tuple[EndpointName, ...] = tuple(name for name in LISTINGS if "{call_id}" in ENDPOINTS[name].path)
 """Endpoints that list people, one call session per listing."""

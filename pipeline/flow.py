@@ -2,7 +2,7 @@
 
 A day is the UTC date on which call sessions started. Every step does what is still to be done, starts from what is on
 disk, and returns what it did, so a step that was interrupted resumes where it stopped. The command line and Dagster run
-the same steps. Rooms do not call each other to go on; they are joined here.
+the same steps. The rooms do not call each other; only this module joins them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Flow:
     Args:
         settings: where everything is.
         connect: makes the client of the API; tests pass their own.
-        report: is told of progress.
+        report: called with the progress of fetching.
 
     All steps raise `FixStorage`. Those that ask the source also raise `FixSettings`, `FixCredentials` and
     `Interrupted`.
@@ -114,7 +114,7 @@ class Flow:
     def load(self, days: Sequence[date], *, rebuild: bool = False) -> Loaded:
         """Load the tables of these days if they changed (or if `rebuild`), and publish the database.
 
-        First rebuilds tables written by an earlier version, for every day whose raw responses are still here.
+        First rebuilds tables written by an earlier version, for every day that still has raw responses.
         """
         if self._is_upgraded:
             return self.warehouse.load(self.lake, days, rebuild=rebuild)
@@ -175,7 +175,7 @@ class Flow:
         return self.lake.read(table, day).to_pylist() if self.lake.has(table, day) else []
 
     def incomplete_days(self, now: datetime) -> list[date]:
-        """Return the days of which another run may bring more, in the order in which they expire at the source.
+        """Return the days that another run may complete, in the order in which they expire at the source.
 
         Judging a day reads all its listings. So it is done only if its tables do not certify that it is complete.
         """

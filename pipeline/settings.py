@@ -1,29 +1,38 @@
-"""What a user can set, read once from the environment and a `.env` file into one frozen object.
+"""What a user can set: environment variables and a `.env` file, read once into one frozen object.
 
-The environment goes before `.env`. A value that cannot be used, and a CALL_METRICS_* name that does not exist, is
-refused in one sentence. What the settings are used for is the business of whoever takes them.
+The environment wins over `.env`. An unusable value, or a CALL_METRICS_* name that does not exist, is refused in one
+sentence. What the settings are used for belongs to the modules that take them.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
 import stat
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Literal, cast
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
+from pydantic_core import PydanticUseDefault
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from pipeline.errors import FixSettings
 
 __all__ = ["MIN_TOKEN", "ClientIp", "Credentials", "Secret", "Settings", "parse_date"]
-
-ClientIp = Literal["keep", "truncate", "drop"]
 
 PREFIX = "CALL_METRICS_"
 WAREHOUSE = "warehouse.duckdb"
@@ -31,31 +40,17 @@ WORK = ".work"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 EARLIEST = date(1970, 1, 1)
-"""No call was before."""
+"""First day that can be set; no call is older."""
 
 MIN_TOKEN = 16
-"""Characters that a token must have at least."""
+"""Minimum length of a token, in characters."""
 
 
-class Secret:
-    """A string that does not print. `reveal()` gives it to the one place that needs it."""
-
-    def __init__(self, value: str) -> None:
-        self._value = value
+class Secret(SecretStr):
+    """A string that does not print. `reveal()` returns it to the one place that needs it."""
 
     def reveal(self) -> str:
-        return self._value
-
-    def __repr__(self) -> str:
-        return "Secret('********')"
-
-    __str__ = __repr__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
+        return self.get_secret_value()
 
 
 @dataclass(frozen=True)
@@ -66,248 +61,219 @@ class Credentials:
     secret: Secret
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Everything that can be set. Each field's metadata names its variable and says what it is for."""
-
-    api_key: str | None = field(
-        default=None, metadata={"variable": "STREAM_API_KEY", "help": "key of your Stream app, from its dashboard"}
-    )
-    api_secret: Secret | None = field(
-        default=None, metadata={"variable": "STREAM_API_SECRET", "help": "secret that belongs to the key"}
-    )
-    base_url: str = field(
-        default="https://video.stream-io-api.com",
-        metadata={"variable": "STREAM_BASE_URL", "help": "address of the API"},
-    )
-    data: Path = field(
-        default=Path("data"), metadata={"variable": "CALL_METRICS_DATA", "help": "folder in which everything is kept"}
-    )
-    warehouse_file: Path | None = field(
-        default=None,
-        metadata={
-            "variable": "CALL_METRICS_WAREHOUSE",
-            "help": "the published database; `warehouse.duckdb` in the data folder unless set",
-        },
-    )
-    start: date = field(
-        default=date(2026, 1, 1),
-        metadata={"variable": "CALL_METRICS_START", "help": "first day that can be ingested (UTC)"},
-    )
-    concurrency: int = field(
-        default=16, metadata={"variable": "CALL_METRICS_CONCURRENCY", "help": "requests in flight at the same time"}
-    )
-    quota_share: float = field(
-        default=1.0,
-        metadata={
-            "variable": "CALL_METRICS_QUOTA_SHARE",
-            "help": "share of the API's quota to use, above 0 and at most 1",
-        },
-    )
-    client_ip: ClientIp = field(
-        default="keep",
-        metadata={
-            "variable": "CALL_METRICS_CLIENT_IP",
-            "help": "`keep`, `truncate` (to /24 or /48) or `drop` IP addresses before anything lands",
-        },
-    )
-
-    serve_token: Secret | None = field(
-        default=None,
-        metadata={
-            "variable": "CALL_METRICS_SERVE_TOKEN",
-            "help": "token that clients of `call-metrics serve` must give; one is made and kept unless set",
-        },
-    )
-
-    @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
-        """The settings of this process, relative paths made absolute.
-
-        `environ` stands in for the process's environment and `folder` for the working directory, where `.env` is.
-        Raises `FixSettings` naming the first variable that cannot be used.
-        """
-        try:
-            folder = (folder or Path.cwd()).absolute()
-        except FileNotFoundError:
-            raise FixSettings("the working folder is gone; change to one that is there") from None
-        values = {**_dotenv(folder), **(os.environ if environ is None else environ)}
-        variables = {item.metadata["variable"]: name for name, item in cls.__dataclass_fields__.items()}
-        for name in values:
-            if name.startswith(PREFIX) and name not in variables:
-                near = difflib.get_close_matches(name, variables, n=1, cutoff=0.5)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_sorted_own(variables))}"
-                raise FixSettings(f"{name} is no setting of Call Metrics; {hint}")
-        given = {
-            variables[name]: _PARSERS[variables[name]](name, _plain(name, value.strip()))
-            for name, value in values.items()
-            if name in variables and value.strip()
-        }
-        settings = cls(**given)  # type: ignore[arg-type]
-        data = folder / settings.data
-        warehouse = folder / settings.warehouse_file if settings.warehouse_file else None
-        if _kind("CALL_METRICS_DATA", data) == "file":
-            raise FixSettings(f"CALL_METRICS_DATA is {_shown(str(data))}, which is no folder; write the name of one")
-        if warehouse is not None and _kind("CALL_METRICS_WAREHOUSE", warehouse) == "folder":
-            raise FixSettings(f"CALL_METRICS_WAREHOUSE is a folder; write the name of a file, such as {WAREHOUSE}")
-        if warehouse is not None and warehouse.resolve().is_relative_to((data / WORK).resolve()):
-            raise FixSettings("CALL_METRICS_WAREHOUSE is in the folder .work, which is ours; write another name")
-        return cls(**{**given, "data": data, "warehouse_file": warehouse})  # type: ignore[arg-type]
-
-    @property
-    def warehouse(self) -> Path:
-        """Where the published database lies."""
-        return self.warehouse_file or self.data / WAREHOUSE
-
-    @property
-    def raw(self) -> Path:
-        """Where raw answers land."""
-        return self.data / "raw"
-
-    @property
-    def tables(self) -> Path:
-        """Where the Parquet tables lie."""
-        return self.data / "tables"
-
-    @property
-    def work(self) -> Path:
-        """What is nobody's business but ours: locks, the writer's database, temporary files."""
-        return self.data / WORK
-
-    @property
-    def demo_mark(self) -> Path:
-        """A file that is there where the data are the demo's."""
-        return self.work / "demo"
-
-    def keep_apart_from_demo(self) -> None:
-        """Raises `FixSettings` where a source that is not on this machine would be mixed with the demo's data."""
-        if self.demo_mark.exists() and urlsplit(self.base_url).hostname not in LOOPBACK:
-            raise FixSettings(
-                f"{self.data} holds the data of the demo; set CALL_METRICS_DATA to another folder, or delete that one"
-            )
-
-    def credentials(self) -> Credentials:
-        """Key and secret. Raises `FixSettings` where one of them is missing."""
-        missing = [
-            name
-            for name, value in (("STREAM_API_KEY", self.api_key), ("STREAM_API_SECRET", self.api_secret))
-            if not value
-        ]
-        if missing or self.api_key is None or self.api_secret is None:
-            raise FixSettings(
-                f"set {' and '.join(missing)} (environment or .env) to those of your Stream app, "
-                "or try `call-metrics demo`, which needs no account"
-            )
-        return Credentials(self.api_key, self.api_secret)
-
-
 def parse_date(name: str, text: str) -> date:
-    """An ISO date, such as 2026-11-01. Raises `FixSettings` naming `name`."""
+    """Parse an ISO date, such as 2026-11-01. Raises `FixSettings` that names `name`."""
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError:
         raise FixSettings(f"{name} is {_shown(text)}; write a date as YYYY-MM-DD, such as 2026-11-01") from None
 
 
-def _sorted_own(variables: Mapping[str, str]) -> list[str]:
-    return sorted(name for name in variables if name.startswith(PREFIX))
+def _or_refuse(refusal: str) -> WrapValidator:
+    """Refuse what the type refuses with a sentence that starts with the variable. `{value}` stands for the value."""
+
+    def validate(value: Any, of_type: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        try:
+            return of_type(value)
+        except (ValidationError, RuntimeError):  # RuntimeError: from `Path.expanduser`
+            raise FixSettings(f"{_variable(info)} {refusal.format(value=_shown(value))}") from None
+
+    return WrapValidator(validate)
 
 
-def _dotenv(folder: Path) -> dict[str, str]:
-    path = folder / ".env"
-    try:
-        return {name: value for name, value in dotenv_values(path).items() if value is not None}
-    except (OSError, UnicodeDecodeError) as error:
-        raise FixSettings(f"{path} cannot be read ({type(error).__name__}); mend it or move it away") from None
-
-
-def _plain(name: str, text: str) -> str:
-    """`text`, which may be a secret, without control characters and of an encoding that everyone can write."""
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        raise FixSettings(f"{name} is no plain text; write it anew, without control characters")
-    return text
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:59]}…")
-
-
-def _path(name: str, text: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise FixSettings(f"{name} is {_shown(text)}, whose home folder is unknown; write the whole path") from None
-
-
-def _kind(name: str, path: Path) -> Literal["folder", "file", "nothing"]:
-    """What lies there. Raises `FixSettings` where the system cannot say."""
-    try:
-        mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return "nothing"
-    except OSError as error:
-        raise FixSettings(
-            f"{name} is {_shown(str(path))}, which cannot be used ({error.strerror}); write another path"
-        ) from None
-    return "folder" if stat.S_ISDIR(mode) else "file"
-
-
-def _start(name: str, text: str) -> date:
-    if (day := parse_date(name, text)) < EARLIEST:
-        raise FixSettings(f"{name} is {day}; write a date from {EARLIEST} on")
-    return day
-
-
-def _url(name: str, text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
-        usable = usable and (parts.port is None or parts.port > 0) and not (parts.username or parts.password)
-        usable = usable and not set(text) & set(' \\"<>^`{|}')
-    except ValueError:
-        usable = False
-    if not usable:
-        raise FixSettings(f"{name} is no address of an API; write it like https://video.stream-io-api.com")
+def _api_address(text: str) -> str:
+    parts = urlsplit(text)
+    extras = parts.query or parts.fragment or parts.username or parts.password or set(text) & set(' \\"<>^`{|}')
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0 or extras:
+        raise ValueError
     return text.rstrip("/")
 
 
-def _concurrency(name: str, text: str) -> int:
-    if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= 256:
-        raise FixSettings(f"{name} is {_shown(text)}; write a whole number from 1 to 256")
-    return int(text)
+def _parse_start(value: object) -> object:
+    return parse_date("CALL_METRICS_START", value) if isinstance(value, str) else value
 
 
-def _share(name: str, text: str) -> float:
+ApiAddress = Annotated[
+    str,
+    AfterValidator(_api_address),
+    _or_refuse("is not the address of an API; write it like https://video.stream-io-api.com"),
+]
+AnyPath = Annotated[
+    Path, AfterValidator(Path.expanduser), _or_refuse("is {value}, whose home folder is unknown; write the whole path")
+]
+ClientIp = Literal["keep", "truncate", "drop"]
+ClientIpSetting = Annotated[ClientIp, _or_refuse("is {value}; write keep, truncate or drop")]
+Concurrency = Annotated[int, Field(ge=1, le=256), _or_refuse("is {value}; write a whole number from 1 to 256")]
+Share = Annotated[float, Field(gt=0, le=1), _or_refuse("is {value}; write a number above 0 and at most 1, such as 0.5")]
+Start = Annotated[
+    date,
+    Field(ge=EARLIEST),
+    BeforeValidator(_parse_start),
+    _or_refuse(f"is {{value}}; write a date from {EARLIEST} on"),
+]
+Token = Annotated[
+    Secret,
+    Field(min_length=MIN_TOKEN),
+    _or_refuse(f"is too short; use at least {MIN_TOKEN} characters that are hard to guess"),
+]
+
+
+def _setting(variable: str, default: object, description: str) -> Any:
+    return Field(default, validation_alias=variable, description=description)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Each field has a variable (`validation_alias`) and a `description`.
+
+    The constructor reads its arguments only; `load` reads the environment and `.env`.
+    """
+
+    model_config = SettingsConfigDict(
+        case_sensitive=True, populate_by_name=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    api_key: str | None = _setting("STREAM_API_KEY", None, "key of your Stream app, from its dashboard")
+    api_secret: Secret | None = _setting("STREAM_API_SECRET", None, "secret that belongs to the key")
+    base_url: ApiAddress = _setting("STREAM_BASE_URL", "https://video.stream-io-api.com", "address of the API")
+    data: AnyPath = _setting("CALL_METRICS_DATA", Path("data"), "folder in which everything is kept")
+    warehouse_file: AnyPath | None = _setting(
+        "CALL_METRICS_WAREHOUSE", None, f"the published database; `{WAREHOUSE}` in the data folder unless set"
+    )
+    start: Start = _setting("CALL_METRICS_START", date(2026, 1, 1), "first day that can be ingested (UTC)")
+    concurrency: Concurrency = _setting("CALL_METRICS_CONCURRENCY", 16, "requests in flight at the same time")
+    quota_share: Share = _setting(
+        "CALL_METRICS_QUOTA_SHARE", 1.0, "share of the API's quota to use, above 0 and at most 1"
+    )
+    client_ip: ClientIpSetting = _setting(
+        "CALL_METRICS_CLIENT_IP",
+        "keep",
+        "`keep`, `truncate` (to /24 or /48) or `drop` IP addresses before anything lands",
+    )
+    serve_token: Token | None = _setting(
+        "CALL_METRICS_SERVE_TOKEN",
+        None,
+        "token that clients of `call-metrics serve` must give; one is made and kept unless set",
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain_text(cls, value: object, info: ValidationInfo) -> object:
+        """Strip text, and take blank text as not set. Refuse control characters and broken encodings."""
+        if not isinstance(value, str):
+            return value
+        if not (text := value.strip()):
+            raise PydanticUseDefault
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+            raise FixSettings(f"{_variable(info)} is not plain text; remove the control characters")
+        return text
+
+    @classmethod
+    def settings_customise_sources(cls, *_: object, **sources: Any) -> tuple[Any, ...]:
+        """Make the constructor read its arguments only."""
+        return (sources["init_settings"],)
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+        """Return the settings of this process, with absolute paths.
+
+        `environ` replaces the process's environment, and `folder` the working folder, where `.env` is.
+        Raises `FixSettings` that names the first variable that cannot be used.
+        """
+        try:
+            folder = (folder or Path.cwd()).absolute()
+            file = DotEnvSettingsSource(cls, env_file=folder / ".env")
+        except FileNotFoundError:
+            raise FixSettings("the working folder no longer exists; change to one that does") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise FixSettings(
+                f"{folder}/.env cannot be read ({type(error).__name__}); fix it or move it away"
+            ) from None
+        environment = EnvSettingsSource(cls)
+        environment.env_vars = environment.env_vars if environ is None else environ
+        variables = [f"{field.validation_alias}" for field in cls.model_fields.values()]
+        _refuse_unknown([*file.env_vars, *environment.env_vars], variables)
+        given = {**file(), **environment()}  # also by the names of fields, which are not variables
+        settings = cls(**{name: given[name] for name in variables if name in given})
+        data = folder / settings.data
+        _refuse_unless("folder", "CALL_METRICS_DATA", data)
+        if settings.warehouse_file is None:
+            return settings.model_copy(update={"data": data})
+        warehouse = folder / settings.warehouse_file
+        _refuse_unless("file", "CALL_METRICS_WAREHOUSE", warehouse)
+        if warehouse.resolve().is_relative_to((data / WORK).resolve()):
+            raise FixSettings(f"CALL_METRICS_WAREHOUSE is in {data / WORK}, which is internal; write another name")
+        return settings.model_copy(update={"data": data, "warehouse_file": warehouse})
+
+    @property
+    def warehouse(self) -> Path:
+        """The published database."""
+        return self.warehouse_file or self.data / WAREHOUSE
+
+    @property
+    def raw(self) -> Path:
+        """The folder of raw responses."""
+        return self.data / "raw"
+
+    @property
+    def tables(self) -> Path:
+        """The folder of Parquet tables."""
+        return self.data / "tables"
+
+    @property
+    def work(self) -> Path:
+        """The folder of internal files: locks, the writer's database, temporary files."""
+        return self.data / WORK
+
+    @property
+    def demo_mark(self) -> Path:
+        """A file that exists if the data are the demo's."""
+        return self.work / "demo"
+
+    def keep_apart_from_demo(self) -> None:
+        """Raise `FixSettings` if data from another machine would be mixed with the demo's."""
+        if self.demo_mark.exists() and urlsplit(self.base_url).hostname not in LOOPBACK:
+            raise FixSettings(
+                f"{self.data} holds the data of the demo; set CALL_METRICS_DATA to another folder, or delete that one"
+            )
+
+    def credentials(self) -> Credentials:
+        """Return key and secret. Raises `FixSettings` if one of them is missing."""
+        if self.api_key and self.api_secret:
+            return Credentials(self.api_key, self.api_secret)
+        given = {"STREAM_API_KEY": self.api_key, "STREAM_API_SECRET": self.api_secret}
+        raise FixSettings(
+            f"set {' and '.join(name for name, value in given.items() if not value)} (environment or .env) to those of "
+            "your Stream app, or try `call-metrics demo`, which needs no account"
+        )
+
+
+def _variable(info: ValidationInfo) -> str:
+    return f"{Settings.model_fields[info.field_name or ''].validation_alias}"
+
+
+def _refuse_unknown(names: Iterable[str], variables: Iterable[str]) -> None:
+    """Refuse a name that has our prefix but is not a setting. The sentence has the setting that was probably meant."""
+    own = sorted(variable for variable in variables if variable.startswith(PREFIX))
+    for name in names:
+        if name.startswith(PREFIX) and name not in own:
+            near = difflib.get_close_matches(name, own, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(own)}"
+            raise FixSettings(f"{name} is not a setting of Call Metrics; {hint}")
+
+
+def _refuse_unless(kind: Literal["folder", "file"], name: str, path: Path) -> None:
+    """Refuse a path that exists and is of another kind, or that the system refuses."""
     try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise FixSettings(f"{name} is {_shown(text)}; write a number above 0 and at most 1, such as 0.5")
-    return share
+        usable = stat.S_ISDIR(path.stat().st_mode) == (kind == "folder")
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        why = f"which cannot be used ({error.strerror}); write another path"
+        raise FixSettings(f"{name} is {_shown(path)}, {why}") from None
+    if not usable:
+        raise FixSettings(f"{name} is {_shown(path)}, which is not a {kind}; write the name of a {kind}")
 
 
-def _client_ip(name: str, text: str) -> ClientIp:
-    if text not in ("keep", "truncate", "drop"):
-        raise FixSettings(f"{name} is {_shown(text)}; write keep, truncate or drop")
-    return cast("ClientIp", text)
-
-
-def _token(name: str, text: str) -> Secret:
-    if len(text) < MIN_TOKEN:
-        raise FixSettings(f"{name} is too short; use at least {MIN_TOKEN} characters that nobody guesses")
-    return Secret(text)
-
-
-_PARSERS: dict[str, Callable[[str, str], object]] = {
-    "api_key": lambda _, text: text,
-    "api_secret": lambda _, text: Secret(text),
-    "base_url": _url,
-    "data": _path,
-    "warehouse_file": _path,
-    "start": _start,
-    "concurrency": _concurrency,
-    "quota_share": _share,
-    "client_ip": _client_ip,
-    "serve_token": _token,
-}
+def _shown(value: object) -> str:
+    text = f"{value}"
+    return repr(text if len(text) <= 60 else f"{text[:59]}…")

@@ -15,6 +15,11 @@ from pipeline.flow import Flow
 from pipeline.settings import Secret, Settings
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `poe docs` write real outputs into the documents."""
+    parser.addoption("--update-documents", action="store_true", help="write real outputs into the documents")
+
+
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The settings of whoever runs the tests are not the tests'."""

@@ -1,4 +1,14 @@
-"""TODO."""
+"""The command line: arguments in, exit code out.
+
+Here is everything about commands, options, help texts, exit codes, signals and what a terminal shows. What the commands
+do is in the packages below; a backfill runs as jobs of Dagster, through `orchestration`.
+
+Read `commands` first (every command with its options), then `main` (one run of one command: errors and exit codes) and
+`usage` (how arguments are parsed). The longer commands are in `backfill`, `demo`, `status`, `rebuild` and `doctor`.
+What commands share is in `dates`, `console`, `outcome` and `signals`.
+
+A command imports what it needs when it runs, so that `call-metrics --help` and shell completion are quick.
+"""
 
 from pipeline.cli.main import main
 

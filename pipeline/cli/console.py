@@ -1,4 +1,7 @@
-"""What the command line shows while it works and when it is done. Progress goes to stderr, results to stdout."""
+"""The terminal: consoles, log lines, and how far a backfill is. Progress goes to stderr, results to stdout.
+
+Tables of results are in `status`.
+"""
 
 from __future__ import annotations
 
@@ -7,45 +10,42 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
 
 from pipeline.extract.crawl import Progress
-from pipeline.planning.completeness import DayCompleteness
-from pipeline.schema import WINDOW_STATES
 
-__all__ = ["Meter", "logging_to_stderr", "stderr", "stdout", "survey_table"]
+__all__ = ["ProgressReporter", "logging_to_stderr", "stderr", "stdout"]
 
-WIDE = 160
-"""Columns where there is no terminal, so that nothing is cut."""
+WIDTH_OF_FILES = 160
+"""Columns if stdout is not a terminal; wide enough that nothing is cut off."""
 
-PLAIN_SECONDS = 5.0
-"""Seconds between lines of progress where there is no terminal."""
+SECONDS_BETWEEN_LINES = 5.0
+"""Pause between lines of progress if stderr is not a terminal."""
 
 
-class Meter:
-    """Shows how far the fetching is: a bar with the time left on a terminal, a line now and then elsewhere."""
+class ProgressReporter:
+    """Shows how far a backfill is: a bar with the time left on a terminal, else a line every few seconds."""
 
     def __init__(self, console: Console, days: Sequence[date]) -> None:
         self._console = console
         self._days = list(days)
         self._bar: Bar | None = None
         self._task: TaskID | None = None
-        self._part: object = None
-        self._began = (0.0, 0)
-        self._told_at = 0.0
+        self._part: tuple[date, str] | None = None
+        self._part_start = (0.0, 0)
+        self._printed_at = 0.0
 
     def __call__(self, progress: Progress) -> None:
-        """Take in how far it is."""
+        """Show the progress."""
         now = time.monotonic()
         if self._part != (part := (progress.day, progress.unit)):
             if self._part is None:
-                self._told_at = now
-            self._part, self._began = part, (now, progress.done)
+                self._printed_at = now
+            self._part, self._part_start = part, (now, progress.done)
         left = _duration(self._seconds_left(progress, now))
         day = f"{progress.day}"
         if len(self._days) > 1 and progress.day in self._days:
@@ -60,14 +60,14 @@ class Meter:
                 total=progress.total,
                 left=left,
             )
-        elif now - self._told_at >= PLAIN_SECONDS:
-            self._told_at = now
-            said = f"{day}: {progress.done} of {progress.total} {progress.unit}"
-            self._console.print(f"{said}, {left} for the day" if progress.unit == "windows" else said, highlight=False)
+        elif now - self._printed_at >= SECONDS_BETWEEN_LINES:
+            self._printed_at = now
+            line = f"{day}: {progress.done} of {progress.total} {progress.unit}"
+            self._console.print(f"{line}, {left} for the day" if progress.unit == "windows" else line, highlight=False)
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the bar for the length of the block, where there is a terminal."""
+        """Show the bar within the block, if stderr is a terminal."""
         if not self._console.is_terminal:
             yield
             return
@@ -85,17 +85,17 @@ class Meter:
                 self._bar = None
 
     def _seconds_left(self, progress: Progress, now: float) -> float | None:
-        """Windows left by the pace: what the quota allows, or what was reached so far where that is less."""
-        began, done_then = self._began
-        done = progress.done - done_then
+        """Return what is left divided by the pace: the quota's or the one so far, whichever is slower."""
+        started_at, done_before = self._part_start
+        done = progress.done - done_before
         paces = [progress.rate] if progress.rate else []
-        if done and now > began:
-            paces.append(done / (now - began))
+        if done and now > started_at:
+            paces.append(done / (now - started_at))
         return (progress.total - progress.done) / min(paces) if paces else None
 
 
-class _Lines(logging.Handler):
-    """Log lines as they are, one each, above the bar."""
+class _ConsoleHandler(logging.Handler):
+    """Prints log messages on a console, above the bar."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -103,14 +103,14 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print the message."""
-        self._console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(record.getMessage(), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def logging_to_stderr(console: Console) -> Iterator[None]:
-    """Lines of our own modules on the console."""
+def logging_to_stderr(console: Console | None = None) -> Iterator[None]:
+    """Print what our own modules log, from level INFO on, within the block."""
     logger = logging.getLogger("pipeline")
-    handler = _Lines(console)
+    handler = _ConsoleHandler(console or stderr())
     logger.addHandler(handler)
     before, logger.level = logger.level, logging.INFO
     try:
@@ -127,29 +127,8 @@ def stderr() -> Console:
 def stdout() -> Console:
     console = Console(file=sys.stdout, soft_wrap=True, highlight=False)
     if not console.is_terminal:
-        console.width = WIDE
+        console.width = WIDTH_OF_FILES
     return console
-
-
-def survey_table(surveys: Sequence[DayCompleteness], now: datetime | None = None) -> Table:
-    """A row per day: what is known, what has landed, what is missing, and how long the source will remember."""
-    now = now or datetime.now(UTC)
-    table = Table(box=None, pad_edge=False)
-    for name in ("day", "calls", "live", "stays", *WINDOW_STATES, "due", "days left", ""):
-        table.add_column(name, justify="left" if name in ("day", "") else "right", no_wrap=True)
-    for survey in surveys:
-        stays = f"{survey.held}" if survey.held >= survey.promised else f"{survey.held} of {survey.promised}"
-        table.add_row(
-            f"{survey.day}",
-            f"{survey.calls}",
-            f"{survey.live_calls}",
-            stays,
-            *(f"{survey.windows.get(state, 0)}" for state in WINDOW_STATES),
-            f"{survey.due}",
-            f"{survey.days_left(now)}",
-            survey.verdict,
-        )
-    return table
 
 
 def _duration(seconds: float | None) -> str:

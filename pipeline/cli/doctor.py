@@ -1,4 +1,4 @@
-"""Is everything in place for a backfill? One finding per question, each a sentence."""
+"""`call-metrics doctor`: what a backfill needs, checked one by one. Each finding is a sentence."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.cli.outcome import ExitCode
 from pipeline.endpoints import ENDPOINTS
 from pipeline.errors import CallMetricsError, FixCredentials, FixSettings, RequestFailed
 from pipeline.extract.client import StreamApi
@@ -16,20 +17,19 @@ from pipeline.tables.lake import Lake
 
 __all__ = ["Finding", "examine"]
 
-FINE, WRONG, UNUSABLE = 0, 1, 2
-"""Exit codes: what a finding means for the command."""
+FINE, WRONG, UNUSABLE = ExitCode
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`code` is FINE, WRONG or UNUSABLE."""
+    """What one check found. `code` is the exit code of the command if nothing is worse."""
 
-    code: int
+    code: ExitCode
     text: str
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Look at one thing after the other, the cheap ones first."""
+    """Yield a finding per check, the cheap checks first."""
     yield _data_folder(settings)
     yield from _timestamps(settings)
     try:
@@ -66,12 +66,12 @@ def _timestamps(settings: Settings) -> Iterator[Finding]:
         suspect += rows.column("state").to_pylist().count("suspect")
     if suspect:
         yield Finding(
-            WRONG, f"timestamps: {suspect} windows have points outside their time; their raw answers are kept"
+            WRONG, f"timestamps: {suspect} windows have points outside their time; their raw responses are kept"
         )
     elif units:
         yield Finding(FINE, f"timestamps: in {' and '.join(sorted(units))}, all in their windows")
     else:
-        yield Finding(FINE, "timestamps: nothing has landed yet that has any")
+        yield Finding(FINE, "timestamps: no points have landed yet")
 
 
 async def _source(settings: Settings) -> list[Finding]:
@@ -85,13 +85,14 @@ async def _source(settings: Settings) -> list[Finding]:
     except FixSettings as error:
         return [Finding(UNUSABLE, f"network: {error}")]
     except RequestFailed as error:
-        return [Finding(WRONG, f"network: {settings.base_url} does not answer as it should: {error}")]
-    findings.append(Finding(FINE, f"network: {settings.base_url} answers and takes the credentials"))
+        return [Finding(WRONG, f"network: {settings.base_url} does not respond as it should: {error}")]
+    findings.append(Finding(FINE, f"network: {settings.base_url} responds and accepts the credentials"))
     if skew:
         ahead = "behind" if skew > 0 else "ahead of"
         findings.append(
             Finding(
-                WRONG, f"clock: ours is {abs(skew):.0f} s {ahead} the source's; it is allowed for, but set it right"
+                WRONG,
+                f"clock: ours is {abs(skew):.0f} s {ahead} the source's; requests allow for it, but set the clock",
             )
         )
     else:
@@ -101,11 +102,11 @@ async def _source(settings: Settings) -> list[Finding]:
 
 
 def _quotas(limits: dict[str, Any]) -> str:
-    of_server = limits.get("server_side")
-    quotas = of_server if isinstance(of_server, dict) else {}
-    said = []
+    server_side = limits.get("server_side")
+    quotas = server_side if isinstance(server_side, dict) else {}
+    parts = []
     for endpoint in ENDPOINTS.values():
         quota = quotas.get(endpoint.operation)
         if isinstance(quota, dict) and "limit" in quota:
-            said.append(f"{endpoint.title} {quota.get('remaining', '?')} of {quota['limit']} left")
-    return ", ".join(said)
+            parts.append(f"{endpoint.title} {quota.get('remaining', '?')} of {quota['limit']} left")
+    return ", ".join(parts)

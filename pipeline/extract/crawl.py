@@ -26,7 +26,7 @@ Sink = Callable[[Response], Awaitable[None]]
 
 
 class Fetcher(Protocol):
-    """Who answers requests; `StreamApi` in production."""
+    """What fetches responses; `StreamApi` in production."""
 
     async def fetch(self, request: Request) -> Response: ...
     def now(self) -> datetime: ...
@@ -132,7 +132,7 @@ class _QueuedWindow(NamedTuple):
 class _WindowQueue:
     """The windows that are due, by urgency, and how many there are.
 
-    Of a stay in a call that has ended, the first window goes ahead of the others. Its response says whether the user
+    If a call has ended, the first window of each stay is fetched before the others. Its response says whether the user
     published anything, and so whether the other windows exist.
     """
 

@@ -94,21 +94,21 @@ def judge(attempt: Attempt) -> bytes:
         is_stream = not attempt.content.strip()
     code = f", code {error.code}" if error.code is not None else ""
     words = f": {error.message.strip()[:MAX_MESSAGE]}" if error.message.strip() else ""
-    said = f"HTTP {status}{code}{words}"
+    summary = f"HTTP {status}{code}{words}"
     if status == httpx.codes.UNAUTHORIZED or (400 <= status < 500 and error.code in AUTH_CODES):
         raise FixCredentials(
-            f"Stream refuses STREAM_API_KEY or STREAM_API_SECRET ({said}); check both in its dashboard"
+            f"Stream refuses STREAM_API_KEY or STREAM_API_SECRET ({summary}); check both in its dashboard"
         )
     if status == httpx.codes.NOT_FOUND:
         if not is_stream:  # such as a gateway's page: the source itself did not say that it does not know
-            raise AskAgain(f"{said}, and not from Stream; check STREAM_BASE_URL and the gateway in front of it")
-        raise Gone(said, status=status)
+            raise AskAgain(f"{summary}, and not from Stream; check STREAM_BASE_URL and the gateway in front of it")
+        raise Gone(summary, status=status)
     if 300 <= status < 400:
-        raise DoNotAskAgain(f"{said}; check STREAM_BASE_URL", status=status)
+        raise DoNotAskAgain(f"{summary}; check STREAM_BASE_URL", status=status)
     is_passing = status >= 500 or status in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_EARLY)
     if is_passing and not error.unrecoverable:
-        raise AskAgain(said, status=status)
-    raise DoNotAskAgain(said, status=status)
+        raise AskAgain(summary, status=status)
+    raise DoNotAskAgain(summary, status=status)
 
 
 def decode(decoder: msgspec.json.Decoder[Any], content: bytes) -> Any:

@@ -97,8 +97,8 @@ def _step(
 class Extract:
     """The steps over one data folder.
 
-    All of them raise `FixSettings`, `FixCredentials`, `FixStorage` and `Interrupted`. `report` is told of progress,
-    `workers` bounds the requests in flight.
+    All of them raise `FixSettings`, `FixCredentials`, `FixStorage` and `Interrupted`. `report` is called with
+    the progress, `workers` bounds the requests in flight.
     """
 
     def __init__(

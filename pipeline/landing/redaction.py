@@ -1,4 +1,4 @@
-"""What is removed from a body before it lands: IP addresses, as `CALL_METRICS_CLIENT_IP` says, and erased people."""
+"""Removes from a body what must not land: IP addresses (see `CALL_METRICS_CLIENT_IP`) and erased people."""
 
 from __future__ import annotations
 

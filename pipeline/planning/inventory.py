@@ -72,9 +72,9 @@ class Inventories:
 def take_inventory(rows: ListingRows) -> DayInventory:
     """Return the inventory that the rows of a day's listings amount to."""
     columns = [*CALL_KEY, "started_at", "ended_at", "generated_at", "sessions", "most_publishers"]
-    told = {_call(row): row for row in rows.call_sessions.select(columns).to_pylist()}
+    sessions = {_call(row): row for row in rows.call_sessions.select(columns).to_pylist()}
     calls = {
-        call: CallFacts(call, row["started_at"], row["ended_at"], row["generated_at"]) for call, row in told.items()
+        call: CallFacts(call, row["started_at"], row["ended_at"], row["generated_at"]) for call, row in sessions.items()
     }
     totals = {_call(row): row for row in rows.totals.to_pylist()}
     erased = {call: totals[call]["erased"] if call in totals else 0 for call in calls}
@@ -84,7 +84,7 @@ def take_inventory(rows: ListingRows) -> DayInventory:
     # An erased person counts as one who published: call_stats still includes them.
     publishers = {
         call: None if row["most_publishers"] is None else row["most_publishers"] - erased[call]
-        for call, row in told.items()
+        for call, row in sessions.items()
     }
     published = _published(rows.stats, people, calls, publishers, stats_listings)
     seen_at = _seen_at(rows.participants_index)
@@ -97,7 +97,7 @@ def take_inventory(rows: ListingRows) -> DayInventory:
     held = Counter(stay.call for stay in stays)
     attendance = {
         call: Attendance(
-            promised=_promised(told[call], totals.get(call)) - erased[call],
+            promised=_promised(sessions[call], totals.get(call)) - erased[call],
             held=held[call],
             listings=tuple(listings.get(call, {}).values()),
             stats_listings=tuple(stats_listings.get(call, {}).values()),

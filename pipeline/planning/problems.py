@@ -30,8 +30,8 @@ __all__ = [
 class Problem:
     """Something that is missing, as a sentence.
 
-    `kind` says what is concerned: the list of call sessions, the stays in them, their windows, or windows with suspect
-    timestamps, which another request does not fix.
+    `kind` says what is missing: the list of call sessions, stays in them, their windows, or right timestamps, which
+    another request does not bring.
     """
 
     kind: Literal["calls", "stays", "windows", "suspect"]
@@ -85,8 +85,8 @@ def no_final_response(windows: int, stays: int | None = None, *, missing: int = 
     of = f" of {counted(stays, 'stay')}" if stays is not None else ""
     details = [f"{missing} not requested yet"] if missing else []
     details += [f"{failed} failed after all retries"] if failed else []
-    said = f" ({', '.join(details)})" if details else ""
-    return Problem("windows", f"{counted(windows, 'window')}{of} {_have(windows)} no final response{said}")
+    note = f" ({', '.join(details)})" if details else ""
+    return Problem("windows", f"{counted(windows, 'window')}{of} {_have(windows)} no final response{note}")
 
 
 def suspect_timestamps(windows: int) -> Problem:

@@ -1,8 +1,7 @@
-"""Settings come from the environment and a .env file, are refused in one sentence, and print no secret."""
+"""Settings come from the environment and a `.env` file, are refused in one sentence, and print no secret."""
 
 from __future__ import annotations
 
-import dataclasses
 import traceback
 from datetime import date
 from pathlib import Path
@@ -11,19 +10,22 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pipeline.errors import FixSettings
 from pipeline.settings import Credentials, Secret, Settings, parse_date
 from tests.support import examples
 
+VARIABLES = [field.validation_alias for field in Settings.model_fields.values()]
+
 
 def load(tmp_path: Path, **environ: str) -> Settings:
-    """The settings of a process with this environment, in an empty folder."""
+    """Load the settings of a process with this environment, in `tmp_path`."""
     return Settings.load(environ, tmp_path)
 
 
 def refusal(tmp_path: Path, **environ: str) -> str:
-    """Why this environment is refused: one sentence."""
+    """Return the sentence that refuses this environment."""
     with pytest.raises(FixSettings) as caught:
         load(tmp_path, **environ)
     message = str(caught.value)
@@ -31,8 +33,8 @@ def refusal(tmp_path: Path, **environ: str) -> str:
     return message
 
 
-def test_nothing_needs_to_be_set(tmp_path: Path) -> None:
-    """The defaults are those that are documented."""
+def test_defaults_need_no_variable(tmp_path: Path) -> None:
+    """Without any variable, the defaults are the documented ones."""
     settings = load(tmp_path)
     assert settings == Settings(data=tmp_path / "data")
     assert settings.base_url == "https://video.stream-io-api.com"
@@ -61,27 +63,29 @@ def test_nothing_needs_to_be_set(tmp_path: Path) -> None:
         ("CALL_METRICS_SERVE_TOKEN", "sixteen-letters!", "serve_token", Secret("sixteen-letters!")),
     ],
 )
-def test_every_setting_is_read(tmp_path: Path, variable: str, text: str, field: str, value: object) -> None:
-    """Each from its variable, blanks around it aside."""
+def test_setting_is_read_from_its_variable(tmp_path: Path, variable: str, text: str, field: str, value: object) -> None:
+    """Blanks around a value are ignored."""
     assert getattr(load(tmp_path, **{variable: text}), field) == value
     assert getattr(load(tmp_path, **{variable: f" {text} "}), field) == value
 
 
-def test_every_field_is_tested_above() -> None:
-    """A new setting needs its lines here."""
-    marks = test_every_setting_is_read.pytestmark  # type: ignore[attr-defined]
+def test_every_setting_has_a_case_above() -> None:
+    """A new setting needs cases in `test_setting_is_read_from_its_variable`."""
+    marks = test_setting_is_read_from_its_variable.pytestmark  # type: ignore[attr-defined]
     tested = {case[0] for case in marks[0].args[1]}
-    assert tested == {field.metadata["variable"] for field in dataclasses.fields(Settings)}
+    assert tested == set(VARIABLES)
 
 
-@pytest.mark.parametrize("variable", [field.metadata["variable"] for field in dataclasses.fields(Settings)])
-def test_an_empty_variable_is_not_set(tmp_path: Path, variable: str) -> None:
-    """As if it were not there."""
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_blank_variable_counts_as_not_set(tmp_path: Path, variable: str) -> None:
+    """A blank value gives the default, also if `.env` has another one."""
     assert load(tmp_path, **{variable: "  "}) == load(tmp_path)
+    (tmp_path / ".env").write_text(f"{variable}=overridden\n")
+    assert load(tmp_path, **{variable: ""}) == Settings(data=tmp_path / "data")
 
 
-def test_relative_paths_are_of_the_working_folder(tmp_path: Path) -> None:
-    """Made absolute once, so that changing folder later changes nothing."""
+def test_relative_path_is_in_the_working_folder(tmp_path: Path) -> None:
+    """Paths are made absolute once, so that a later change of folder changes nothing."""
     settings = load(tmp_path, CALL_METRICS_DATA="some/where", CALL_METRICS_WAREHOUSE="w.duckdb")
     assert settings.data == tmp_path / "some" / "where"
     assert settings.warehouse == tmp_path / "w.duckdb"
@@ -116,8 +120,8 @@ def test_relative_paths_are_of_the_working_folder(tmp_path: Path) -> None:
         ("CALL_METRICS_CLIENT_IP", ["yes", "KEEP", "truncated"]),
     ],
 )
-def test_a_bad_value_is_refused_by_the_name_of_its_variable(tmp_path: Path, variable: str, texts: list[str]) -> None:
-    """In one sentence that says what to write instead."""
+def test_bad_value_is_refused_with_what_to_write(tmp_path: Path, variable: str, texts: list[str]) -> None:
+    """One sentence names the variable and says what to write instead."""
     for text in texts:
         message = refusal(tmp_path, **{variable: text})
         assert message.startswith(f"{variable} is ")
@@ -125,19 +129,19 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(tmp_path: Path, vari
         assert len(message) < 200
 
 
-@pytest.mark.parametrize("variable", [field.metadata["variable"] for field in dataclasses.fields(Settings)])
+@pytest.mark.parametrize("variable", VARIABLES)
 @pytest.mark.parametrize("text", ["twenty-letters-long\0", "twenty-letters\n-long", "twenty-letters-\udcff-long"])
-def test_what_is_no_plain_text_is_refused(tmp_path: Path, variable: str, text: str) -> None:
-    """Control characters and broken encodings would only show later, where nobody knows what they come from."""
+def test_control_characters_are_refused(tmp_path: Path, variable: str, text: str) -> None:
+    """Control characters and broken encodings would otherwise fail later, far from their origin."""
     message = refusal(tmp_path, **{variable: text})
-    assert message.startswith(f"{variable} is no plain text")
+    assert message == f"{variable} is not plain text; remove the control characters"
     assert "twenty" not in message
 
 
 @given(st.text(max_size=20))
 @examples(300)
-def test_whatever_is_written_is_read_or_refused(text: str) -> None:
-    """No text ends in anything but a value in its range or a sentence."""
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """Every text gives a value in its range or a sentence."""
     for variable in ("CALL_METRICS_CONCURRENCY", "CALL_METRICS_QUOTA_SHARE", "CALL_METRICS_START", "STREAM_BASE_URL"):
         try:
             settings = Settings.load({variable: text}, Path("/nowhere"))
@@ -151,8 +155,8 @@ def test_whatever_is_written_is_read_or_refused(text: str) -> None:
         assert sentence.startswith(f"{variable} is ")
 
 
-def test_a_secret_in_an_address_is_not_repeated(tmp_path: Path) -> None:
-    """An address with a password is refused without saying it."""
+def test_secret_in_an_address_is_not_repeated(tmp_path: Path) -> None:
+    """The refusal of an address with a password does not contain the password."""
     assert "hunter2" not in refusal(tmp_path, STREAM_BASE_URL="https://me:hunter2@stream.example")
 
 
@@ -165,58 +169,66 @@ def test_a_secret_in_an_address_is_not_repeated(tmp_path: Path) -> None:
         ("CALL_METRICS_WAREHOSE", "CALL_METRICS_WAREHOUSE"),
     ],
 )
-def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(tmp_path: Path, variable: str, meant: str) -> None:
-    """Ignoring it in silence would be worse."""
-    assert refusal(tmp_path, **{variable: "1"}) == f"{variable} is no setting of Call Metrics; did you mean {meant}?"
+def test_misspelt_setting_is_refused_with_the_meant_one(tmp_path: Path, variable: str, meant: str) -> None:
+    """A misspelt name is not ignored in silence."""
+    sentence = f"{variable} is not a setting of Call Metrics; did you mean {meant}?"
+    assert refusal(tmp_path, **{variable: "1"}) == sentence
 
 
-def test_an_unknown_setting_is_refused_even_when_empty(tmp_path: Path) -> None:
-    """Whoever writes it believes that it does something."""
+def test_unknown_setting_is_refused_even_if_empty(tmp_path: Path) -> None:
+    """Whoever sets it believes that it has an effect."""
     assert "CALL_METRICS_" in refusal(tmp_path, CALL_METRICS_QQQQ="")
 
 
-def test_an_unknown_setting_like_none_is_answered_with_all_there_are(tmp_path: Path) -> None:
-    """Where nothing is near, the list helps."""
+def test_unknown_setting_unlike_any_lists_all(tmp_path: Path) -> None:
+    """If no name is similar, the sentence lists the settings."""
     message = refusal(tmp_path, CALL_METRICS_="1")
     assert "did you mean" in message or "CALL_METRICS_DATA" in message
 
 
-def test_variables_of_others_are_left_alone(tmp_path: Path) -> None:
-    """Only our own prefix is ours to judge."""
+def test_variables_of_other_programs_are_ignored(tmp_path: Path) -> None:
+    """Only names with our own prefix are refused."""
     assert load(tmp_path, STREAM_WHATEVER="1", CALLMETRICS="1", PATH="/bin") == load(tmp_path)
 
 
-def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
-    """And the file before the defaults."""
+def test_names_of_fields_are_not_variables(tmp_path: Path) -> None:
+    """A variable such as `data` belongs to another program, in the environment and in `.env`."""
+    names = dict.fromkeys(Settings.model_fields, "1")
+    (tmp_path / ".env").write_text("".join(f"{name}=1\n" for name in names))
+    assert load(tmp_path, **names) == Settings(data=tmp_path / "data")
+
+
+def test_environment_wins_over_the_file(tmp_path: Path) -> None:
+    """The file wins over the defaults."""
     (tmp_path / ".env").write_text("STREAM_API_KEY=from-file\nexport CALL_METRICS_CONCURRENCY='4' # a comment\n")
     settings = load(tmp_path, STREAM_API_KEY="from-environment")
     assert settings.api_key == "from-environment"
     assert settings.concurrency == 4
 
 
-def test_the_file_is_judged_like_the_environment(tmp_path: Path) -> None:
-    """Misspelt names and bad values in it are refused too."""
+def test_file_is_checked_like_the_environment(tmp_path: Path) -> None:
+    """Misspelt names and bad values in `.env` are refused too."""
     (tmp_path / ".env").write_text("CALL_METRICS_CONCURENCY=4\n")
     assert "did you mean CALL_METRICS_CONCURRENCY?" in refusal(tmp_path)
     (tmp_path / ".env").write_text("CALL_METRICS_CONCURRENCY=none\n")
     assert refusal(tmp_path).startswith("CALL_METRICS_CONCURRENCY is 'none'")
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    """In one sentence, whether it is no file or no text."""
+def test_unreadable_file_is_named(tmp_path: Path) -> None:
+    """A `.env` that is not text is refused in one sentence."""
     path = tmp_path / ".env"
     path.write_bytes(b"STREAM_API_KEY=\xff\xfe\n")
     assert refusal(tmp_path).startswith(f"{path} cannot be read")
 
 
-def test_a_folder_of_that_name_is_no_settings_file(tmp_path: Path) -> None:
-    """Some keep their Python environment under it."""
+def test_folder_named_env_is_ignored(tmp_path: Path) -> None:
+    """Some people keep their Python environment in a folder `.env`."""
     (tmp_path / ".env").mkdir()
     assert load(tmp_path) == Settings(data=tmp_path / "data")
 
 
-def test_loading_reads_the_process_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment and the working folder of this process."""
+def test_load_reads_the_process_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without arguments, `load` reads the environment and the working folder of this process."""
     monkeypatch.setenv("CALL_METRICS_CONCURRENCY", "3")
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("STREAM_API_KEY=k\n")
@@ -224,13 +236,28 @@ def test_loading_reads_the_process_unless_told_otherwise(tmp_path: Path, monkeyp
     assert (settings.concurrency, settings.api_key, settings.data) == (3, "k", tmp_path / "data")
 
 
-def test_a_working_folder_that_is_gone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Someone removed it, or put another in its place, while a shell stood in it."""
+def test_constructor_reads_its_arguments_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Settings(…)` ignores the environment and `.env`."""
+    monkeypatch.setenv("CALL_METRICS_CONCURRENCY", "3")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("STREAM_API_KEY=k\n")
+    settings = Settings(data=Path("here"))
+    assert (settings.concurrency, settings.api_key, settings.data) == (16, None, Path("here"))
+
+
+def test_constructor_refuses_an_unknown_name() -> None:
+    """A misspelt field is an error, not ignored."""
+    with pytest.raises(ValidationError):
+        Settings(concurency=1)
+
+
+def test_deleted_working_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Someone may remove the folder, or put another in its place, while a shell is in it."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
     folder.rmdir()
-    with pytest.raises(FixSettings, match="the working folder is gone"):
+    with pytest.raises(FixSettings, match="the working folder no longer exists"):
         Settings.load({})
 
 
@@ -242,16 +269,16 @@ def test_a_working_folder_that_is_gone_is_said(tmp_path: Path, monkeypatch: pyte
         ({"STREAM_API_SECRET": "s3cr3t"}, "STREAM_API_KEY"),
     ],
 )
-def test_half_credentials_are_none(tmp_path: Path, environ: dict[str, str], missing: str) -> None:
-    """What is missing is named, and what is there is not shown."""
+def test_half_of_the_credentials_is_refused(tmp_path: Path, environ: dict[str, str], missing: str) -> None:
+    """The missing half is named, and the other one is not shown."""
     with pytest.raises(FixSettings) as caught:
         load(tmp_path, **environ).credentials()
     assert str(caught.value).startswith(f"set {missing} ")
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_whole_credentials_are_given(tmp_path: Path) -> None:
-    """Key and secret as they were set."""
+def test_credentials_have_key_and_secret(tmp_path: Path) -> None:
+    """Both are as they were set."""
     settings = load(tmp_path, STREAM_API_KEY="k", STREAM_API_SECRET="s3cr3t")
     assert settings.credentials() == Credentials("k", Secret("s3cr3t"))
     assert settings.credentials().secret.reveal() == "s3cr3t"
@@ -265,31 +292,40 @@ def _shown(secret: Secret) -> list[str]:
         raise ValueError(settings, secret)
     except ValueError as error:
         shown.append("".join(traceback.TracebackException.from_exception(error, capture_locals=True).format()))
-    return [*shown, str(vars(settings)), str(dataclasses.replace(settings, api_key="x"))]
+    return [*shown, str(vars(settings)), str(settings.model_copy(update={"api_key": "x"}))]
 
 
-def test_a_secret_never_shows() -> None:
-    """Neither in text of any form, nor in what holds it, nor in a traceback with local variables."""
+def test_secret_never_shows() -> None:
+    """A secret is masked in text of any form, in objects that hold it, and in tracebacks with local variables."""
     shown = _shown(Secret("s3cr3t"))
     assert not [text for text in shown if "s3cr3t" in text]
     assert all("********" in text for text in shown)
 
 
-def test_the_length_of_a_secret_does_not_show_either() -> None:
+def test_secret_does_not_show_its_length() -> None:
     """All secrets look the same."""
     assert str(Secret("a")) == str(Secret("b" * 80))
 
 
-def test_secrets_are_compared_by_what_they_hold() -> None:
-    """So that settings can be compared."""
+@pytest.mark.parametrize("field", ["api_key", "api_secret", "serve_token"])
+def test_secret_of_a_wrong_type_does_not_show(field: str) -> None:
+    """An error of pydantic does not contain the value either."""
+    given: dict[str, Any] = {field: ["s", "3", "c", "r", "3", "t"]}
+    with pytest.raises((ValidationError, FixSettings)) as caught:
+        Settings(**given)
+    assert "'3'" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_secrets_with_the_same_text_are_equal() -> None:
+    """Equality makes settings comparable."""
     assert Secret("a") == Secret("a")
     assert Secret("a") != Secret("b")
     assert Secret("a") != "a"
     assert len({Secret("a"), Secret("a"), Secret("b")}) == 2
 
 
-def test_dates_are_iso_dates() -> None:
-    """Anything else is refused under the name that was given."""
+def test_parse_date_reads_iso_dates_only() -> None:
+    """Any other text is refused with the name that was given."""
     assert parse_date("--from", "2026-11-01") == date(2026, 11, 1)
     with pytest.raises(FixSettings, match=r"^--from is '1/11/2026'; write a date as YYYY-MM-DD, such as 2026-11-01$"):
         parse_date("--from", "1/11/2026")

@@ -1,0 +1,132 @@
+"""Writes the reference pages from the code: `python -m docs.generate`. A test compares them.
+
+Tables come from `schema`, views from the headers of their SQL, settings from `Settings`, commands from the command
+line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.quality.thresholds import DEFAULTS, THRESHOLDS, THRESHOLDS_FILE
+from pipeline.quality.views import VIEWS, docs_of
+from pipeline.schema import CALL_KEY, STAY_KEY, TABLES, TRACK_KEY, WINDOW_STATES
+
+__all__ = ["PAGES", "main"]
+
+FOLDER = Path(__file__).parent / "reference"
+IDS = ("session_date", *TRACK_KEY)
+TYPES = {
+    "date32[day]": "DATE",
+    "string": "VARCHAR",
+    "int64": "BIGINT",
+    "double": "DOUBLE",
+    "bool": "BOOLEAN",
+    "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
+    "list<item: string>": "VARCHAR[]",
+}
+"""DuckDB's names of Arrow types."""
+
+
+def tables() -> Iterator[str]:
+    """Yield the page about the tables."""
+    yield "# Tables"
+    yield (
+        "The tables are in `warehouse.duckdb`, and as Parquet under `tables/<table>/session_date=2026-11-01/`. Times are "
+        "UTC, exact to the microsecond. `session_date` is the UTC date on which the call session started; a call over "
+        "midnight belongs to the day on which it started. Values are as received, and NULL if the source has none. Every "
+        "column has this comment in DuckDB too."
+    )
+    yield "## Ids"
+    yield (
+        f"Every table starts with `session_date` and {_code(CALL_KEY)}. Tables of a participant go on with "
+        f"{_code(STAY_KEY[len(CALL_KEY) :])}, tables of a track with {_code(TRACK_KEY[len(STAY_KEY) :])}."
+    )
+    schema = TABLES["tracks"].schema
+    yield _rows(("column", "type", ""), ((f"`{name}`", _type(schema, name), _comment("tracks", name)) for name in IDS))
+    for table in TABLES.values():
+        yield f"## `{table.name}`"
+        yield f"{table.comment}. Unique by {_code(table.key)}."
+        yield _rows(
+            ("column", "type", ""),
+            (
+                (f"`{name}`", _type(table.schema, name), _comment(table.name, name))
+                for name in table.schema.names
+                if name not in IDS
+            ),
+        )
+        if table.name == "windows":
+            yield "`state` is one of:"
+            yield _rows(("state", ""), ((f"`{state}`", text) for state, text in WINDOW_STATES.items()))
+        if table.name == "metric_points":
+            yield (
+                "In DuckDB this is a view: the metrics of a track are stored side by side, which is smaller and faster. "
+                "Select from it as from any table."
+            )
+    yield "## `quality_thresholds`"
+    yield (
+        f"One row per kind of track: what counts as low, short or enough. It is read from `{THRESHOLDS_FILE}` in the data "
+        "folder with every load. Edit the file to change what counts as poor; it starts with these defaults:"
+    )
+    yield _rows(("column", ""), ((f"`{name}`", text) for name, text in THRESHOLDS.items()))
+    lines = [line.split(",") for line in DEFAULTS.splitlines()]
+    yield _rows(lines[0], lines[1:])
+
+
+def views() -> Iterator[str]:
+    """Yield the page about the views."""
+    yield "# Views"
+    yield (
+        "The views are in `warehouse.duckdb`, on top of the [tables](tables.md). Durations are weighted by time. Missing "
+        "data counts as neither good nor bad. The definitions are in `pipeline/quality/views`, one file each. Ids "
+        "(`session_date` to `track_type`) are described with the tables."
+    )
+    for view in VIEWS:
+        docs = docs_of(view)
+        yield f"## `{view}`"
+        yield f"{docs.comment}"
+        columns = ((f"`{name}`", text) for name, text in docs.columns.items() if name not in IDS)
+        yield _rows(("column", ""), columns)
+
+
+PAGES: dict[str, Callable[[], Iterator[str]]] = {"tables": tables, "views": views}
+"""The pages by name."""
+
+
+def page(name: str) -> str:
+    """Return a page as Markdown."""
+    note = "<!-- Made by `python -m docs.generate`. Edit the code, not this file. -->"
+    return "\n\n".join([note, *PAGES[name]()]) + "\n"
+
+
+def main() -> int:
+    """Write all pages."""
+    FOLDER.mkdir(exist_ok=True)
+    for name in PAGES:
+        (FOLDER / f"{name}.md").write_text(page(name), encoding="utf-8")
+    return 0
+
+
+def _comment(table: str, column: str) -> str:
+    return TABLES[table].comment_of(column)
+
+
+def _type(schema: pa.Schema, column: str) -> str:
+    return TYPES[str(schema.field(column).type)]
+
+
+def _code(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _rows(heading: tuple[str, ...] | list[str], rows: object) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]  # type: ignore[misc]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

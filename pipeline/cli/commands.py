@@ -1,0 +1,294 @@
+"""Every command, with its arguments, options and help texts; the table of contents of the command line.
+
+A command that takes more than a few lines has a module of its own. Imports are in the commands, so that `--help` and
+completion are quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import shell_complete
+
+from pipeline.cli.outcome import PROGRAM, ExitCode, end_with
+from pipeline.cli.usage import Commands, QueryCommand, WholeNumber
+from pipeline.errors import FixSettings
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+__all__ = ["COMPLETION_VARIABLE", "call_metrics"]
+
+COMPLETION_VARIABLE = "_CALL_METRICS_COMPLETE"
+
+SINCE = click.option("--from", "since", metavar="DATE", help="First day (UTC; default: all).")
+UNTIL = click.option("--to", "until", metavar="DATE", help="Last day (UTC), included.")
+PORT = WholeNumber(1, 65535)
+PORT_OR_ANY = WholeNumber(0, 65535)
+
+
+@click.group(
+    cls=Commands,
+    no_args_is_help=False,
+    subcommand_metavar="COMMAND ...",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    epilog="Exit codes: 0 complete; 1 finished with something missing, which is listed; 2 could not start.",
+)
+@click.version_option(None, "--version", package_name="call-metrics", message="%(prog)s %(version)s")
+def call_metrics() -> None:
+    """Keep the call-quality metrics of Stream's Video API: every stay in every call, in full."""
+
+
+@call_metrics.command()
+@click.option(
+    "--days", type=WholeNumber(1, 30), default=2, show_default=True, metavar="N", help="Number of days before today."
+)
+def demo(days: int) -> int:
+    """Backfill some days from an emulator and show a first query; needs no account."""
+    from pipeline.cli.demo import run_demo
+
+    return run_demo(_settings(), days)
+
+
+@call_metrics.command()
+@click.option("--from", "since", required=True, metavar="DATE", help="First day (UTC).")
+@click.option("--to", "until", required=True, metavar="DATE", help="Last day (UTC), included.")
+def backfill(since: str, until: str) -> int:
+    """Fetch, keep and publish all days from one date to another.
+
+    A backfill can be stopped and repeated: it fetches only what is still due.
+    """
+    from pipeline.cli.dates import days_to_run
+
+    settings = _settings()
+    days = days_to_run(since, until, settings)
+    settings.credentials()
+    settings.keep_apart_from_demo()
+    from pipeline.cli.backfill import run_days  # takes a second, which a refusal need not wait for
+
+    return run_days(settings, days)
+
+
+@call_metrics.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every problem.")
+@SINCE
+@UNTIL
+def status(*, as_json: bool, since: str | None, until: str | None) -> int:
+    """Show per day what is known, landed and missing."""
+    from pipeline.cli.status import print_status
+
+    return print_status(_settings(), since, until, as_json=as_json)
+
+
+@call_metrics.command()
+@SINCE
+@UNTIL
+def rebuild(since: str | None, until: str | None) -> int:
+    """Rebuild tables and database from the raw responses, without the API."""
+    from pipeline.cli.rebuild import run_rebuild
+
+    return run_rebuild(_settings(), since, until)
+
+
+@call_metrics.command()
+@click.option("--user", required=True, metavar="ID", help="User id, as the app gave it to Stream.")
+def forget(user: str) -> int:
+    """Remove a person from raw responses, tables and database, for good."""
+    from pipeline.cli import console
+    from pipeline.files import quarantined
+    from pipeline.flow import Flow
+
+    settings = _settings()
+    with console.logging_to_stderr(), Flow(settings) as flow:
+        days = flow.forget(user)
+    found = f"was removed from {len(days)} days" if days else "was not found"
+    print(f"The user {found}, and is left out of everything that lands from now on.")
+    if left := [str(path) for path in quarantined(settings.data, settings.warehouse)]:
+        print(f"Quarantined files may still name them, and are yours to deal with: {', '.join(left)}")
+    return ExitCode.COMPLETE
+
+
+@call_metrics.command(cls=QueryCommand)
+@click.argument("query", metavar="QUERY", help="A statement in DuckDB's SQL.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "parquet"]),
+    default="table",
+    show_default=True,
+    help="Format of the result.",
+)
+def sql(query: str, form: str) -> int:
+    """Query the published database, read-only."""
+    from pipeline.serving.query import print_result
+
+    print_result(_settings().warehouse, query, form)
+    return ExitCode.COMPLETE
+
+
+@call_metrics.command()
+@click.argument("session", metavar="SESSION", help="A call_session_id, or type:id of a call with one session.")
+@click.option("--participant", metavar="USER", help="Write about this user only.")
+@click.option(
+    "-o",
+    "output",
+    type=click.Path(readable=False),
+    metavar="FILE",
+    help="File to write (default: report-SESSION.html; -: stdout).",
+)
+def report(session: str, participant: str | None, output: str | None) -> int:
+    """Write all about one call session as one HTML page, for whoever has the ticket."""
+    from datetime import UTC, datetime
+
+    from pipeline.serving.report import make, write
+
+    page = make(_settings().warehouse, session, participant, datetime.now(UTC))
+    if output == "-":
+        sys.stdout.buffer.write(page.html)
+    else:
+        path = Path(output or page.file_name)
+        write(page, path)
+        print(f"{path} ({len(page.html) / 1e6:.1f} MB)")
+    if not page.shortfalls:
+        return ExitCode.COMPLETE
+    return end_with(
+        ExitCode.INCOMPLETE, f"the page is written, but the call's data is incomplete: {' '.join(page.shortfalls)}"
+    )
+
+
+@call_metrics.command()
+def doctor() -> int:
+    """Check settings, credentials, network, clock, quotas and timestamps."""
+    from pipeline.cli.doctor import examine
+
+    worst = ExitCode.COMPLETE
+    for finding in examine(_settings()):
+        print(f"{'ok  ' if finding.code == ExitCode.COMPLETE else 'FAIL'}  {finding.text}", flush=True)
+        worst = max(worst, finding.code)
+    return worst
+
+
+@call_metrics.command()
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Address to listen at.")
+@click.option(
+    "--port",
+    type=PORT_OR_ANY,
+    default=9494,
+    show_default=True,
+    metavar="PORT",
+    help="TCP port; 0 takes any that is free.",
+)
+def serve(host: str, port: int) -> int:
+    """Serve the published database, read-only, to DuckDB on other machines."""
+    from pipeline.cli import console
+    from pipeline.serving.server import LOOPBACK, Server, run, token_file
+
+    settings = _settings()
+
+    def ready(server: Server) -> None:
+        token = "in CALL_METRICS_SERVE_TOKEN" if settings.serve_token else f"in {token_file(settings)}"
+        print(f"{settings.warehouse} is served, read-only, at {server.uri} (Ctrl-C ends it); the token is {token}")
+        if host != LOOPBACK:
+            print("The protocol does not encrypt: let clients come through a TLS proxy or an SSH tunnel")
+        sys.stdout.flush()
+
+    with console.logging_to_stderr():
+        return run(settings, host=host, port=port, ready=ready)
+
+
+@call_metrics.command()
+@click.option("--port", type=PORT, default=3000, show_default=True, metavar="PORT", help="TCP port on 127.0.0.1.")
+def ui(port: int) -> int:
+    """Open Dagster on the same runs."""
+    settings = _settings()
+    _refuse_used(port)
+    from pipeline.orchestration.runner import home
+
+    environment = {**os.environ, "DAGSTER_HOME": str(home(settings)), "CALL_METRICS_DATA": str(settings.data)}
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "pipeline.orchestration.definitions", "-p", str(port)]
+    print(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    os.execve(sys.executable, command, environment)  # noqa: S606 - our own interpreter, no shell
+
+
+@call_metrics.command()
+@click.option("--port", type=PORT, default=8501, show_default=True, metavar="PORT", help="TCP port on 127.0.0.1.")
+def dashboard(port: int) -> int:
+    """Open the dashboard on the published database; needs the extra `dashboard`."""
+    from pipeline.serving.dashboard.__main__ import main
+
+    _settings()
+    if importlib.util.find_spec("streamlit") is None:
+        raise FixSettings("the dashboard needs Streamlit; install it with `pip install 'call-metrics[dashboard]'`")
+    _refuse_used(port)
+    print(f"Dashboard at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    return main([str(port)])
+
+
+@call_metrics.command()
+@click.option(
+    "--port",
+    type=PORT_OR_ANY,
+    default=8080,
+    show_default=True,
+    metavar="PORT",
+    help="TCP port; 0 takes any that is free.",
+)
+@click.option(
+    "--world",
+    type=click.Choice(["demo", "odd", "uniform"]),
+    default="demo",
+    show_default=True,
+    help="What happened there.",
+)
+@click.option(
+    "--days", type=WholeNumber(1, 90), default=3, show_default=True, metavar="N", help="Number of days before today."
+)
+def emulator(port: int, world: str, days: int) -> int:
+    """Serve a stand-in for Stream's API on 127.0.0.1."""
+    from pipeline.emulator import run
+
+    try:
+        return run(port=port, world=world, days=days)
+    except OSError as error:
+        raise _unusable(port, error.strerror) from None
+
+
+@call_metrics.command()
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]), help="bash, zsh or fish.")
+def completion(shell: str) -> int:
+    """Print the script that makes a shell complete commands, options and values.
+
+    Install it once, and start a new shell:
+
+    \b
+    bash  call-metrics completion bash > ~/.local/share/bash-completion/completions/call-metrics
+    zsh   call-metrics completion zsh > ~/.zfunc/_call-metrics    # a folder of your $fpath
+    fish  call-metrics completion fish > ~/.config/fish/completions/call-metrics.fish
+
+    To try it in this shell: eval "$(call-metrics completion bash)", or zsh; call-metrics completion fish | source
+    """  # noqa: D301 - click leaves the lines of a paragraph after a \b as they are
+    return shell_complete(call_metrics, {}, PROGRAM, COMPLETION_VARIABLE, f"{shell}_source")
+
+
+def _settings() -> Settings:
+    """Load the settings; the import takes longer than all of `--help`."""
+    from pipeline.settings import Settings
+
+    return Settings.load()
+
+
+def _refuse_used(port: int) -> None:
+    """Raise `FixSettings` if a server listens on the port of 127.0.0.1."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        raise _unusable(port, "another server answers there")
+
+
+def _unusable(port: int, why: str | None) -> FixSettings:
+    return FixSettings(f"port {port} cannot be used ({why}); choose another with --port")

@@ -1,0 +1,45 @@
+"""What --from and --to mean to each command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+
+from pipeline.errors import FixSettings
+from pipeline.settings import Settings, parse_date
+
+__all__ = ["days_to_run", "days_to_show", "landed_between"]
+
+
+def days_to_run(since: str, until: str, settings: Settings) -> list[date]:
+    """Return the days from --from to --to, both included. Raises `FixSettings` if they cannot be run."""
+    first, last = parse_date("--from", since), parse_date("--to", until)
+    today = datetime.now(UTC).date()
+    if last < first:
+        raise FixSettings(f"--to {last} is before --from {first}; swap them")
+    if first < settings.start:
+        raise FixSettings(f"--from {first} is before CALL_METRICS_START, which is {settings.start}; set it earlier")
+    if last > today:
+        raise FixSettings(f"--to {last} is in the future; today is {today} (UTC)")
+    return _range(first, last)
+
+
+def days_to_show(landed: Sequence[date], since: str | None, until: str | None) -> list[date]:
+    """Return every day from --from (default: the first landed day) to --to (default: the last one), gaps included.
+
+    Days after today are left out. Raises `FixSettings` if --from or --to is not a date.
+    """
+    ends = landed_between(landed, since, until)
+    ends += [parse_date(name, text) for name, text in (("--from", since), ("--to", until)) if text]
+    return _range(min(ends, default=date.max), min(max(ends, default=date.min), datetime.now(UTC).date()))
+
+
+def landed_between(landed: Sequence[date], since: str | None, until: str | None) -> list[date]:
+    """Return the landed days from --from to --to. Raises `FixSettings` if one of them is not a date."""
+    first = parse_date("--from", since) if since else date.min
+    last = parse_date("--to", until) if until else date.max
+    return [day for day in landed if first <= day <= last]
+
+
+def _range(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]

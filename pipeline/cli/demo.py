@@ -1,0 +1,93 @@
+"""The demo: an emulator in a process of its own, a backfill from it, and a first query."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from pipeline.cli.outcome import ExitCode
+from pipeline.errors import FixSettings, FixStorage
+from pipeline.settings import Secret, Settings
+
+__all__ = ["FIRST_QUERY", "run_demo"]
+
+FIRST_QUERY = """
+SELECT
+    c.session_date AS day,
+    c.call_id AS call,
+    c.participants AS people,
+    round(avg(p.value) FILTER (WHERE p.metric = 'bitrate') / 1000) AS kbit_per_s,
+    round(avg(p.value) FILTER (WHERE p.metric = 'framerate'), 1) AS fps,
+    round(max(p.value) FILTER (WHERE p.metric = 'resolution_height')) AS height
+FROM call_sessions AS c
+JOIN metric_points AS p USING (session_date, call_type, call_id, call_session_id)
+WHERE p.track_type = 'video'
+GROUP BY ALL
+ORDER BY fps
+LIMIT 5
+""".strip()
+
+
+def run_demo(settings: Settings, days: int) -> ExitCode:
+    """Backfill the days before today, and print a first query and where to look further.
+
+    Raises `FixSettings` if the data folder holds data of another source, `FixStorage` if it cannot be written.
+    """
+    _mark_as_demo(settings)
+    from pipeline.cli.backfill import run_days
+    from pipeline.serving.query import print_result
+
+    today = datetime.now(UTC).date()
+    dates = [today - timedelta(days=back) for back in range(days, 0, -1)]
+    with _emulator(days) as access:
+        settings = settings.model_copy(
+            update={
+                "base_url": access["url"],
+                "api_key": access["key"],
+                "api_secret": Secret(access["secret"]),
+                "start": min(settings.start, dates[0]),
+            }
+        )
+        print(f"An emulator of Stream's API answers at {access['url']}; backfilling {days} days through Dagster.")
+        code = run_days(settings, dates)
+    if code != ExitCode.COMPLETE:
+        return code
+    print(f"\nA first query, the five calls with the lowest framerate:\n\n{FIRST_QUERY}\n")
+    print_result(settings.warehouse, FIRST_QUERY, "table")
+    print(
+        f"\nLook further:\n"
+        f'  call-metrics sql "SUMMARIZE metric_points"     query anything, read-only\n'
+        f"  call-metrics status                            what is known, landed and missing\n"
+        f"  call-metrics ui                                the same runs in Dagster\n"
+        f"  {settings.warehouse}   open it with DuckDB or a BI tool"
+    )
+    return code
+
+
+def _mark_as_demo(settings: Settings) -> None:
+    mark = settings.demo_mark
+    if settings.data.exists() and any(settings.data.iterdir()) and not mark.exists():
+        raise FixSettings(f"{settings.data} is in use; set CALL_METRICS_DATA to an empty folder for the demo")
+    try:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError as error:
+        raise FixStorage(f"{settings.data} cannot be written ({error.strerror}); set CALL_METRICS_DATA") from None
+
+
+@contextlib.contextmanager
+def _emulator(days: int) -> Iterator[dict[str, str]]:
+    """Run an emulator in a process of its own. Yields its `url`, `key` and `secret`; ends it with the block."""
+    command = [sys.executable, "-m", "pipeline.emulator", "--port", "0", "--world", "demo", "--days", str(days)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own module
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise FixSettings("the emulator did not start; run `call-metrics emulator` to see why")
+            yield json.loads(line)
+        finally:
+            process.terminate()

@@ -1,0 +1,26 @@
+"""How a command ends: an exit code, and one sentence on stderr if something is wrong."""
+
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+
+__all__ = ["PROGRAM", "ExitCode", "end_with"]
+
+PROGRAM = "call-metrics"
+
+
+class ExitCode(IntEnum):
+    """Exit codes of all commands. A higher one is worse."""
+
+    COMPLETE = 0
+    INCOMPLETE = 1
+    """Finished with something missing, which is listed."""
+    NOT_STARTED = 2
+    """Could not start: usage, settings, credentials or storage."""
+
+
+def end_with(code: ExitCode, message: object) -> ExitCode:
+    """Print the message on stderr and return the exit code."""
+    print(f"{PROGRAM}: {message}", file=sys.stderr)
+    return code

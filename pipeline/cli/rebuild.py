@@ -1,0 +1,30 @@
+"""A rebuild: tables and database from the raw responses, what each day has, and what is missing."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pipeline.cli import console, status
+from pipeline.cli.dates import landed_between
+from pipeline.cli.outcome import ExitCode
+from pipeline.flow import Flow
+from pipeline.settings import Settings
+from pipeline.tables.build import TablesBuilt
+
+__all__ = ["run_rebuild"]
+
+
+def run_rebuild(settings: Settings, since: str | None, until: str | None) -> ExitCode:
+    """Rebuild the landed days from --from to --to. Raises `FixSettings` if one of them is not a date."""
+    with console.logging_to_stderr(), Flow(settings) as flow:
+        landed = landed_between(flow.landing.days(), since, until)
+        flow.rebuild(landed, _print_built)
+        days = [flow.completeness(day) for day in landed]
+    if not days:
+        print(f"no raw responses under {settings.raw}; there is nothing to rebuild")
+    status.print_missing(days)
+    return status.exit_code(days)
+
+
+def _print_built(day: date, built: TablesBuilt) -> None:
+    print(f"{day}: {built.rows['call_sessions']} calls, {built.rows['metric_points']} points", flush=True)

@@ -1,0 +1,89 @@
+"""What is known, landed and missing of each day: as a table, as JSON, as lines, and as an exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+
+from pipeline.cli import console
+from pipeline.cli.dates import days_to_show
+from pipeline.cli.outcome import ExitCode
+from pipeline.flow import Flow
+from pipeline.planning.completeness import DayCompleteness, days_before_the_first, next_to_expire, problem_lines
+from pipeline.schema import WINDOW_STATES
+from pipeline.settings import Settings
+
+__all__ = ["days_table", "exit_code", "print_missing", "print_status"]
+
+
+def print_status(settings: Settings, since: str | None, until: str | None, *, as_json: bool) -> ExitCode:
+    """Print the status of each day from `since` to `until`, including days of which nothing has landed."""
+    with Flow(settings) as flow:
+        landed = flow.landing.days()
+        days = [flow.completeness(day) for day in days_to_show(landed, since, until)]
+        calls = {day.day: flow.certificates(day.day) for day in days} if as_json else {}
+    now = datetime.now(UTC)
+    if as_json:
+        print(json.dumps([_as_json(day, now, calls[day.day]) for day in days], indent=2, default=str))
+    elif not days:
+        print(
+            f"nothing has landed under {settings.data} yet; start with `call-metrics backfill` or `call-metrics demo`"
+        )
+    else:
+        console.stdout().print(days_table(days, now))
+        for line in (*next_to_expire(days, now), *days_before_the_first(landed, settings.start, now)):
+            print(line)
+        print_missing(days)
+    return exit_code(days)
+
+
+def days_table(days: Sequence[DayCompleteness], now: datetime | None = None) -> Table:
+    """Return a row per day: what is known, landed and missing, and the days left until the source drops it."""
+    now = now or datetime.now(UTC)
+    table = Table(box=None, pad_edge=False)
+    for name in ("day", "calls", "live", "stays", *WINDOW_STATES, "due", "days left", ""):
+        table.add_column(name, justify="left" if name in ("day", "") else "right", no_wrap=True)
+    for day in days:
+        table.add_row(
+            f"{day.day}",
+            f"{day.calls}",
+            f"{day.live_calls}",
+            f"{day.held}" if day.held >= day.promised else f"{day.held} of {day.promised}",
+            *(f"{day.windows.get(state, 0)}" for state in WINDOW_STATES),
+            f"{day.due}",
+            f"{day.days_left(now)}",
+            day.verdict,
+        )
+    return table
+
+
+def print_missing(days: Sequence[DayCompleteness]) -> None:
+    """Print a line for each problem."""
+    for line in problem_lines(days):
+        print(f"missing: {line}")
+
+
+def exit_code(days: Sequence[DayCompleteness]) -> ExitCode:
+    """Return `INCOMPLETE` if a day has a problem."""
+    return ExitCode.INCOMPLETE if any(day.problems for day in days) else ExitCode.COMPLETE
+
+
+def _as_json(day: DayCompleteness, now: datetime, calls: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "day": day.day.isoformat(),
+        "complete": day.complete,
+        "calls": day.calls,
+        "live_calls": day.live_calls,
+        "stays_promised": day.promised,
+        "stays_held": day.held,
+        "windows": day.windows,
+        "windows_due": day.due,
+        "days_left": day.days_left(now),
+        "forgotten_on": day.first_expiry,
+        "problems": [str(problem) for problem in day.problems],
+        "call_sessions": [{name: value for name, value in call.items() if name != "session_date"} for call in calls],
+    }

@@ -1,0 +1,50 @@
+"""`call-metrics status`, and what a backfill prints of what is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from pipeline.emulator import Emulator, Fault
+from tests.support.command_line import DAYS, SMALL, YESTERDAY, finish
+
+
+def test_status_lists_what_is_missing(command: Callable[..., Any]) -> None:
+    """A window without a response means exit code 1 and a line, of `backfill` and of `status`, until it lands."""
+    with Emulator(SMALL, faults=(Fault("unrecoverable", "participant_metrics", times=1),)) as emulator:
+        code, out, err = finish(command("backfill", *DAYS, on=emulator))
+        assert code == 1
+        assert f"missing: {YESTERDAY}: 1 window of 1 stay has no final response" in out
+        assert "Traceback" not in err
+        code, out, _ = finish(command("status"))
+        assert code == 1
+        assert "incomplete" in out
+        code, out, _ = finish(command("status", "--json"))
+        assert code == 1
+        (day,) = json.loads(out)
+        assert (day["day"], day["windows_due"], day["complete"]) == (f"{YESTERDAY}", 1, False)
+        assert finish(command("backfill", *DAYS, on=emulator))[0] == 0
+        assert finish(command("status"))[0] == 0
+
+
+def test_status_names_days_that_were_never_fetched(command: Callable[..., Any]) -> None:
+    """Every day from --from to --to counts; without them, a line names earlier days that the source still lists."""
+    with Emulator(SMALL) as emulator:
+        assert finish(command("backfill", *DAYS, on=emulator))[0] == 0
+    before = YESTERDAY - timedelta(days=2)
+    code, out, _ = finish(command("status", "--from", f"{before}", "--to", f"{YESTERDAY}"))
+    assert code == 1
+    assert f"missing: {before}: its call sessions have not been listed yet" in out
+    code, out, _ = finish(command("status"))
+    assert code == 0
+    assert f"to {YESTERDAY - timedelta(days=1)} were never fetched, and the source still lists them" in out
+
+
+def test_status_of_nothing_says_how_to_start(command: Callable[..., Any]) -> None:
+    """In an empty folder, a sentence names the commands that fetch; as JSON, the list is empty."""
+    code, out, err = finish(command("status"))
+    assert (code, err) == (0, "")
+    assert "`call-metrics backfill` or `call-metrics demo`" in out
+    assert json.loads(finish(command("status", "--json"))[1]) == []

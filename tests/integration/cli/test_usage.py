@@ -1,0 +1,52 @@
+"""Usage errors: one sentence that names what was probably meant and where to read more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.command_line import finish
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "call-metrics: missing command"),
+        (("backfil",), "call-metrics: no such command 'backfil' (did you mean 'backfill'?)"),
+        (("dashbord", "--port", "1"), "call-metrics: no such command 'dashbord' (did you mean 'dashboard'?)"),
+        (("--versoin",), "call-metrics: no such option '--versoin' (did you mean '--version'?)"),
+        (("backfill", "--form", "x"), "call-metrics backfill: no such option '--form' (did you mean '--from'?)"),
+        (("sql", "x", "--fromat=csv"), "call-metrics sql: no such option '--fromat' (did you mean '--format'?)"),
+        (("sql", "x", "-f"), "call-metrics sql: no such option '-f'"),
+        (("sql", "x", "y"), "call-metrics sql: got unexpected extra argument (y)"),
+        (("sql", "x", "two\nlines"), "call-metrics sql: got unexpected extra argument (two lines)"),
+        (("backfill",), "call-metrics backfill: missing --from, --to"),
+        (("backfill", "--to", "2026-01-01"), "call-metrics backfill: missing --from"),
+        (("report",), "call-metrics report: missing SESSION"),
+        (("forget", "--user"), "call-metrics forget: option '--user' requires an argument"),
+        (
+            ("sql", "x", "--format", "xml"),
+            "call-metrics sql: --format 'xml' is not one of 'table', 'csv', 'json', 'parquet'",
+        ),
+        (
+            ("emulator", "--port", "65536"),
+            "call-metrics emulator: --port must be a whole number from 0 to 65535, not '65536'",
+        ),
+        (("ui", "--port", "0"), "call-metrics ui: --port must be a whole number from 1 to 65535, not '0'"),
+        (("serve", "--port", "+1"), "call-metrics serve: --port must be a whole number from 0 to 65535, not '+1'"),
+    ],
+)
+def test_usage_error_is_one_sentence(arguments: tuple[str, ...], sentence: str, command: Callable[..., Any]) -> None:
+    """It starts with the command, ends with how to get help, and exits with 2."""
+    program = sentence.partition(":")[0]
+    assert finish(command(*arguments)) == (2, "", f"{sentence}; see `{program} --help`\n")
+
+
+def test_unknown_command_unlike_any_lists_all(command: Callable[..., Any]) -> None:
+    """If no name is similar, the commands are listed in the order of the help."""
+    code, out, err = finish(command("frobnicate"))
+    assert (code, out) == (2, "")
+    assert err.startswith("call-metrics: no such command 'frobnicate' (choose from demo, backfill, status, ")
+    assert err.endswith("; see `call-metrics --help`\n")

@@ -1,0 +1,59 @@
+"""The documents are true: every code block runs, and every output that they show is the real one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from pipeline.emulator import KEY, SECRET, Emulator, ManualClock, demo_world
+from pipeline.flow import Flow
+from pipeline.settings import Secret, Settings
+from tests.support.documents import ROOT, Document, checkout, requirements_of, show, shows
+from tests.support.flows import days_from
+
+TODAY = date(2026, 11, 23)
+"""The day on which the documents are read: the demo's data depend on it."""
+
+PATHS = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if path.name != "CHANGELOG.md")
+
+
+@pytest.fixture(scope="module")
+def source() -> Iterator[Emulator]:
+    """The demo's API on that day."""
+    with Emulator(demo_world(TODAY, 2), clock=ManualClock(datetime(2026, 11, 23, 3, tzinfo=UTC))) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def data(source: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the demo's two days."""
+    folder = tmp_path_factory.mktemp("demo") / "data"
+    settings = Settings(api_key=KEY, api_secret=Secret(SECRET), base_url=source.url, data=folder)
+    with Flow(settings) as flow:
+        for day in days_from(date(2026, 11, 21), 2):
+            assert flow.run(day).complete
+    return folder
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_document_runs_and_shows_real_output(
+    path: Path, source: Emulator, data: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Run a document from top to bottom in a checkout with the demo's data."""
+    if missing := requirements_of(path):
+        pytest.skip(f"needs {', '.join(missing)}")
+    folder = checkout(tmp_path / "checkout")
+    shutil.copytree(data, folder / "data")
+    variables = {"STREAM_API_KEY": KEY, "STREAM_API_SECRET": SECRET, "STREAM_BASE_URL": source.url}
+    real = []
+    with Document(path, folder, variables) as document:
+        for block, output in document.run():
+            real.append((block, output))
+            if not request.config.getoption("--update-documents"):
+                assert shows(block, output), f"{path.name}, line {block.first_line} shows\n{block.text}\nreal\n{output}"
+    if request.config.getoption("--update-documents"):
+        show(path, real)
