@@ -209,12 +209,11 @@ def ui(port: int) -> int:
     """Open Dagster on the same runs."""
     settings = _settings()
     _refuse_used(port)
-    from pipeline.orchestration.runner import home
+    from pipeline.orchestration.runner import home, ui_command
 
     environment = {**os.environ, "DAGSTER_HOME": str(home(settings)), "CALL_METRICS_DATA": str(settings.data)}
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "pipeline.orchestration.definitions", "-p", str(port)]
     print(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
-    os.execve(sys.executable, command, environment)  # noqa: S606 - our own interpreter, no shell
+    os.execve(sys.executable, ui_command(port), environment)  # noqa: S606 - our own interpreter, no shell
 
 
 @call_metrics.command()

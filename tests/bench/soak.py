@@ -2,8 +2,8 @@
 
     python -m tests.bench.soak [SECONDS]
 
-Backfills of four odd days are killed at random moments for some time (default: 120 seconds). Each resumes where the last
-one stopped, and one request in five meets a fault. At the end the database is compared with the source, row by row.
+Backfills of four odd days are killed at random moments for some time (default: 120 seconds). Each resumes where the
+last one stopped, and one request in five meets a fault. At the end the database is compared with the source by row.
 Then, one by one: a full disk (a small tmpfs, if mounting is allowed), a data folder that cannot be written, a broken
 segment, a broken table, broken and foreign databases, and a clock that is an hour off. Prints a line per case. Exits
 with 1 if anything was lost or doubled, or if a case did not end in one sentence.
