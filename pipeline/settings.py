@@ -133,14 +133,16 @@ class Settings(BaseSettings):
     )
 
     api_key: str | None = _setting("STREAM_API_KEY", None, "key of your Stream app, from its dashboard")
-    api_secret: Secret | None = _setting("STREAM_API_SECRET", None, "secret that belongs to the key")
+    api_secret: Secret | None = _setting(
+        "STREAM_API_SECRET", None, "secret that belongs to the key; never printed, never stored"
+    )
     base_url: ApiAddress = _setting("STREAM_BASE_URL", "https://video.stream-io-api.com", "address of the API")
     data: AnyPath = _setting("CALL_METRICS_DATA", Path("data"), "folder in which everything is kept")
     warehouse_file: AnyPath | None = _setting(
         "CALL_METRICS_WAREHOUSE", None, f"the published database; `{WAREHOUSE}` in the data folder unless set"
     )
     start: Start = _setting("CALL_METRICS_START", date(2026, 1, 1), "first day that can be ingested (UTC)")
-    concurrency: Concurrency = _setting("CALL_METRICS_CONCURRENCY", 16, "requests in flight at the same time")
+    concurrency: Concurrency = _setting("CALL_METRICS_CONCURRENCY", 16, "requests in flight at the same time, 1 to 256")
     quota_share: Share = _setting(
         "CALL_METRICS_QUOTA_SHARE", 1.0, "share of the API's quota to use, above 0 and at most 1"
     )
@@ -152,7 +154,8 @@ class Settings(BaseSettings):
     serve_token: Token | None = _setting(
         "CALL_METRICS_SERVE_TOKEN",
         None,
-        "token that clients of `call-metrics serve` must give; one is made and kept unless set",
+        f"token that clients of `call-metrics serve` must give, at least {MIN_TOKEN} characters; never printed. Unless "
+        "set, one is made and kept in `serve-token` in the data folder",
     )
 
     @field_validator("*", mode="before")
