@@ -164,10 +164,11 @@ class Document:
 
         def read() -> None:
             assert process.stdout is not None
-            for line in process.stdout:
-                lines.append(line)
-                if ready in line:
-                    said.set()
+            with process.stdout as output:
+                for line in output:
+                    lines.append(line)
+                    if ready in line:
+                        said.set()
 
         threading.Thread(target=read, daemon=True).start()
         assert said.wait(SECONDS), f"{self._where(block)}: {''.join(lines)[-2000:]}"
