@@ -2,7 +2,7 @@
 -- fetched. States of windows are those of the table windows.
 --
 -- calls: Call sessions
--- live_calls: Those that were still live when last fetched
+-- live_calls: Call sessions that were still live when last fetched
 -- stays_promised: User sessions that the source counts, without erased people
 -- stays_held: User sessions stored
 -- windows_expected: Windows that should exist
@@ -32,18 +32,13 @@ WITH held AS (
 ),
 
 stays AS (
-    SELECT
-        session_date,
-        count(*) AS stays_held
+    SELECT session_date, count(*) AS stays_held
     FROM participant_sessions
     GROUP BY session_date
 ),
 
 calls AS (
-    SELECT
-        session_date,
-        count(*) AS calls,
-        count(*) FILTER (is_live) AS live_calls
+    SELECT session_date, count(*) AS calls, count(*) FILTER (is_live) AS live_calls
     FROM call_sessions
     GROUP BY session_date
 ),

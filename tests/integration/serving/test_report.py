@@ -31,7 +31,7 @@ from pipeline.serving.report.lines import COLUMNS, FULL, line
 from pipeline.warehouse.published import open_published
 from tests.support import examples
 from tests.support.browser import CHROMIUM, Page
-from tests.support.small_world import IDS, World, both, seconds, steady
+from tests.support.small_world import IDS, SmallWorld, both, seconds, steady
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 HOSTILE = (
@@ -45,9 +45,9 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromiu
 
 
 @pytest.fixture
-def world() -> World:
+def world() -> SmallWorld:
     """A call of an hour: ann poor, with a gap and a stall; bob good, twice; cleo watching; one window failed."""
-    world = World()
+    world = SmallWorld()
     world.call(cq_score=63)
     world.stay(
         "ann", 0, 1200, client_name="web", client_version="1.8", network_type="wifi", city="Oslo", country="Norway"
@@ -65,7 +65,7 @@ def world() -> World:
     return world
 
 
-def promise(world: World, **columns: Any) -> None:
+def promise(world: SmallWorld, **columns: Any) -> None:
     """What is held of the call; complete unless something else is said."""
     counts = {f"windows_{state}": 0 for state in WINDOW_STATES}
     counts |= {
@@ -79,7 +79,7 @@ def promise(world: World, **columns: Any) -> None:
     world.rows["ingest_completeness_by_call"].append(IDS | counts | {"is_complete": True, "points": 9} | columns)
 
 
-def lose_a_window(world: World) -> None:
+def lose_a_window(world: SmallWorld) -> None:
     """Ann's second window has failed for good."""
     stay = {"user_id": "ann", "user_session_id": "ann", "since": seconds(700), "until": seconds(900)}
     world.rows["windows"].append(IDS | stay | {"state": "failed", "error": "502"})
@@ -87,7 +87,7 @@ def lose_a_window(world: World) -> None:
 
 
 @pytest.fixture
-def published(world: World, tmp_path: Path) -> Callable[[], Path]:
+def published(world: SmallWorld, tmp_path: Path) -> Callable[[], Path]:
     """The world's database, made when first asked for."""
 
     def make() -> Path:
@@ -122,7 +122,7 @@ def test_a_call_is_named_by_its_session_or_by_type_and_id(published: Callable[[]
         assert content.find(database, "s1") == content.find(database, "default:standup")
 
 
-def test_a_call_with_several_sessions_asks_which(world: World, published: Callable[[], Path]) -> None:
+def test_a_call_with_several_sessions_asks_which(world: SmallWorld, published: Callable[[], Path]) -> None:
     """The newest are listed, in one sentence."""
     world.call("s2", started_at=seconds(7200))
     with (
@@ -134,7 +134,7 @@ def test_a_call_with_several_sessions_asks_which(world: World, published: Callab
         content.find(database, "default:standup")
 
 
-def test_an_unknown_call_is_answered_with_those_most_like_it(world: World, published: Callable[[], Path]) -> None:
+def test_an_unknown_call_is_answered_with_those_most_like_it(world: SmallWorld, published: Callable[[], Path]) -> None:
     """A typing error finds its neighbour first."""
     world.call("meeting-77", started_at=seconds(10))
     with open_published(published()) as database:
@@ -174,7 +174,7 @@ def test_what_stands_out_is_said_first(published: Callable[[], Path]) -> None:
     assert page.findings(read(published(), "cleo")) == ["Nothing stands out in the data that is here."]
 
 
-def test_one_participant_is_all_that_the_page_shows(world: World, published: Callable[[], Path]) -> None:
+def test_one_participant_is_all_that_the_page_shows(world: SmallWorld, published: Callable[[], Path]) -> None:
     """Tables and charts have no other user; the figures of the call stay."""
     promise(world)
     made = report.make(published(), "s1", "bob", NOW)
@@ -184,7 +184,7 @@ def test_one_participant_is_all_that_the_page_shows(world: World, published: Cal
     assert "cleo" not in shown
 
 
-def test_a_complete_call_says_so(world: World, published: Callable[[], Path]) -> None:
+def test_a_complete_call_says_so(world: SmallWorld, published: Callable[[], Path]) -> None:
     """With nothing missing, no sentence tells of anything missing."""
     promise(world)
     made = report.make(published(), "s1", None, NOW)
@@ -205,7 +205,7 @@ def test_a_complete_call_says_so(world: World, published: Callable[[], Path]) ->
     ],
 )
 def test_what_is_missing_is_said(
-    world: World, published: Callable[[], Path], lacking: dict[str, int], said: str
+    world: SmallWorld, published: Callable[[], Path], lacking: dict[str, int], said: str
 ) -> None:
     """The page does not look complete when it is not."""
     promise(world, is_complete=False, **lacking)
@@ -221,7 +221,7 @@ def test_a_call_of_which_nothing_is_recorded_is_not_complete(published: Callable
     )
 
 
-def test_a_live_call_is_not_complete(world: World, published: Callable[[], Path]) -> None:
+def test_a_live_call_is_not_complete(world: SmallWorld, published: Callable[[], Path]) -> None:
     """It says when it was last looked at, and who is still there."""
     world.rows["call_sessions"].clear()
     world.call(ended_at=None, is_live=True, generated_at=seconds(900))
@@ -234,7 +234,7 @@ def test_a_live_call_is_not_complete(world: World, published: Callable[[], Path]
     assert "still there" in text_of(made)
 
 
-def test_what_the_source_no_longer_knows_is_told_all_the_same(world: World, published: Callable[[], Path]) -> None:
+def test_what_the_source_no_longer_knows_is_told_all_the_same(world: SmallWorld, published: Callable[[], Path]) -> None:
     """Nothing is left to ask for, and still not all is here."""
     promise(world, windows_gone=1, stays_forgotten=2)
     shown = text_of(report.make(published(), "s1", None, NOW))
@@ -242,7 +242,7 @@ def test_what_the_source_no_longer_knows_is_told_all_the_same(world: World, publ
     assert "2 stays of people who were erased on request are left out." in shown
 
 
-def test_time_without_answer_is_marked(world: World, published: Callable[[], Path]) -> None:
+def test_time_without_answer_is_marked(world: SmallWorld, published: Callable[[], Path]) -> None:
     """A failed window is a striped stretch on the timeline, a shaded one in the chart, and a row of a table."""
     lose_a_window(world)
     made = report.make(published(), "s1", None, NOW)
@@ -255,7 +255,7 @@ def test_time_without_answer_is_marked(world: World, published: Callable[[], Pat
     assert "00:11:40 00:15:00 failed: no usable response after all retries" in text_of(made)
 
 
-def test_whatever_is_known_of_a_client_is_shown(world: World, tmp_path: Path) -> None:
+def test_whatever_is_known_of_a_client_is_shown(world: SmallWorld, tmp_path: Path) -> None:
     """Columns that come later are shown where they have a value; addresses and coordinates are not."""
     world.rows["participant_sessions"][0] |= {"client_ip": "198.51.100.7", "latitude": 59.91}
     with world.load(tmp_path) as database:
@@ -269,7 +269,7 @@ def test_whatever_is_known_of_a_client_is_shown(world: World, tmp_path: Path) ->
     assert "59.91" not in shown
 
 
-def test_a_call_without_anybody_has_a_page(published: Callable[[], Path], world: World) -> None:
+def test_a_call_without_anybody_has_a_page(published: Callable[[], Path], world: SmallWorld) -> None:
     """No chart, no table, and a sentence."""
     for table in ("participant_sessions", "tracks", "metric_points", "track_warnings"):
         world.rows[table].clear()
@@ -277,7 +277,7 @@ def test_a_call_without_anybody_has_a_page(published: Callable[[], Path], world:
     assert "Nobody is known to have taken part." in text_of(made)
 
 
-def test_instants_that_the_source_lacks_are_called_unknown(world: World, published: Callable[[], Path]) -> None:
+def test_instants_that_the_source_lacks_are_called_unknown(world: SmallWorld, published: Callable[[], Path]) -> None:
     """A stay without joining and leaving is drawn from its data, with another mark than an edge."""
     world.rows["participant_sessions"].clear()
     world.stay("ann", until=None)
@@ -289,7 +289,7 @@ def test_instants_that_the_source_lacks_are_called_unknown(world: World, publish
     assert "Joined not known Left not known" in text_of(made)
 
 
-def test_a_large_call_keeps_to_a_page_and_says_what_is_left_out(world: World, published: Callable[[], Path]) -> None:
+def test_a_large_call_keeps_to_a_page_and_says_what_is_left_out(world: SmallWorld, published: Callable[[], Path]) -> None:
     """A hundred and forty people, each with a camera for half a minute."""
     for number in range(136):
         world.stay(f"user-{number}", 0, 40)
@@ -343,7 +343,7 @@ def test_lines_stand_for_the_time_that_the_views_count(published: Callable[[], P
     assert found == len(counted) == 4
 
 
-def test_a_point_without_neighbours_is_a_dot(world: World) -> None:
+def test_a_point_without_neighbours_is_a_dot(world: SmallWorld) -> None:
     """Five points, the third far from all others: a line of two, a dot, a line of two."""
     instants = np.array([0, 5, 100, 200, 205]) * 1_000_000
     drawn = line(instants, np.array([1.0, 2, 3, 4, 5]), 5)
@@ -388,7 +388,7 @@ def test_a_long_line_keeps_the_extremes_of_every_column(seed: int) -> None:
 # Figures and text.
 
 
-def test_plotly_accepts_every_figure(world: World, published: Callable[[], Path]) -> None:
+def test_plotly_accepts_every_figure(world: SmallWorld, published: Callable[[], Path]) -> None:
     """Its own validation finds nothing unknown in any of them."""
     lose_a_window(world)
     figures = figures_of(report.make(published(), "s1", None, NOW))
@@ -470,7 +470,7 @@ Object.fromEntries([...document.querySelectorAll('.chart')].map(chart => [chart.
 
 @needs_browser
 def test_a_browser_draws_the_database_without_a_request(
-    world: World, published: Callable[[], Path], opened: Callable[[report.Report], Page]
+    world: SmallWorld, published: Callable[[], Path], opened: Callable[[report.Report], Page]
 ) -> None:
     """All traces are drawn, with just the points that SQL gives, and the tables agree; nothing is asked for."""
     lose_a_window(world)
@@ -522,7 +522,7 @@ def points(trace: dict[str, Any]) -> list[tuple[int, float]]:
 
 @needs_browser
 def test_text_of_the_source_stays_text_in_a_browser(
-    world: World, published: Callable[[], Path], opened: Callable[[report.Report], Page]
+    world: SmallWorld, published: Callable[[], Path], opened: Callable[[report.Report], Page]
 ) -> None:
     """No id and no warning becomes markup, in the page, its scripts or its charts, and nothing can be sent from it."""
     for place, text in enumerate(HOSTILE):
@@ -575,7 +575,7 @@ def command(folder: Path, *arguments: str) -> tuple[int, bytes, str]:
 
 
 def test_a_complete_call_is_written_beside_the_reader(
-    world: World, published: Callable[[], Path], tmp_path: Path
+    world: SmallWorld, published: Callable[[], Path], tmp_path: Path
 ) -> None:
     """Exit code 0, path and size; nothing else is left in the folder; -o - is the page itself."""
     promise(world)
@@ -591,7 +591,7 @@ def test_a_complete_call_is_written_beside_the_reader(
 
 
 def test_an_incomplete_call_is_written_with_exit_code_1(
-    world: World, published: Callable[[], Path], tmp_path: Path
+    world: SmallWorld, published: Callable[[], Path], tmp_path: Path
 ) -> None:
     """And a sentence that says what is missing."""
     lose_a_window(world)
@@ -651,7 +651,7 @@ def test_a_page_replaces_the_one_before_or_nothing(tmp_path: Path) -> None:
     ("session", "expected"),
     [("../../x", "report-.._.._x.html"), ("会议室 🎥", "report-会议室_.html"), ("a" * 300, f"report-{'a' * 60}.html")],
 )
-def test_file_names_are_safe(world: World, published: Callable[[], Path], session: str, expected: str) -> None:
+def test_file_names_are_safe(world: SmallWorld, published: Callable[[], Path], session: str, expected: str) -> None:
     """No separator, no space, no more than a file system takes."""
     world.call(session)
     assert report.make(published(), session, None, NOW).file_name == expected
