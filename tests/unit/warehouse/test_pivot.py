@@ -77,7 +77,7 @@ def points_of(series: list[dict[str, Any]], samples: list[dict[str, Any]]) -> li
 
 @st.composite
 def days(draw: st.DrawFn) -> list[Point]:
-    """Draw the points of a few tracks, in the order of the table, with any alignment of metrics and changes of codec."""
+    """Draw the points of a few tracks in the order of the table, with any alignment of metrics and changes of codec."""
     points: dict[tuple[str | None, str | None, str, int], tuple[str | None, float]] = {}
     names = st.sampled_from(["a", "b", None])
     for _ in range(draw(st.integers(0, 4))):
