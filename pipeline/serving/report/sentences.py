@@ -36,8 +36,9 @@ def notes(call: CallContent) -> tuple[str, ...]:
     row, found = call.completeness, []
     if row["windows_gone"]:
         found.append(f"The source does not know {row['windows_gone']} of {row['windows_expected']} windows.")
-    if row["stays_forgotten"]:
-        found.append(f"{counted(row['stays_forgotten'], 'stay')} of people who were erased on request are left out.")
+    if erased := row["stays_forgotten"]:
+        are = "is" if erased == 1 else "are"
+        found.append(f"{counted(erased, 'stay')} of people who were erased on request {are} left out.")
     return tuple(found)
 
 
