@@ -14,7 +14,7 @@
 -- worst_framerate_p5: Its framerate_p5, frames per second
 -- first_media_at: First point of any track with bitrate above 0
 -- join_to_first_media_seconds: Seconds from joined_at to first_media_at, to within a step between points. Not
---     meaningful for users who chose to publish later: the source does not tell them apart. Below 0 if the source's
+--     meaningful for users who chose to publish later: the source does not distinguish them. Below 0 if the source's
 --     clocks differ
 -- published_seconds: Seconds in which at least one track had data
 -- warnings: Warnings on all tracks
