@@ -22,6 +22,9 @@ from pipeline.settings import Settings
 
 Row = Mapping[str, Any]
 
+# Constants have comments here: Streamlit would draw strings after them on the page.
+
+# Names of the segments, with the value of `$by` in `queries/segments.sql`.
 SEGMENTS = {
     "Network": "network_type",
     "Country": "country",
@@ -29,16 +32,10 @@ SEGMENTS = {
     "Client and version": "client_version",
     "Codec": "codec",
 }
-"""Names of the segments, with the value of `$by` in `queries/segments.sql`."""
 
-MAX_SEGMENTS = 25
-"""Segments in the chart."""
-
-MAX_INCOMPLETE_DAYS = 5
-"""Days whose problems are listed."""
-
-DAYS_AT_FIRST = 30
-"""Days that are shown until the reader chooses others."""
+MAX_SEGMENTS = 25  # in the chart
+MAX_INCOMPLETE_DAYS = 5  # whose problems are listed
+DAYS_AT_FIRST = 30  # shown until the reader chooses others
 
 INSTANT = "%Y-%m-%d %H:%M"
 

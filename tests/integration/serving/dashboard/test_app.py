@@ -30,6 +30,7 @@ def test_pages_show_what_is_published(published: Path, monkeypatch: pytest.Monke
     overview, worst, segments, call = map(page, ("Overview", "Worst calls", "Who has poor quality", "A call"))
     for shown in (overview, worst, segments, call):
         assert (list(shown.exception), list(shown.error), list(shown.warning)) == ([], [], [])
+        assert {markdown.value for markdown in shown.markdown} <= {"**People**", "**Tracks**"}
     assert {metric.label: metric.value for metric in overview.metric} == {
         "Calls": "2",
         "People": "4",

@@ -42,6 +42,16 @@ def test_time_without_a_response_is_marked(world: SmallWorld, published: Callabl
     assert "00:11:40 00:15:00 failed: no usable response after all retries" in text_of(made)
 
 
+def test_stay_without_a_response_is_not_called_silent(world: SmallWorld, published: Callable[[], Path]) -> None:
+    """Cleo published nothing. Of dan nothing is known, because his only window failed."""
+    world.stay("dan", 0, 600)
+    ids = {"user_id": "dan", "user_session_id": "dan", "since": seconds(0), "until": seconds(600)}
+    world.rows["windows"].append(IDS | ids | {"state": "failed"})
+    cleo, dan = (text_of(report.make(published(), "s1", user, NOW)) for user in ("cleo", "dan"))
+    assert "cleo ○ unclassified published nothing Published nothing: there is nothing to draw." in cleo
+    assert "dan ○ unclassified no usable response No usable response: there is nothing to draw." in dan
+
+
 def test_call_without_participants_has_a_page(published: Callable[[], Path], world: SmallWorld) -> None:
     """It has no chart and no table, but a sentence."""
     for table in ("participant_sessions", "tracks", "metric_points", "track_warnings"):
