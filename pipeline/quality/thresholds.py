@@ -83,8 +83,8 @@ def replace_thresholds(database: duckdb.DuckDBPyConnection, rows: list[Row] | No
     """Replace the rows of `quality_thresholds`, by default with `DEFAULTS`. Returns whether anything changed."""
     names = list(THRESHOLDS)
     wanted = sorted(tuple(row[name] for name in names) for row in (_parsed(DEFAULTS) if rows is None else rows))
-    held = database.execute(f"SELECT {', '.join(names)} FROM quality_thresholds ORDER BY track_kind").fetchall()
-    if held == wanted:
+    stored = database.execute(f"SELECT {', '.join(names)} FROM quality_thresholds ORDER BY track_kind").fetchall()
+    if stored == wanted:
         return False
     database.execute("DELETE FROM quality_thresholds")
     marks = ", ".join("?" for _ in names)

@@ -36,5 +36,5 @@ SELECT
 FROM store.samples AS samples
 INNER JOIN store.series AS series ON samples.series_id = series.series_id
 LEFT JOIN merged ON series.track_number = merged.track_number AND samples."timestamp" = merged."timestamp"
--- Of the samples of one instant, the one of the first series stands for the others.
+-- An instant with samples of several series has one row, for the first of them.
 WHERE merged.series_id IS NULL OR merged.series_id = samples.series_id

@@ -17,7 +17,7 @@ OPTIONS = (
     "--server.fileWatcherType=none",
     "--browser.gatherUsageStats=false",
     "--client.toolbarMode=minimal",
-    "--runner.magicEnabled=false",  # do not draw strings that stand alone in the code
+    "--runner.magicEnabled=false",  # otherwise it draws every string that is a statement
 )
 
 

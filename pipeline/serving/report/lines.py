@@ -1,4 +1,4 @@
-"""A metric as a line to draw: broken where there is no data, and thinned to what a chart can show.
+"""A metric as a line to draw: broken at gaps, and thinned to what a chart can show.
 
 The rule for a gap is that of `quality.track_statistics`: the next point is more than three median steps of the track
 away. A point counts until the next one; before a gap it counts for one step. How lines are drawn is in `stay_chart`.

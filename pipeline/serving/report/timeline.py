@@ -101,7 +101,7 @@ class _Bars:
         return [trace for trace in traces if trace["x"]]
 
     def _ends(self, stay: StayContent) -> tuple[int, int]:
-        """Return where the bar of a stay begins and ends. If the source does not say it, its data does."""
+        """Return where the bar of a stay begins and ends: by the source, or by its data if the source does not know."""
         data = [milliseconds(instant) for span in stay.all_spans for instant in span]
         joined, left = stay.facts["joined_at"], stay.facts["left_at"]
         first = milliseconds(joined) if joined else min(data, default=self.since)

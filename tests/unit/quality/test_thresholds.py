@@ -23,7 +23,7 @@ def test_thresholds_are_written_with_defaults_then_read(world: SmallWorld, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("track_kind,low_framerate", "track_kind,framerate", "the first line has no column low_framerate"),
         ("min_coverage\n", "min_coverage,colour\n", "'colour' is not a threshold"),
@@ -38,7 +38,7 @@ def test_thresholds_are_written_with_defaults_then_read(world: SmallWorld, tmp_p
         ("camera,7", "camera,7,7", "line 2 must have 8 fields, like the first line"),
     ],
 )
-def test_thresholds_with_an_error_are_refused_in_one_sentence(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_thresholds_with_an_error_are_refused_in_one_sentence(tmp_path: Path, old: str, new: str, message: str) -> None:
     """The sentence names the file, the line and what to do."""
     path = tmp_path / THRESHOLDS_FILE
     read_thresholds(path)
@@ -48,7 +48,7 @@ def test_thresholds_with_an_error_are_refused_in_one_sentence(tmp_path: Path, ol
     with pytest.raises(FixSettings) as refused:
         read_thresholds(path)
     sentence = str(refused.value)
-    assert said in sentence
+    assert message in sentence
     assert str(path) in sentence
     assert "\n" not in sentence
 

@@ -68,7 +68,7 @@ def test_pages_say_what_is_missing_and_do_not_count_it_as_good(
 
 
 def test_overview_says_which_calls_are_live(flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that goes on makes its day incomplete, though nothing that has ended is missing."""
+    """A live call makes its day incomplete, even if nothing is missing of calls that have ended."""
     began = datetime(2026, 11, 2, 9, tzinfo=UTC)
     talk = Points.every(30, began, bitrate=tuple(range(100)))
     stay = StaySpec("ann", "ann-1", joined_at=began, tracks=(TrackSpec("mic", "audio", "opus", talk),))

@@ -69,8 +69,8 @@ def test_segments_add_up(by: str, published: Path) -> None:
 def test_queries_can_run_at_the_same_time(published: Path) -> None:
     """Two pages that query in the same moment do not disturb each other."""
     with ThreadPoolExecutor(4) as readers:
-        answers = list(readers.map(lambda _: dashboard.run_query(published, "span"), range(20)))
-    assert [SPAN.items() <= answer[0].items() for answer in answers] == [True] * 20
+        results = list(readers.map(lambda _: dashboard.run_query(published, "span"), range(20)))
+    assert [SPAN.items() <= result[0].items() for result in results] == [True] * 20
 
 
 def test_day_without_data_is_among_the_days(published: Path) -> None:

@@ -118,8 +118,8 @@ def test_browser_draws_every_point_without_a_request(
     lose_a_window(world)
     path = published()
     shown = opened(report.make(path, "s1", None, NOW))
-    drawn = shown.ask(DRAWN)
-    assert shown.ask("document.documentElement.dataset.drawn") == "all"
+    drawn = shown.evaluate(DRAWN)
+    assert shown.evaluate("document.documentElement.dataset.drawn") == "all"
     assert set(drawn) == {"timeline", "stay-1", "stay-2", "stay-3"}
     for chart in drawn.values():
         assert chart["traces"] == len(chart["data"]) > 0
@@ -145,14 +145,16 @@ def test_browser_draws_every_point_without_a_request(
             "SELECT low_framerate_share, send_stalls, send_stall_seconds, poor_due_to FROM track_quality "
             "WHERE user_id = 'ann' AND track_id = 'cam'"
         ).fetchone()
-    cells = shown.ask("[...document.querySelectorAll('.stay .wide tbody tr')[0].cells].map(cell => cell.innerText)")
+    cells = shown.evaluate(
+        "[...document.querySelectorAll('.stay .wide tbody tr')[0].cells].map(cell => cell.innerText)"
+    )
     assert cells[1] == f"▼ poor {poor}"
     assert cells[8] == f"{100 * low:.1f} %"
     assert cells[9] == f"{stalls}\n{stalled:.0f} s"
     (warned,) = [trace for trace in drawn["stay-1"]["data"] if trace["name"] == "warning"]
     assert warned["x"] == [round(seconds(at).timestamp() * 1000) for at in (310, 400)]
     assert shown.requests == [(path.parent / "page.html").as_uri()]
-    assert shown.complaints == []
+    assert shown.errors == []
 
 
 def points(trace: dict[str, Any]) -> list[tuple[int, float]]:
@@ -176,29 +178,29 @@ def test_browser_shows_text_of_the_source_as_text(
     world.rows["call_sessions"].clear()
     world.call(call_cid=HOSTILE[0])
     shown = opened(report.make(published(), "s1", None, NOW))
-    shown.ask(
+    shown.evaluate(
         "document.querySelectorAll('.chart').forEach(chart => chart.data.forEach(({name, yaxis}, curveNumber) =>"
         " name === 'warning' && Plotly.Fx.hover(chart, [{curveNumber, pointNumber: 0}], 'x' + (yaxis || 'y'))))"
     )
-    assert shown.ask("document.querySelector('h1').innerText") == HOSTILE[0]
-    titles = shown.ask("[...document.querySelectorAll('.stay h2 > bdi')].map(title => title.textContent)")
+    assert shown.evaluate("document.querySelector('h1').innerText") == HOSTILE[0]
+    titles = shown.evaluate("[...document.querySelectorAll('.stay h2 > bdi')].map(title => title.textContent)")
     assert set(HOSTILE) <= set(titles)
-    labels = shown.ask("[...document.querySelectorAll('#timeline .ytick text')].map(label => label.textContent)")
+    labels = shown.evaluate("[...document.querySelectorAll('#timeline .ytick text')].map(label => label.textContent)")
     for text in HOSTILE:
         assert any(label.removeprefix("▼ ") == f"{text[:19]}…".replace("\u2028", " ") for label in labels), labels
-    hovered = shown.ask("[...document.querySelectorAll('.hoverlayer')].map(layer => layer.textContent).join()")
+    hovered = shown.evaluate("[...document.querySelectorAll('.hoverlayer')].map(layer => layer.textContent).join()")
     assert "<b>bold</b> <a href='http://127.0.0.1:9/'>x</a>" in hovered
     assert "%{y} {{ 7 * 7 }} ${x}" in hovered
-    assert shown.ask("typeof window.pwned") == "undefined"
-    assert shown.ask("document.querySelectorAll('img, iframe, link, object, a:not([href^=\"#\"])').length") == 0
-    assert shown.complaints == []
-    assert shown.requests == [shown.ask("location.href")]
+    assert shown.evaluate("typeof window.pwned") == "undefined"
+    assert shown.evaluate("document.querySelectorAll('img, iframe, link, object, a:not([href^=\"#\"])').length") == 0
+    assert shown.errors == []
+    assert shown.requests == [shown.evaluate("location.href")]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        assert shown.ask(f"fetch('{address}').then(() => 'sent', () => 'refused')") == "refused"
+        assert shown.evaluate(f"fetch('{address}').then(() => 'sent', () => 'refused')") == "refused"
         attack = f"<img src={address} onerror=window.pwned=4><p onclick=window.pwned=5>"
-        shown.ask(f"document.body.insertAdjacentHTML('beforeend', '{attack}'); document.body.lastChild.click()")
-        assert shown.ask("new Promise(done => setTimeout(() => done(typeof window.pwned), 100))") == "undefined"
+        shown.evaluate(f"document.body.insertAdjacentHTML('beforeend', '{attack}'); document.body.lastChild.click()")
+        assert shown.evaluate("new Promise(done => setTimeout(() => done(typeof window.pwned), 100))") == "undefined"
         listener.setblocking(False)
         with pytest.raises(BlockingIOError):
             listener.accept()

@@ -19,15 +19,15 @@ from tests.support.small_world import SmallWorld
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [
         ("/dev/null", "/dev/null is not a file; name one with -o, or use -o - for standard output"),
         ("no/x.html", "no/x.html cannot be written (No such file or directory); choose another file with -o"),
     ],
 )
-def test_write_refuses_what_is_not_a_file(path: str, said: str) -> None:
+def test_write_refuses_what_is_not_a_file(path: str, message: str) -> None:
     """A device is not replaced by a page."""
-    with pytest.raises((FixSettings, FixStorage), match=f"^{re.escape(said)}$"):
+    with pytest.raises((FixSettings, FixStorage), match=f"^{re.escape(message)}$"):
         report.write(report.Report(b"new", "x.html", ()), Path(path))
 
 
@@ -106,8 +106,8 @@ def test_command_writes_an_incomplete_call_with_exit_code_1(
 def test_command_refuses_an_unknown_call_with_exit_code_2(published: Callable[[], Path], tmp_path: Path) -> None:
     """It prints one sentence and writes no file."""
     published()
-    said = "call-metrics: no call session 's9'; there are 's1' ('default:standup', 2026-11-01 00:00 UTC)\n"
-    assert command(tmp_path, "s9") == (2, b"", said)
+    message = "call-metrics: no call session 's9'; there are 's1' ('default:standup', 2026-11-01 00:00 UTC)\n"
+    assert command(tmp_path, "s9") == (2, b"", message)
     assert not list(tmp_path.glob("*.html"))
 
 

@@ -33,7 +33,7 @@ def test_complete_call_has_no_shortfall(world: SmallWorld, published: Callable[[
 
 
 @pytest.mark.parametrize(
-    ("lacking", "said"),
+    ("missing", "expected"),
     [
         ({"windows_due": 2, "windows_missing": 2}, "2 windows have no final response (2 not requested yet)."),
         ({"windows_due": 1, "windows_failed": 1}, "1 window has no final response (1 failed after all retries)."),
@@ -44,13 +44,13 @@ def test_complete_call_has_no_shortfall(world: SmallWorld, published: Callable[[
     ],
 )
 def test_page_says_what_is_missing(
-    world: SmallWorld, published: Callable[[], Path], lacking: dict[str, int], said: str
+    world: SmallWorld, published: Callable[[], Path], missing: dict[str, int], expected: str
 ) -> None:
     """The page does not look complete if the call is not."""
-    promise(world, is_complete=False, **lacking)
+    promise(world, is_complete=False, **missing)
     made = report.make(published(), "s1", None, NOW)
-    assert [line for line in made.shortfalls if line.startswith(said)]
-    assert f"⚠ Incomplete: parts of this call are missing. {said}" in text_of(made)
+    assert [line for line in made.shortfalls if line.startswith(expected)]
+    assert f"⚠ Incomplete: parts of this call are missing. {expected}" in text_of(made)
 
 
 def test_call_without_a_certificate_is_not_complete(published: Callable[[], Path]) -> None:

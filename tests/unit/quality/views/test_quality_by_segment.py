@@ -27,7 +27,7 @@ def test_segments_show_n_and_wilson_intervals(world: SmallWorld, query: Query) -
 
 
 def test_segment_without_a_judged_track_has_no_share(world: SmallWorld, query: Query) -> None:
-    """It shows an n of 0 and no share. Clients of which nothing is known are a segment too."""
+    """It shows an n of 0 and no share. Unknown clients are a segment too."""
     world.track(steady(0, 60, framerate=None), kind="audio", codec="opus")
     segment = only(query("FROM quality_by_segment"))
     assert (segment["n"], segment["poor_share"], segment["poor_share_low"]) == (0, None, None)

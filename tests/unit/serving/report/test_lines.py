@@ -45,8 +45,8 @@ def test_long_line_keeps_the_extremes_of_every_column(seed: int) -> None:
     column = (instants - instants[0]) * MAX_COLUMNS // (instants[-1] - instants[0] + 1)
     for number in set(column.tolist()):
         mine = np.flatnonzero(column == number)
-        held = [value for place in mine for value in shown.get(instants[place] // 1000, ())]
-        assert (min(held), max(held)) == (values[mine].min(), values[mine].max())
+        drawn_values = [value for place in mine for value in shown.get(instants[place] // 1000, ())]
+        assert (min(drawn_values), max(drawn_values)) == (values[mine].min(), values[mine].max())
     gaps = np.flatnonzero(np.diff(instants) > GAP_STEPS * 10_000_000)
     drawn_here = ~np.isnan(drawn.values[:-1]) & ~np.isnan(drawn.values[1:])
     since, until = drawn.instants[:-1][drawn_here], drawn.instants[1:][drawn_here]
