@@ -5,6 +5,7 @@ It records every network request of the page, and everything on its console. Eve
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import select
@@ -15,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TIMEOUT_SECONDS = 60
 OPTIONS = (
     "--headless",
@@ -33,12 +34,12 @@ OPTIONS = (
 
 
 class Page:
-    """One page, opened from a file: `requests` are the addresses that it requested, `errors` what went wrong in it."""
+    """One page, from a file or an address: `requests` are the addresses that it requested, `errors` what went wrong."""
 
-    def __init__(self, file: Path, profile: Path) -> None:
+    def __init__(self, page: Path | str, profile: Path, *, seconds: float = TIMEOUT_SECONDS) -> None:
         self.requests: list[str] = []
         self.errors: list[str] = []
-        self._deadline = time.monotonic() + TIMEOUT_SECONDS
+        self._deadline = time.monotonic() + seconds
         self._number = 0
         self._rest = b""
         theirs_in, self._to = os.pipe()
@@ -65,7 +66,7 @@ class Page:
         self._session = self._send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Network", "Runtime", "Log", "Page"):
             self._send(f"{domain}.enable")
-        self._send("Page.navigate", url=file.as_uri())
+        self._send("Page.navigate", url=page.as_uri() if isinstance(page, Path) else page)
         while self.evaluate("document.readyState") != "complete":
             time.sleep(0.05)
 
@@ -84,6 +85,14 @@ class Page:
         assert "exceptionDetails" not in response, response["exceptionDetails"]
         return response["result"].get("value")
 
+    def resize(self, width: int, height: int) -> None:
+        """Set the size of the page, in pixels."""
+        self._send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def screenshot(self) -> bytes:
+        """Return a picture of the page, as PNG."""
+        return base64.b64decode(self._send("Page.captureScreenshot", format="png")["data"])
+
     def _send(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
@@ -100,7 +109,7 @@ class Page:
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
             ready, _, _ = select.select([self._from], [], [], max(0.0, self._deadline - time.monotonic()))
-            assert ready, f"Chromium did not respond within {TIMEOUT_SECONDS} s"
+            assert ready, "Chromium did not respond in time"
             chunk = os.read(self._from, 1 << 20)
             assert chunk, "Chromium ended"
             self._rest += chunk
