@@ -224,7 +224,7 @@ ENDPOINTS: Mapping[EndpointName, Endpoint] = {
             is_optional=True,
             fields={
                 **_PAGE,
-                **_unread(f"{_CALL_IDS} call_started_at call_ended_at generated_at call_events tmp_data_source"),
+                **_unread(f"{_CALL_IDS} call_started_at call_ended_at call_events tmp_data_source"),
                 "counts": dict.fromkeys(_COUNTS),
                 "participants": [
                     {

@@ -2,7 +2,7 @@
 
 A day is the UTC date on which call sessions started. Every step does what is still to be done, starts from what is on
 disk, and returns what it did, so a step that was interrupted resumes where it stopped. The command line and Dagster run
-the same steps. The rooms do not call each other; only this module joins them.
+the same steps. `extract`, `tables` and `warehouse` do not know each other; they are joined here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What end-to-end tests share: a pipeline on a folder of its own, and the published database held against the truth."""
+"""Fixtures of all tests: an environment without settings, and flows on the emulator with a data folder of their own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings of whoever runs the tests are not the tests'."""
+    """Remove settings from the environment of the tests."""
     for name in list(os.environ):
         if name.startswith(("CALL_METRICS_", "STREAM_", "DAGSTER_")):
             monkeypatch.delenv(name)
@@ -30,7 +30,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def settings_for(tmp_path: Path) -> Callable[..., Settings]:
-    """Settings for an emulator, with a data folder of the test's own."""
+    """Return a function that makes settings for an emulator, with a data folder of the test's own."""
 
     def make(emulator: Emulator, **given: Any) -> Settings:
         values: dict[str, Any] = {
@@ -46,11 +46,11 @@ def settings_for(tmp_path: Path) -> Callable[..., Settings]:
 
 @pytest.fixture
 def flow_for(settings_for: Callable[..., Settings]) -> Iterator[Callable[..., Flow]]:
-    """Flows on an emulator that do not wait between attempts; closed when the test is over."""
+    """Return a function that makes flows on an emulator, without waits between attempts; closed after the test."""
     flows: list[Flow] = []
 
     def make(emulator: Emulator, **given: Any) -> Flow:
-        flows.append(Flow(settings_for(emulator, **given), connect=_impatient))
+        flows.append(Flow(settings_for(emulator, **given), connect=_connect_without_backoff))
         return flows[-1]
 
     yield make
@@ -58,7 +58,7 @@ def flow_for(settings_for: Callable[..., Settings]) -> Iterator[Callable[..., Fl
         flow.__exit__(None, None, None)
 
 
-def _impatient(settings: Settings) -> StreamApi:
+def _connect_without_backoff(settings: Settings) -> StreamApi:
     return StreamApi(
         settings.base_url, settings.credentials(), concurrency=settings.concurrency, backoff=lambda attempt: 0.0
     )

@@ -56,10 +56,11 @@ def listed_too_early(at: datetime) -> Problem:
     return Problem("calls", f"its call sessions were last listed at {_minute(at)}, before the day was over")
 
 
-def calls_still_live(live: int, at: datetime) -> Problem:
-    """Report call sessions of a day that is over which had not ended when they were last fetched."""
+def calls_still_live(live: int, at: datetime | None) -> Problem:
+    """Report call sessions of a day that had not ended when they were last fetched."""
     was = "call session was" if live == 1 else "call sessions were"
-    return Problem("calls", f"{live} {was} still live when last fetched, at {_minute(at)}")
+    when = f", at {_minute(at)}" if at is not None else ""
+    return Problem("calls", f"{live} {was} still live when last fetched{when}")
 
 
 def still_live(at: datetime | None) -> Problem:

@@ -1,1 +1,10 @@
-"""TODO."""
+"""How good the calls were: statistics per track, thresholds that users edit, and the views for analysts.
+
+Here is what is computed for each track when a day is loaded (`track_statistics`), what counts as low, short or enough
+(`thresholds`), the views with the comments on their columns (`views`), and a day in a few numbers (`day`). No rule of
+quality is anywhere else. How points are stored and loaded is in `warehouse`; how complete a day is, is decided in
+`planning`; reports and dashboard are in `serving`, and what Dagster shows is in `orchestration`.
+
+Read `thresholds`, `track_statistics` and `store.sql` (its tables), then `views` with `views/track_quality.sql`, from
+which most other views follow.
+"""

@@ -1,6 +1,6 @@
-"""How good the calls of one day were, in a few numbers: for a glance before anyone opens the database.
+"""The quality of one day in a few numbers: a first look, before anyone opens the database.
 
-The figures are those of the views. How Dagster shows them is in `orchestration.day_quality`.
+All figures come from the views. How Dagster shows them is in `orchestration.day_quality`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class DayQuality:
     """The calls of a day in numbers. A publisher counts once per call.
 
     Attributes:
-        calls: rows of `day_publishers.sql`, the call with most poor publishers first.
+        calls: rows of `day_publishers.sql`, the call with the most poor publishers first.
         framerate_by_hour: the 5th percentile of the frame rate over the time of all cameras, in frames per second, by
-            hours since the day began (UTC).
+            hours since the start of the day (UTC).
     """
 
     calls: Sequence[dict[str, Any]]
@@ -32,7 +32,7 @@ class DayQuality:
 
     @property
     def publishers(self) -> int:
-        """Everyone who published a track."""
+        """Users who published a track."""
         return sum(call["publishers"] for call in self.calls)
 
     @property
@@ -52,8 +52,8 @@ class DayQuality:
 
 
 def day_quality(database: duckdb.DuckDBPyConnection, day: date) -> DayQuality:
-    """Return the quality of a day, from a database that it is loaded into."""
-    first = day.toordinal() << 32  # the ids of a day's series, see warehouse/store.sql
+    """Return the quality of a day, from a database that has it loaded."""
+    first = day.toordinal() << 32  # ids of the day's series, see warehouse/store.sql
     calls = database.execute(load("pipeline.quality", "day_publishers"), {"day": day}).to_arrow_table().to_pylist()
     span = {"day": day, "first": first, "last": first + (1 << 32) - 1}
     hours = database.execute(load("pipeline.quality", "day_framerate"), span).fetchall()

@@ -1,4 +1,4 @@
--- Grain: one row per hour with camera pictures of a day's calls; hours count from the day's beginning, in UTC.
+-- Grain: one row per hour of a day's calls with camera pictures. Hours count from the start of the day, in UTC.
 -- framerate_p5: frames per second, rounded down, that 5 % of the time of all cameras does not exceed
 WITH sent AS (
     SELECT
@@ -6,8 +6,8 @@ WITH sent AS (
         floor(samples.framerate) AS framerate,
         sum(samples.interval_seconds) AS seconds
     FROM store.samples AS samples
-    INNER JOIN store.series AS series ON samples.series_id = series.series_id
-    INNER JOIN track_kinds AS kinds ON series.track_type = kinds.track_type
+    INNER JOIN store.series AS series USING (series_id)
+    INNER JOIN track_kinds AS kinds USING (track_type)
     WHERE
         samples.series_id BETWEEN $first AND $last
         AND series.session_date = $day
@@ -21,7 +21,7 @@ ranked AS (
         "hour",
         framerate,
         sum(seconds) OVER (PARTITION BY "hour" ORDER BY framerate) AS seconds_up_to,
-        sum(seconds) OVER (PARTITION BY "hour") AS seconds_in_all
+        sum(seconds) OVER (PARTITION BY "hour") AS seconds_total
     FROM sent
 )
 
@@ -29,6 +29,6 @@ SELECT
     "hour",
     min(framerate)::INTEGER AS framerate_p5
 FROM ranked
-WHERE seconds_in_all > 0 AND seconds_up_to >= 0.05 * seconds_in_all
+WHERE seconds_total > 0 AND seconds_up_to >= 0.05 * seconds_total
 GROUP BY "hour"
 ORDER BY "hour"

@@ -1,8 +1,10 @@
--- What the views of call quality stand on: per track what is dear to work out at every query, written with the day's
--- points by `track_statistics.py`, and the thresholds that users edit. No value here depends on a threshold.
+-- The tables behind the views of call quality: statistics per track, and the thresholds that users edit.
 --
--- store.track_statistics: one row per track with points; track_number is its first series_id. Seconds are time-
--- weighted: a point counts until the next of its track, or one median step where that is more than three steps away.
+-- Statistics are too slow to compute in every query. `track_statistics.py` computes them when a day is loaded. None of
+-- them depends on a threshold.
+--
+-- store.track_statistics: one row per track with points; track_number is its first series_id. Seconds are time-weighted:
+-- a point counts until the next point of its track, or for one median step if the next is more than three steps away.
 --   framerate_histogram: seconds at 0 to 1, 1 to 2, … frames per second; the 61st element is for 60 and more
 --   height_seconds: seconds at each height, in pixels of the shorter side
 --   bits_per_pixel_frame: bits sent per pixel of each frame, over points that have all four metrics
@@ -36,13 +38,14 @@ CREATE TABLE IF NOT EXISTS store.track_statistics (
     bits_per_pixel_frame DOUBLE
 );
 
--- store.track_spans: one row per stretch of a track with data throughout, since inclusive, until exclusive.
+-- store.track_spans: one row per stretch of a track without a gap; since inclusive, until exclusive.
 CREATE TABLE IF NOT EXISTS store.track_spans (
     track_number BIGINT NOT NULL,
     since TIMESTAMPTZ NOT NULL,
     until TIMESTAMPTZ NOT NULL
 );
 
+-- quality_thresholds: one row per kind of track; `thresholds.py` documents the columns.
 CREATE TABLE IF NOT EXISTS quality_thresholds (
     track_kind VARCHAR NOT NULL,
     low_framerate DOUBLE,

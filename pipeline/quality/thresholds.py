@@ -1,6 +1,7 @@
 """The table `quality_thresholds`: what counts as low, short or enough, read from a CSV file that users edit.
 
-The views read the thresholds from the table. The file is read with every load, see `warehouse`.
+The views read the thresholds from the table. `warehouse` reads the file with every load. What the views do with the
+thresholds is in `views/track_quality.sql`.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ THRESHOLDS = {
     "min_active_seconds": "Unclassified with fewer seconds of data",
     "min_coverage": "Unclassified with data for a smaller share of the stay, 0 to 1",
 }
-"""Columns of quality_thresholds, and their comments."""
+"""The columns of the table and the file, with their comments in the database."""
 
-WHOLE = {"low_framerate", "strict_framerate"}
+WHOLE_NUMBERS = {"low_framerate", "strict_framerate"}
 SHARES = {"max_low_framerate_share", "max_send_stall_share", "min_coverage"}
 
 DEFAULTS = """\
@@ -47,8 +48,9 @@ screen_share_audio,,,,,,30,0.5
 audio,,,,,,30,0.5
 other,,,,,,30,0.5
 """
-"""The file until someone edits it. Low frame rates are those of Teams CQD's stream classification; how much of the time
-may be lower is our choice. Audio has no rule: nothing that the source measures tells good audio from poor.
+"""The file until someone edits it. Low frame rates are those of Teams CQD's stream classification; for how much of the
+time they may be lower is our choice. Audio has no rule: nothing that the source measures distinguishes good audio from
+poor.
 """
 
 Row = Mapping[str, str | float | None]
@@ -78,11 +80,11 @@ def read_thresholds(path: Path) -> list[Row]:
 
 
 def replace_thresholds(database: duckdb.DuckDBPyConnection, rows: list[Row] | None = None) -> bool:
-    """Replace the rows of quality_thresholds (by default with the defaults). Returns whether anything changed."""
+    """Replace the rows of `quality_thresholds`, by default with `DEFAULTS`. Returns whether anything changed."""
     names = list(THRESHOLDS)
     wanted = sorted(tuple(row[name] for name in names) for row in (_parsed(DEFAULTS) if rows is None else rows))
-    held = database.execute(f"SELECT {', '.join(names)} FROM quality_thresholds ORDER BY track_kind").fetchall()
-    if held == wanted:
+    stored = database.execute(f"SELECT {', '.join(names)} FROM quality_thresholds ORDER BY track_kind").fetchall()
+    if stored == wanted:
         return False
     database.execute("DELETE FROM quality_thresholds")
     marks = ", ".join("?" for _ in names)
@@ -92,7 +94,7 @@ def replace_thresholds(database: duckdb.DuckDBPyConnection, rows: list[Row] | No
 
 
 def _parsed(text: str) -> list[Row]:
-    """Return the rows of the file. Raises `ValueError` saying what is wrong, and where."""
+    """Return the rows of the file. Raises `ValueError` with what is wrong and where."""
     reader = csv.DictReader(io.StringIO(text), strict=True)
     names = [name.strip() for name in reader.fieldnames or []]
     if missing := [name for name in THRESHOLDS if name not in names]:
@@ -122,7 +124,7 @@ def _number(name: str, text: str, where: str) -> float | None:
         value = float(text)
     except ValueError:
         raise ValueError(f"{where}: {name} is {text!r}; it must be a number") from None
-    if name in WHOLE and not (value.is_integer() and 0 <= value <= 60):
+    if name in WHOLE_NUMBERS and not (value.is_integer() and 0 <= value <= 60):
         raise ValueError(f"{where}: {name} is {text}; it must be a whole number from 0 to 60")
     if name in SHARES and not 0 <= value <= 1:
         raise ValueError(f"{where}: {name} is {text}; it must be between 0 and 1")

@@ -1,7 +1,8 @@
-"""The views for analysts: their SQL, and a comment on each of their columns.
+"""The views for analysts: their SQL, and a comment on every view and column.
 
-A view is `views/<name>.sql`: one SELECT below a header that documents the rows and every column. The tables below the
-views are in `warehouse`; what is too slow to compute per query is in `track_statistics`.
+A view is `views/<name>.sql`: one SELECT below a header. The header says what one row is ("Grain: ..."), then documents
+every column but the ids, whose comments come from `schema`. The tables that views read are in `warehouse`; what is too
+slow to compute per query is in `track_statistics`.
 """
 
 from __future__ import annotations
@@ -28,20 +29,25 @@ VIEWS = (
     "quality_by_segment",
     "ingest_completeness",
 )
-"""Every view, in an order in which each comes after the views that it uses."""
+"""Every view. Each comes after the views that it uses."""
 
 
 @dataclass(frozen=True)
 class ViewDocs:
-    """What the header of a view says about its rows and its columns."""
+    """The documentation of a view.
+
+    Attributes:
+        comment: what one row is, and what the view is for.
+        columns: comments by column; includes the ids of all tables, also those that the view does not have.
+    """
 
     comment: str
     columns: Mapping[str, str]
 
 
 def docs_of(view: str) -> ViewDocs:
-    """Return the documentation of a view, from the header of its file, and of its ids from the tables."""
-    about: list[str] = []
+    """Return the documentation of a view: from the header of its file, and for ids from the tables."""
+    comment: list[str] = []
     columns: dict[str, str] = {}
     column = None
     in_columns = False
@@ -52,15 +58,15 @@ def docs_of(view: str) -> ViewDocs:
         if not text.strip():
             in_columns = True
         elif not in_columns:
-            about.append(text.strip())
+            comment.append(text.strip())
         elif column is not None and text.startswith("     "):
             columns[column] += f" {text.strip()}"
         else:
-            column, _, said = text.strip().partition(": ")
-            columns[column] = said
+            column, _, about = text.strip().partition(": ")
+            columns[column] = about
     ids = {name: TABLES["tracks"].comment_of(name) for name in ("session_date", *TRACK_KEY)}
-    said = " ".join(about).removeprefix("Grain: ")
-    return ViewDocs(said[:1].upper() + said[1:], ids | columns)
+    grain = " ".join(comment).removeprefix("Grain: ")
+    return ViewDocs(grain[:1].upper() + grain[1:], ids | columns)
 
 
 def create_views(database: duckdb.DuckDBPyConnection) -> bool:
@@ -90,7 +96,7 @@ def create_views(database: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _mark() -> str:
-    """Return a hash of everything that makes the views."""
+    """Return a hash of the SQL and the comments. If it changes, the views are outdated."""
     texts = [_statement(view) for view in VIEWS]
     return hashlib.sha256("\0".join([*texts, *THRESHOLDS.values()]).encode()).hexdigest()[:32]
 

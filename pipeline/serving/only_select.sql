@@ -1,8 +1,9 @@
--- What the remote server does with the text that a client sends: the statement to run in its place, or NULL to refuse.
+-- Defines what the remote server does with a query from a client: it returns the statement to run instead, or NULL to
+-- refuse.
 --
--- A text that DuckDB's own parser takes for one SELECT (SHOW, DESCRIBE and SUMMARIZE are such) runs as it is; of table
--- functions it may use those that count, unnest, or describe the catalog. Of what else there is, INSERT is NULL, for
--- that is how a client asks before it sends rows; any other text becomes a statement that fails with one sentence.
+-- A text that DuckDB's own parser accepts as one SELECT runs unchanged. SHOW, DESCRIBE and SUMMARIZE are SELECTs too.
+-- It may use only table functions that count, unnest, or describe the catalog. For an INSERT the result is NULL, because
+-- a client asks about an INSERT before it sends rows. Any other text becomes a statement that fails with one sentence.
 CREATE OR REPLACE MACRO only_select(session_id, query) AS (
     SELECT
         CASE
@@ -10,7 +11,7 @@ CREATE OR REPLACE MACRO only_select(session_id, query) AS (
             WHEN parsed ->> '$.error_type' = 'parser'
                 THEN 'SELECT error(''' || replace(parsed ->> '$.error_message', '''', '''''') || ''')'
             WHEN parsed ->> '$.error' IS DISTINCT FROM 'false' OR json_array_length(parsed, '$.statements') <> 1
-                THEN 'SELECT error(''this server answers one SELECT at a time and nothing else'')'
+                THEN 'SELECT error(''this server runs one SELECT at a time and nothing else'')'
             WHEN NOT list_has_all(
                 [
                     'range', 'generate_series', 'unnest', 'json_each', 'json_tree', 'summary',
@@ -19,7 +20,7 @@ CREATE OR REPLACE MACRO only_select(session_id, query) AS (
                 ],
                 coalesce(parsed ->> '$..function.function_name', [])
             )
-                THEN 'SELECT error(''this server answers no table function that leaves the published tables'')'
+                THEN 'SELECT error(''this server runs no table function that reads outside the published tables'')'
             ELSE query::VARCHAR
         END
     FROM (SELECT json_serialize_sql(query::VARCHAR) AS parsed)

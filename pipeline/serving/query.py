@@ -1,4 +1,8 @@
-"""Ad-hoc SQL on the published database, printed in the form that is asked for."""
+"""Ad-hoc SQL on the published database, printed as a table, CSV, JSON or Parquet.
+
+Here is how every type of DuckDB is written in each format. How the database is opened, read-only, is in
+`warehouse.published`.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +25,21 @@ from pipeline.warehouse.published import open_published
 
 __all__ = ["print_result"]
 
-BATCH = 10_000
+BATCH_ROWS = 10_000
+
+MAX_TABLE_ROWS = 200
+"""Rows that a printed table shows. The other formats print all."""
 
 
 def print_result(path: Path, query: str, form: str) -> None:
-    """Print what `query` gives on the database at `path`: as table, csv, json or parquet (bytes on stdout).
+    """Print the result of `query` on the database at `path`: as table, csv, json or parquet (bytes on stdout).
 
-    Data is in UTF-8 whatever the terminal is set to, a column that has the name of an earlier one is told by a number
-    (`n`, `n_1`). Raises `FixStorage` where the database is not there, `FixSettings` where the query cannot be answered.
+    Data is in UTF-8, whatever the terminal is set to. A column with the name of an earlier one gets a number (`n`,
+    `n_1`). Raises `FixStorage` if the database is missing or cannot be opened, `FixSettings` if the query fails or its
+    result cannot be printed in this format.
     """
     if form == "parquet" and sys.stdout.isatty():
-        raise FixSettings("Parquet is no text; send it to a file, such as with `> result.parquet`")
+        raise FixSettings("Parquet is not text; send it to a file, such as with `> result.parquet`")
     if form != "table" and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     with open_published(path) as database:
@@ -45,20 +53,20 @@ def print_result(path: Path, query: str, form: str) -> None:
 
 
 def _print_table(relation: duckdb.DuckDBPyRelation) -> None:
-    relation.show(max_rows=200)
+    relation.show(max_rows=MAX_TABLE_ROWS)
 
 
 def _print_csv(relation: duckdb.DuckDBPyRelation) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(_names(relation))
-    for rows in _rows(relation):
-        writer.writerows([_field(value) for value in row] for row in rows)
+    writer.writerow(_unique_names(relation))
+    for rows in _batches(relation):
+        writer.writerows([_csv_field(value) for value in row] for row in rows)
 
 
 def _print_json(relation: duckdb.DuckDBPyRelation) -> None:
-    names = _names(relation)
+    names = _unique_names(relation)
     separator = "["
-    for rows in _rows(relation):
+    for rows in _batches(relation):
         for row in rows:
             sys.stdout.write(f"{separator}\n{_json(dict(zip(names, row, strict=True)))}")
             separator = ","
@@ -66,22 +74,22 @@ def _print_json(relation: duckdb.DuckDBPyRelation) -> None:
 
 
 def _print_parquet(relation: duckdb.DuckDBPyRelation) -> None:
-    try:  # what DuckDB has and Arrow has not, Arrow reports as an OSError
-        reader = relation.to_arrow_reader(BATCH)
-        fields = [field.with_name(name) for field, name in zip(reader.schema, _names(relation), strict=True)]
+    try:  # Arrow reports a type of DuckDB that it does not have as an OSError
+        reader = relation.to_arrow_reader(BATCH_ROWS)
+        fields = [field.with_name(name) for field, name in zip(reader.schema, _unique_names(relation), strict=True)]
         schema = pa.schema(fields)
         with pq.ParquetWriter(pa.PythonFile(sys.stdout.buffer, mode="w"), schema, compression="zstd") as writer:
             for batch in reader:
                 writer.write_batch(batch.rename_columns(schema.names))
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the file or pipe that it goes to
+            raise  # from the file or pipe that we write to
         reason = first_line(error)
-        raise FixSettings(f"the result cannot be Parquet ({reason}); cast that column, or ask for csv") from None
+        raise FixSettings(f"the result cannot be Parquet ({reason}); cast that column, or use csv") from None
 
 
-def _names(relation: duckdb.DuckDBPyRelation) -> list[str]:
-    """The names of the columns, made different where several are the same."""
+def _unique_names(relation: duckdb.DuckDBPyRelation) -> list[str]:
+    """Return the names of the columns, with a number if several are the same."""
     names: list[str] = []
     for wanted in relation.columns:
         name, number = wanted, 0
@@ -92,24 +100,25 @@ def _names(relation: duckdb.DuckDBPyRelation) -> list[str]:
     return names
 
 
-def _rows(relation: duckdb.DuckDBPyRelation) -> Iterator[list[tuple[Any, ...]]]:
-    while rows := relation.fetchmany(BATCH):
+def _batches(relation: duckdb.DuckDBPyRelation) -> Iterator[list[tuple[Any, ...]]]:
+    while rows := relation.fetchmany(BATCH_ROWS):
         yield rows
 
 
 def _json(value: Any) -> str:
-    """As JSON: numbers as numbers whatever their size, null for those that JSON does not know."""
+    """Return a value as JSON. Numbers of any size are numbers; those that JSON does not have are null."""
     try:
         return orjson.dumps(value, default=_decimal_or_text, option=orjson.OPT_NON_STR_KEYS).decode()
-    except TypeError:  # values that orjson refuses before it asks what they should be
-        return orjson.dumps(_accepted(value), default=_decimal_or_text).decode()
+    except TypeError:  # orjson refuses some values without calling `default`
+        return orjson.dumps(_converted(value), default=_decimal_or_text).decode()
 
 
-def _accepted(value: Any) -> Any:
+def _converted(value: Any) -> Any:
+    """Convert what orjson refuses: integers of more than 64 bits, some times, and keys that are not text."""
     if isinstance(value, dict):
-        return {_text(name): _accepted(inner) for name, inner in value.items()}
+        return {_text(name): _converted(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_accepted(inner) for inner in value]
+        return [_converted(inner) for inner in value]
     if isinstance(value, int) and value.bit_length() > 63:
         return orjson.Fragment(str(value))
     return value.isoformat() if isinstance(value, time) else value
@@ -123,8 +132,8 @@ def _text(value: Any) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def _field(value: Any) -> Any:
-    """As a field of CSV: what has parts as JSON, bytes in hexadecimal."""
+def _csv_field(value: Any) -> Any:
+    """Return a value as a field of CSV: nested values as JSON, bytes in hexadecimal."""
     if isinstance(value, dict | list | tuple):
         return _json(value)
     return value.hex() if isinstance(value, bytes) else value

@@ -1,13 +1,12 @@
 """The published database for clients on other machines, read-only, by DuckDB's own remote protocol (quack).
 
-A DuckDB in memory answers. It holds no rows: each of its views selects from the published file, which is attached
-under a name of its own. When another file takes the place of the published one, that is attached too, all views are
-turned to it in one transaction, and the former is let go of a little later. Nobody is disconnected, and a query that
-runs meanwhile ends on the file it began with.
+Here is a DuckDB in memory that listens, what it locks down before it does, and how it is run from the command line. It
+has views on the published file; `publication` attaches that file, and switches to a new one when it is published.
 
-What a client may ask stands in `sql/only_select.sql`. Beneath it, the files are attached read-only, every other file
-and the network are out of DuckDB's reach, and no setting can be changed any more. The protocol does not encrypt: for
-other machines, put a TLS proxy or an SSH tunnel in front. What is published, and how, is `warehouse.py`'s business.
+`only_select.sql` decides which statements of a client run. Below that, DuckDB protects itself: the files are attached
+read-only, every other file and the network are out of reach, and no setting can be changed any more. The protocol does
+not encrypt: for other machines, put a TLS proxy or an SSH tunnel in front. The token that clients must give is in
+`access_token`.
 """
 
 from __future__ import annotations
@@ -15,8 +14,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
-import os
-import secrets
 import shutil
 import signal
 import socket
@@ -29,9 +26,10 @@ from typing import Self
 import duckdb
 
 from pipeline.errors import FixSettings, FixStorage, first_line
-from pipeline.settings import MIN_TOKEN, Secret, Settings
-from pipeline.sql import literal, load, quoted
-from pipeline.warehouse.published import identity
+from pipeline.serving.access_token import token_file, token_for
+from pipeline.serving.publication import Publication
+from pipeline.settings import Secret, Settings
+from pipeline.sql import literal, load
 
 __all__ = ["EXTENSIONS", "LOOPBACK", "Server", "extension", "run", "token_file", "token_for"]
 
@@ -40,7 +38,7 @@ log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 
 EXTENSIONS = ("httpfs", "quack")
-"""Extensions of DuckDB that the protocol needs, in the order of loading; they come with the extra `serve`."""
+"""Extensions of DuckDB that the protocol needs, in the order of loading. They come with the extra `serve`."""
 
 INSTALL = "install both with `pip install 'call-metrics[serve]'`"
 
@@ -50,24 +48,30 @@ CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": "false",
 }
 
-LOCKS = (
+LOCKED_SETTINGS = (
     "SET GLOBAL TimeZone = 'UTC'",
     "SET temp_directory = ''",  # a query that needs more memory than there is fails alone, and fills no disk
     "SET GLOBAL quack_authorization_function = 'only_select'",
     "SET enable_external_access = false",
     "SET lock_configuration = true",
 )
-"""What keeps clients to the published tables, beside `sql/only_select.sql`."""
+"""Settings that keep clients to the published tables, together with `only_select.sql`."""
 
 POLL_SECONDS = 1.0
-"""How often the published file is looked at; also how long, at least, the former one stays attached."""
+"""How often the server looks for a new published file. The previous file stays attached at least this long."""
 
 
 class Server:
-    """Serves the database at `published` from the start of the `with` block to its end. Used by one thread.
+    """Serves the database at `published` within a `with` block. Used by one thread.
 
-    Port 0 is any free one. `scratch` is where the server makes a folder of its own, best on the file system of the
-    database. Raises `FixSettings` where DuckDB's extensions or the address cannot be used, `FixStorage` where the
+    Args:
+        published: the file that is served, and looked at again in `refresh`.
+        token: what clients must give.
+        scratch: where the server makes a folder of its own, best on the file system of the database.
+        host: address to listen on.
+        port: TCP port to listen on; 0 for any free one.
+
+    Entering the block raises `FixSettings` if DuckDB's extensions or the address cannot be used, `FixStorage` if the
     database or the folder cannot.
     """
 
@@ -77,10 +81,6 @@ class Server:
         self._scratch = scratch
         self._host = host
         self._port = port
-        self._seen: tuple[int, ...] | None = None
-        self._told: tuple[int, ...] | None = None
-        self._generation = 0
-        self._former: list[str] = []
 
     @property
     def uri(self) -> str:
@@ -92,17 +92,15 @@ class Server:
         files = [extension(name) for name in EXTENSIONS]
         if not self._published.exists():
             raise FixStorage(
-                f"{self._published} is not there yet; `call-metrics backfill` or `call-metrics demo` makes it"
+                f"{self._published} does not exist yet; `call-metrics backfill` or `call-metrics demo` creates it"
             )
         self._port = _usable_port(self._host, self._port)
         with contextlib.ExitStack() as undo:
-            self._folder = undo.enter_context(_own_folder(self._scratch / f"serve-{self._port}"))
+            folder = undo.enter_context(_own_folder(self._scratch / f"serve-{self._port}"))
             self._database = undo.enter_context(duckdb.connect(":memory:", config=CONFIGURATION))
-            self._lock_down(files)
-            try:
-                self._turn()
-            except (duckdb.Error, OSError) as error:
-                raise FixStorage(f"{self._published} cannot be served ({first_line(error)})") from None
+            _lock_down(self._database, files, folder)
+            self._publication = Publication(self._database, self._published, folder)
+            self._publication.attach()
             self._listen()
             undo.callback(self._database.execute, "CALL quack_stop($uri)", {"uri": self.uri})
             self._undo = undo.pop_all()
@@ -112,68 +110,8 @@ class Server:
         self._undo.close()
 
     def refresh(self) -> bool:
-        """Let go of the file before the present one; turn to the one that is published now. Whether it is another."""
-        for name in self._former:
-            self._database.execute(f"DETACH {name}")
-        self._former.clear()
-        found = identity(self._published)
-        if found in (self._seen, None):  # one that is gone will come back
-            return False
-        try:
-            self._turn()
-        except (duckdb.Error, OSError) as error:
-            if self._told != found:  # it is tried again and again, for what is in the way may pass
-                log.warning("%s cannot be served (%s); going on as before", self._published, first_line(error))
-            self._told = found
-            return False
-        return True
-
-    def _lock_down(self, extensions: list[Path]) -> None:
-        """From here on: our extensions, our folder, no setting changed."""
-        try:
-            for file in extensions:
-                self._database.execute(f"LOAD {literal(str(file))}")
-        except duckdb.Error as error:
-            raise FixSettings(f"DuckDB's extension cannot be loaded ({first_line(error)})") from None
-        self._database.execute(load("pipeline.serving", "only_select"))
-        self._database.execute(f"SET allowed_directories = [{literal(f'{self._folder}/')}]")
-        for setting in LOCKS:
-            self._database.execute(setting)
-
-    def _turn(self) -> None:
-        """Attach the published file and turn all views to it, at once. Raises what DuckDB and the system raise."""
-        found = identity(self._published)
-        name = f"published_{self._generation + 1}"
-        file = self._folder / f"{name}.duckdb"  # DuckDB attaches no path twice, though another file lies there now
-        try:
-            _link(self._published, file)
-            self._database.execute(f"ATTACH {literal(str(file))} AS {name} (READ_ONLY)")
-        finally:
-            file.unlink(missing_ok=True)  # who has it open keeps it
-        try:
-            self._database.execute("BEGIN")
-            shown = self._names(name)
-            for table in shown:
-                self._database.execute(f"CREATE OR REPLACE VIEW {quoted(table)} AS FROM {name}.main.{quoted(table)}")
-            for table in self._names("memory") - shown:
-                self._database.execute(f"DROP VIEW {quoted(table)}")
-            self._database.execute("COMMIT")
-        except duckdb.Error:
-            self._database.execute("ROLLBACK")
-            self._database.execute(f"DETACH {name}")
-            raise
-        if self._generation:
-            self._former.append(f"published_{self._generation}")
-        self._generation += 1
-        self._seen = found
-
-    def _names(self, database: str) -> set[str]:
-        """Tables and views of an attached database."""
-        tables = "SELECT table_name FROM information_schema.tables"
-        rows = self._database.execute(
-            f"{tables} WHERE table_schema = 'main' AND table_catalog = $name", {"name": database}
-        )
-        return {row[0] for row in rows.fetchall()}
+        """Switch to the file that is published now. Returns whether it is another one."""
+        return self._publication.refresh()
 
     def _listen(self) -> None:
         try:
@@ -181,9 +119,10 @@ class Server:
                 "CALL quack_serve($uri, token => $token, allow_other_hostname => true)",
                 {"uri": self.uri, "token": self._token.reveal()},
             )
-        except duckdb.Error:  # its message may hold the statement
+        except duckdb.Error:  # do not repeat its message, which may contain the statement
             raise _unusable(self._host, self._port, "DuckDB cannot listen there") from None
-        # DuckDB listens in a thread of its own; stopped before that has begun, it would hold the port to the end.
+        # DuckDB listens in its own thread. If it is stopped before that thread is ready, the port stays in use until
+        # the process ends.
         with contextlib.closing(HTTPConnection(self._host, self._port, timeout=10)) as probe:
             try:
                 probe.request("GET", "/")
@@ -193,9 +132,9 @@ class Server:
 
 
 def run(settings: Settings, *, host: str, port: int, ready: Callable[[Server], None]) -> int:
-    """Serve until SIGTERM or SIGINT, and return 0; `ready` is called once clients are answered.
+    """Serve until SIGTERM or SIGINT, and return 0. Calls `ready` as soon as clients can connect.
 
-    To be called in the main thread. Raises `FixSettings` and `FixStorage`.
+    Must be called in the main thread. Raises `FixSettings` and `FixStorage`.
     """
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -211,89 +150,63 @@ def run(settings: Settings, *, host: str, port: int, ready: Callable[[Server], N
     return 0
 
 
-def token_for(settings: Settings) -> Secret:
-    """The token that clients must give: the one that is set, else one of our own, made once and kept beside the data.
-
-    Raises `FixStorage` where the file that keeps it cannot be used.
-    """
-    if settings.serve_token is not None:
-        return settings.serve_token
-    path = token_file(settings)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(24) + "\n")
-        if path.stat().st_mode & 0o077:
-            raise FixStorage(f"{path} can be read by others; `chmod 600` it, or delete it and a new token is made")
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FixStorage(f"{path} cannot be used ({first_line(error)}); set CALL_METRICS_SERVE_TOKEN") from None
-    if len(token) < MIN_TOKEN:
-        raise FixStorage(f"{path} holds no token of {MIN_TOKEN} characters; delete it and a new one is made")
-    return Secret(token)
-
-
-def token_file(settings: Settings) -> Path:
-    """Where the token is kept that `token_for` makes."""
-    return settings.data / "serve-token"
-
-
 def extension(name: str) -> Path:
-    """The file of an extension, as its package brings it, for the DuckDB that runs.
+    """Return the file of an extension from its package, for the version of DuckDB that is running.
 
-    Raises `FixSettings` where the package is missing, or made for another version.
+    Raises `FixSettings` if the package is missing, or is for another version.
     """
     spec = importlib.util.find_spec(f"duckdb_extension_{name}")
     if spec is None or spec.origin is None:
         raise FixSettings(f"`call-metrics serve` needs DuckDB's extension {name}; {INSTALL}")
     file = Path(spec.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
     if not file.exists():
-        raise FixSettings(f"DuckDB's extension {name} is not made for DuckDB {duckdb.__version__}; {INSTALL}")
+        raise FixSettings(f"DuckDB's extension {name} is not available for DuckDB {duckdb.__version__}; {INSTALL}")
     return file
+
+
+def _lock_down(database: duckdb.DuckDBPyConnection, extensions: list[Path], folder: Path) -> None:
+    """Load the extensions, then forbid everything but them, our folder and `only_select`."""
+    try:
+        for file in extensions:
+            database.execute(f"LOAD {literal(str(file))}")
+    except duckdb.Error as error:
+        raise FixSettings(f"DuckDB's extension cannot be loaded ({first_line(error)})") from None
+    database.execute(load("pipeline.serving", "only_select"))
+    database.execute(f"SET allowed_directories = [{literal(f'{folder}/')}]")
+    for setting in LOCKED_SETTINGS:
+        database.execute(setting)
 
 
 @contextlib.contextmanager
 def _own_folder(path: Path) -> Iterator[Path]:
-    """An empty folder for the length of the block; one that a killed server left makes room."""
+    """Make an empty folder for the length of the block. Replaces one that a killed server left."""
     try:
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True, mode=0o700)
     except OSError as error:
-        raise FixStorage(f"{path} cannot be made ({error.strerror}); is the data folder writable?") from None
+        raise FixStorage(f"{path} cannot be created ({error.strerror}); is the data folder writable?") from None
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _link(source: Path, target: Path) -> None:
-    """Another name for the file, which costs nothing; a copy where the file system has no such thing."""
-    try:
-        target.hardlink_to(source)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(source, target)
-
-
 def _usable_port(host: str, port: int) -> int:
-    """The port, or a free one for 0. Raises `FixSettings` where host and port cannot be listened to."""
+    """Return the port, or a free one for 0. Raises `FixSettings` if we cannot listen on host and port."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
-            if port:  # as DuckDB's own; else connections of a server that has just ended are in the way for a minute
+            if port:  # as DuckDB does; otherwise connections of a server that has just ended block it for a minute
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_REUSEPORT", socket.SO_REUSEADDR), 1)
             probe.bind(address)
             usable = int(probe.getsockname()[1])
     except OSError as error:
         raise _unusable(host, port, error.strerror) from None
-    except UnicodeError:  # of a name that none can have
+    except UnicodeError:  # from a name that no host can have
         raise _unusable(host, port, "Name or service not known") from None
     with contextlib.suppress(OSError), socket.create_connection((host, usable), timeout=5):
-        raise _unusable(host, port, "another server answers there")
+        raise _unusable(host, port, "another server is listening there")
     return usable
 
 

@@ -1,7 +1,7 @@
 """From raw responses to the Parquet tables of the lake, one day at a time.
 
 Here is how the JSON of Participant Metrics becomes rows (`flatten`, with the arithmetic of data points in `points`),
-which tables of a day must be rebuilt (`build`, `fingerprint`), and how their files are written (`lake`). Rows are a
+which tables of a day must be rebuilt (`build`, `provenance`), and how their files are written (`lake`). Rows are a
 pure function of what has landed. What the tables are is in `schema`, what is expected and missing in `planning`, what
 DuckDB makes of the files in `warehouse`.
 

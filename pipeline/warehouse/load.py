@@ -33,7 +33,7 @@ from pipeline.warehouse.database import (
     transaction,
     write_meta,
 )
-from pipeline.warehouse.pivot import SERIES, chunk_by_track, pivot_to_samples
+from pipeline.warehouse.pivot import SERIES_KEY, chunk_by_track, pivot_to_samples
 from pipeline.warehouse.publish import PUBLISH_SECONDS, Publisher
 from pipeline.warehouse.published import open_published
 
@@ -201,7 +201,7 @@ def _replace_points(database: duckdb.DuckDBPyConnection, source: Source, day: da
     for table in ("track_statistics", "track_spans"):
         database.execute(f"DELETE FROM store.{table} WHERE track_number BETWEEN $first AND $last", bounds)
     count = 0
-    for chunk in chunk_by_track(source.chunks("metric_points", day, dictionaries=[*SERIES, "metric"])):
+    for chunk in chunk_by_track(source.chunks("metric_points", day, dictionaries=[*SERIES_KEY, "metric"])):
         statistics = compute_track_statistics(*pivot_to_samples(chunk, first))
         for table, rows in statistics.by_table.items():
             _insert(database, f"store.{table}", rows)

@@ -1,6 +1,30 @@
-"""From points to samples: the metrics of a track side by side, one row per instant, and the tracks numbered.
+"""From long points to wide samples: the metrics of a track side by side, one row per instant.
 
-Numpy and Arrow only. `warehouse.py` stores what comes out; the points come from `lake.py` as they are sorted there.
+The lake is long: `metric_points` has one row per data point, as the contract says, and each row repeats eight texts.
+The database stores samples instead (`store.sql`), a quarter of the rows with a whole number in place of the texts,
+which makes loading ten times cheaper. Readers see points all the same: in the database, `metric_points` is a view that
+turns samples into points again.
+
+NumPy and Arrow only. `load` stores what this module returns; points come from the lake, in the order of its file.
+
+Example: `pivot_to_samples(points, 7)` for one track, whose codec changes at 10:00:10 and whose frame rate is missing at
+10:00:05. Columns that are equal in all rows, and the two resolutions, are left out here.
+
+    points    track_id  codec  metric     timestamp   value
+              cam       vp8    bitrate    10:00:00   800000
+              cam       vp8    bitrate    10:00:05   900000
+              cam       h264   bitrate    10:00:10   700000
+              cam       vp8    framerate  10:00:00       30
+              cam       h264   framerate  10:00:10       25
+
+    series    series_id  track_id  codec
+              7          cam       vp8
+              8          cam       h264
+
+    samples   series_id  timestamp  bitrate  framerate
+              7          10:00:00    800000         30
+              7          10:00:05    900000       NULL
+              8          10:00:10    700000         25
 """
 
 from __future__ import annotations
@@ -14,22 +38,25 @@ import pyarrow as pa
 
 from pipeline.schema import METRICS, TRACK_KEY
 
-__all__ = ["SERIES", "chunk_by_track", "pivot_to_samples"]
+__all__ = ["SERIES_KEY", "chunk_by_track", "pivot_to_samples"]
 
 Ints = npt.NDArray[np.int64]
 
-SERIES = (*TRACK_KEY, "codec")
-"""What samples of one series have in common."""
+SERIES_KEY = (*TRACK_KEY, "codec")
+"""Columns that identify a series."""
 
 
 def chunk_by_track(chunks: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows of metric_points, cut so that no track is in two chunks. Text columns are dictionaries."""
+    """Yield the same rows of `metric_points`, cut so that no track is in two chunks.
+
+    Text columns are dictionaries, in what is given and in what is yielded.
+    """
     rest: pa.Table | None = None
     for chunk in chunks:
         joined = chunk if rest is None else pa.concat_tables([rest, chunk])
         joined = joined.unify_dictionaries().combine_chunks()
-        changes = np.flatnonzero(_differs(joined, TRACK_KEY))
-        cut = int(changes[-1]) if len(changes) else 0
+        track_starts = np.flatnonzero(_differs(joined, TRACK_KEY))
+        cut = int(track_starts[-1]) if len(track_starts) else 0
         if cut:
             yield joined.slice(0, cut)
         rest = joined.slice(cut)
@@ -38,73 +65,74 @@ def chunk_by_track(chunks: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def pivot_to_samples(chunk: pa.Table, first: int) -> tuple[pa.Table, pa.Table]:
-    """The series of a chunk of whole tracks, numbered from `first`, and their samples.
+    """Return the series of a chunk of whole tracks, numbered from `first`, and their samples.
 
-    Series have `series_id`, `session_date` and the columns of `SERIES`; samples have `series_id`, `timestamp` and a
-    column for each of `METRICS`, null where the metric has no point at that instant. Both are sorted.
+    Series have `series_id`, `session_date` and the columns of `SERIES_KEY`. Samples have `series_id`, `timestamp` and a
+    column for each of `METRICS`, null if the metric has no point at that instant. Both are sorted.
     """
-    starts = np.flatnonzero(_differs(chunk, (*SERIES, "metric"), first=True))
-    runs = chunk.select(["session_date", *SERIES, "metric"]).take(pa.array(starts))
-    number: dict[tuple[Any, ...], int] = {}
-    keys = zip(*(runs.column(name).to_pylist() for name in SERIES), strict=True)
-    series_of = np.array([number.setdefault(key, len(number)) for key in keys], dtype=np.int64)
+    starts = np.flatnonzero(_differs(chunk, (*SERIES_KEY, "metric"), first=True))
+    runs = chunk.select(["session_date", *SERIES_KEY, "metric"]).take(pa.array(starts))
+    numbers: dict[tuple[Any, ...], int] = {}
+    keys = zip(*(runs.column(name).to_pylist() for name in SERIES_KEY), strict=True)
+    series_of = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
     metric_of = np.array([METRICS.index(name) for name in runs.column("metric").to_pylist()], dtype=np.int64)
-    _, representative = np.unique(series_of, return_index=True)
-    series = (
-        runs.take(pa.array(representative))
-        .drop_columns(["metric"])
-        .append_column("series_id", pa.array(np.arange(len(number)) + first))
-    )
+    ids = np.arange(len(numbers)) + first
+    _, first_runs = np.unique(series_of, return_index=True)
+    series = runs.take(pa.array(first_runs)).drop_columns(["metric"]).append_column("series_id", pa.array(ids))
+
     timestamp = np.asarray(chunk.column("timestamp").cast(pa.int64()))
     lengths = np.diff(np.append(starts, chunk.num_rows))
-    row, counts = _rows(series_of, metric_of, starts, lengths, timestamp)
+    row, counts = _sample_rows(series_of, metric_of, starts, lengths, timestamp)
     total = int(counts.sum())
     instants = np.empty(total, dtype=np.int64)
     instants[row] = timestamp
     values = np.full((len(METRICS), total), np.nan)
     values[np.repeat(metric_of, lengths), row] = np.asarray(chunk.column("value"))
     samples = {
-        "series_id": pa.array(np.repeat(np.arange(len(number)) + first, counts)),
+        "series_id": pa.array(np.repeat(ids, counts)),
         "timestamp": pa.array(instants).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC")),
     }
-    samples |= {name: pa.array(values[place], from_pandas=True) for place, name in enumerate(METRICS)}
+    samples |= {name: pa.array(values[number], from_pandas=True) for number, name in enumerate(METRICS)}
     return series, pa.table(samples)
 
 
-def _rows(series_of: Ints, metric_of: Ints, starts: Ints, lengths: Ints, timestamp: Ints) -> tuple[Ints, Ints]:
-    """For each point its row among the samples, and the number of samples of each series.
+def _sample_rows(series_of: Ints, metric_of: Ints, starts: Ints, lengths: Ints, timestamp: Ints) -> tuple[Ints, Ints]:
+    """Return for each point its row in the samples, and for each series its number of samples.
 
-    A run is of one series and metric. As a rule all metrics of a series have the same instants, so that the place in
-    the run is the place among the samples; where they have not, the instants are sorted.
+    A run is a stretch of points of one series and metric. As a rule all metrics of a series have the same instants.
+    Then the position of a point in its run is its position in the samples of the series. For any other series, the
+    instants of all its points are sorted.
     """
-    place = np.arange(len(timestamp)) - np.repeat(starts, lengths)
+    position = np.arange(len(timestamp)) - np.repeat(starts, lengths)
     series = np.repeat(series_of, lengths)
     _, first_run, runs = np.unique(series_of, return_index=True, return_counts=True)
-    model = first_run[series_of]
-    modelled = np.minimum(np.repeat(starts[model], lengths) + place, len(timestamp) - 1)
-    alike = np.logical_and.reduceat(timestamp == timestamp[modelled], starts) & (lengths == lengths[model])
-    # A metric may come in several runs of a series: the codec changed to and fro.
+    reference = first_run[series_of]
+    compared = np.minimum(np.repeat(starts[reference], lengths) + position, len(timestamp) - 1)
+    is_equal = np.logical_and.reduceat(timestamp == timestamp[compared], starts) & (lengths == lengths[reference])
+    # A metric can have several runs in a series: the codec changed back and forth.
     metrics = np.bincount(np.unique(series_of * len(METRICS) + metric_of) // len(METRICS))
-    aligned = metrics == runs
-    np.logical_and.at(aligned, series_of, alike)
+    is_aligned = metrics == runs
+    np.logical_and.at(is_aligned, series_of, is_equal)
 
     counts = lengths[first_run].copy()
-    apart = np.flatnonzero(~aligned[series])
-    if len(apart):
-        order = apart[np.lexsort((timestamp[apart], series[apart]))]
+    unaligned = np.flatnonzero(~is_aligned[series])
+    if len(unaligned):
+        order = unaligned[np.lexsort((timestamp[unaligned], series[unaligned]))]
         owner = series[order]
-        new_series = np.diff(owner, prepend=-1) != 0
-        new = new_series | (np.diff(timestamp[order], prepend=0) != 0)
-        ordinal = np.cumsum(new) - 1
-        place[order] = ordinal - np.repeat(
-            ordinal[new_series], np.diff(np.append(np.flatnonzero(new_series), len(order)))
-        )
-        counts[~aligned] = np.bincount(owner[new], minlength=len(counts))[~aligned]
-    return (np.cumsum(counts) - counts)[series] + place, counts
+        starts_series = np.diff(owner, prepend=-1) != 0
+        is_new = starts_series | (np.diff(timestamp[order], prepend=0) != 0)
+        ordinal = np.cumsum(is_new) - 1
+        points = np.diff(np.append(np.flatnonzero(starts_series), len(order)))
+        position[order] = ordinal - np.repeat(ordinal[starts_series], points)
+        counts[~is_aligned] = np.bincount(owner[is_new], minlength=len(counts))[~is_aligned]
+    return (np.cumsum(counts) - counts)[series] + position, counts
 
 
 def _differs(rows: pa.Table, columns: Sequence[str], *, first: bool = False) -> npt.NDArray[np.bool_]:
-    """Of each row whether any of the dictionary `columns` has another value than in the row before."""
+    """Return for each row whether any of the dictionary `columns` differs from the row before; `first` for the first.
+
+    Null equals null.
+    """
     differs = np.zeros(rows.num_rows, dtype=bool)
     differs[:1] = first
     for name in columns:

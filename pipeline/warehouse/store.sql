@@ -1,10 +1,11 @@
--- What lies under the published tables: how points are stored, and what is loaded.
+-- The tables behind the published ones: how data points are stored, and which tables of a day are loaded.
 --
--- store.samples: one row per track, codec and instant, its metrics side by side: a quarter of the rows of metric_points
--- and whole numbers instead of eight texts, which makes loading ten times cheaper. store.series says what a series_id
--- stands for. The ids of a day are its ordinal times 2^32 and on, so that the same tables give the same ids.
--- What the views need beside these comes from `track_statistics.py`: track_number is the first series_id of the same
--- track, shares_track whether it has others (its codec changed), interval_seconds the time that a sample counts for.
+-- store.samples: one row per track, codec and instant, with the metrics side by side; `pivot.py` says why.
+-- store.series: one row per track and codec; says which ones a series_id means. The ids of a day start at its ordinal
+-- times 2^32, so that the same tables give the same ids.
+-- `track_statistics.py` computes three of the columns. track_number is the first series_id of the track; shares_track
+-- says whether the track has other series, because its codec changed; interval_seconds is the time that a sample
+-- counts for.
 CREATE SCHEMA IF NOT EXISTS store;
 
 CREATE TABLE IF NOT EXISTS store.meta (name VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
@@ -42,17 +43,10 @@ CREATE TABLE IF NOT EXISTS store.samples (
     interval_seconds DOUBLE NOT NULL
 );
 
+-- Samples as points again. UNPIVOT would be shorter, but here a filter on metric reads only the column of that metric.
 CREATE OR REPLACE VIEW metric_points AS
 SELECT
-    series.session_date,
-    series.call_type,
-    series.call_id,
-    series.call_session_id,
-    series.user_id,
-    series.user_session_id,
-    series.track_id,
-    series.track_type,
-    series.codec,
+    series.* EXCLUDE (series_id, track_number, shares_track),
     points.metric,
     points."timestamp",
     points.value
@@ -69,4 +63,4 @@ FROM (
     FROM store.samples
     WHERE resolution_width IS NOT NULL
 ) AS points
-INNER JOIN store.series AS series ON points.series_id = series.series_id;
+INNER JOIN store.series AS series USING (series_id);

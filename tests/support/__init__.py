@@ -1,4 +1,7 @@
-"""What several tests share: a day and its ids, how much hypothesis tries, simulated time, tables held against truth."""
+"""Helpers of all tests: a day and its ids, hypothesis settings, simulated time, resource limits, comparing tables.
+
+Responses made by hand are in `responses`, whole runs on the emulator in `flows`, servers for the client in `api`.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ from pipeline.model import Call, Stay
 from pipeline.schema import TABLES
 
 T = TypeVar("T")
-Truth = dict[str, list[dict[str, Any]]]
-"""What the source has: rows by table."""
+ExpectedRows = dict[str, list[dict[str, Any]]]
+"""The rows that the source has, by table."""
 
 DAY = date(2026, 11, 1)
 MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -30,12 +33,12 @@ STAY = Stay(CALL, "ann", "ann-1")
 
 
 def at(hour: int, minute: int = 0, second: float = 0) -> datetime:
-    """A time of that day, UTC."""
+    """Return a time of the day, in UTC."""
     return MIDNIGHT + timedelta(hours=hour, minutes=minute, seconds=second)
 
 
 def examples(count: int) -> hypothesis.settings:
-    """So many examples, the same ones every time, however slow the machine."""
+    """Return settings for so many examples, the same ones every time, without a deadline."""
     return hypothesis.settings(
         max_examples=count,
         derandomize=True,
@@ -46,13 +49,13 @@ def examples(count: int) -> hypothesis.settings:
 
 
 class Deadlock(Exception):
-    """Everything waits, and nothing is left that could end the wait."""
+    """Everything waits, and nothing can end the wait."""
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
-    """An event loop in which waiting takes no time: where nothing is ready, its clock jumps to what comes next.
+    """An event loop in which waiting takes no time: if nothing is ready, its clock jumps to the next event.
 
-    Only for coroutines without sockets and threads. Where nothing will ever come, it raises `Deadlock`.
+    Only for coroutines without sockets and threads. Raises `Deadlock` if there is no next event.
     """
 
     def __init__(self) -> None:
@@ -76,14 +79,14 @@ class _Jump(selectors.SelectSelector):
 
 
 def simulate(main: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine, run in simulated time."""
+    """Return the result of a coroutine, run in simulated time."""
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         return runner.run(main)
 
 
 @contextlib.contextmanager
 def no_more_files_open() -> Iterator[None]:
-    """What it is like when the system has no file descriptor left to give: opening anything fails."""
+    """Let opening any file fail within the block, as if the system had no file descriptor left."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
@@ -94,7 +97,7 @@ def no_more_files_open() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_file_larger_than(size: int) -> Iterator[None]:
-    """What a full disk is like: writing more than so many bytes to a file fails."""
+    """Let writing more than so many bytes to a file fail within the block, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -104,51 +107,51 @@ def no_file_larger_than(size: int) -> Iterator[None]:
 
 
 def rows_in(database: Path, table: str) -> Counter[tuple[Any, ...]]:
-    """The rows of a table of a database, counted, columns in the order of the contract."""
+    """Return the rows of a table of a database, counted, with columns in the order of the contract."""
     columns = ", ".join(f'"{name}"' for name in TABLES[table].schema.names)
     with duckdb.connect(str(database), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         return Counter(map(_hashable, connection.execute(f"SELECT {columns} FROM {table}").fetchall()))
 
 
-def differences(database: Path, landing: Landing, truth: Truth, *, but: Sequence[str] = ()) -> Iterator[str]:
-    """Where the tables of a database are not what the source has, row by row; nothing where they are."""
-    for table in truth.keys() - set(but):
+def differences(database: Path, landing: Landing, expected: ExpectedRows, *, but: Sequence[str] = ()) -> Iterator[str]:
+    """Yield how each table of a database differs from what the source has, row by row; nothing if it does not."""
+    for table in expected.keys() - set(but):
         names = TABLES[table].schema.names
-        rows = _as_asked(database, landing, truth) if table == "participant_sessions" else truth[table]
-        expected = Counter(_hashable(tuple(row[name] for name in names)) for row in rows)
-        held = rows_in(database, table)
-        for how, some in (("lost", expected - held), ("too many", held - expected)):
+        rows = _as_requested(database, landing, expected) if table == "participant_sessions" else expected[table]
+        wanted = Counter(_hashable(tuple(row[name] for name in names)) for row in rows)
+        stored = rows_in(database, table)
+        for how, some in (("lost", wanted - stored), ("too many", stored - wanted)):
             if some:
                 yield f"{table}: {sum(some.values())} rows {how}, {list(some)[:2]}"
 
 
-def _as_asked(database: Path, landing: Landing, truth: Truth) -> list[dict[str, Any]]:
-    """Participants as they are known by what was asked.
+def _as_requested(database: Path, landing: Landing, expected: ExpectedRows) -> list[dict[str, Any]]:
+    """Return participants as far as the requests sent can show them.
 
-    Participant statistics are not asked about live calls; and who published nothing, by them, has no window at all,
-    so that nothing tells what only Participant Metrics have.
+    Participant statistics of live calls are not requested. A user who published nothing, according to statistics, has
+    no window, so the columns that only Participant Metrics fill are NULL.
     """
     names = TABLES["participant_sessions"].schema.names
     stats = names[names.index("sdk") :]
-    told = set()
-    for day in {row["session_date"] for row in truth["call_sessions"]}:
+    with_stats = set()
+    for day in {row["session_date"] for row in expected["call_sessions"]}:
         index = landing.index("participant_stats", day).to_pylist()
-        told |= {tuple(row[name] for name in names[1:4]) for row in index if row["error"] is None}
-    told -= {tuple(row[name] for name in names[1:4]) for row in truth["call_sessions"] if row["is_live"]}
-    answered = {row[1:6] for row in rows_in(database, "windows")}
+        with_stats |= {tuple(row[name] for name in names[1:4]) for row in index if row["error"] is None}
+    with_stats -= {tuple(row[name] for name in names[1:4]) for row in expected["call_sessions"] if row["is_live"]}
+    with_window = {row[1:6] for row in rows_in(database, "windows")}
     rows = []
-    for row in truth["participant_sessions"]:
+    for row in expected["participant_sessions"]:
         stay = tuple(row[name] for name in names[1:6])
-        known = dict(row)
-        if stay[:3] not in told:
-            known |= dict.fromkeys(stats)
-        elif known["is_publisher"] is None:
-            known["is_publisher"] = any(known[name] for name in stats if name.startswith("published_"))
-        if stay not in answered and not row["is_publisher"]:
-            known |= {"is_publisher": False}
-            known |= dict.fromkeys(("is_subscriber", "client_name", "client_version", "network_type"))
-        rows.append(known)
+        shown = dict(row)
+        if stay[:3] not in with_stats:
+            shown |= dict.fromkeys(stats)
+        elif shown["is_publisher"] is None:
+            shown["is_publisher"] = any(shown[name] for name in stats if name.startswith("published_"))
+        if stay not in with_window and not row["is_publisher"]:
+            shown |= {"is_publisher": False}
+            shown |= dict.fromkeys(("is_subscriber", "client_name", "client_version", "network_type"))
+        rows.append(shown)
     return rows
 
 

@@ -1,10 +1,11 @@
 """A page in a real headless Chromium, over the DevTools protocol on two pipes: no driver, no port, nothing downloaded.
 
-Everything that the page asks of the network and says on the console is noted. Every wait is bounded.
+It records every network request of the page, and everything on its console. Every wait is bounded.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import select
@@ -15,8 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = shutil.which("chromium")
-SECONDS = 60
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+TIMEOUT_SECONDS = 60
 OPTIONS = (
     "--headless",
     "--no-sandbox",
@@ -33,21 +34,21 @@ OPTIONS = (
 
 
 class Page:
-    """One page, opened from a file. `requests` are the addresses it asked for; `complaints` what went wrong in it."""
+    """One page, from a file or an address: `requests` are the addresses that it requested, `errors` what went wrong."""
 
-    def __init__(self, file: Path, profile: Path) -> None:
+    def __init__(self, page: Path | str, profile: Path, *, seconds: float = TIMEOUT_SECONDS) -> None:
         self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self._deadline = time.monotonic() + SECONDS
+        self.errors: list[str] = []
+        self._deadline = time.monotonic() + seconds
         self._number = 0
         self._rest = b""
         theirs_in, self._to = os.pipe()
         self._from, theirs_out = os.pipe()
 
         def as_three_and_four() -> None:
-            held = os.dup(theirs_in), os.dup(theirs_out)  # neither may be 3 or 4 already
-            os.dup2(held[0], 3)
-            os.dup2(held[1], 4)
+            ends = os.dup(theirs_in), os.dup(theirs_out)  # the originals may be 3 or 4 already
+            os.dup2(ends[0], 3)
+            os.dup2(ends[1], 4)
 
         self._process = subprocess.Popen(
             [str(CHROMIUM), *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
@@ -65,8 +66,8 @@ class Page:
         self._session = self._send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Network", "Runtime", "Log", "Page"):
             self._send(f"{domain}.enable")
-        self._send("Page.navigate", url=file.as_uri())
-        while self.ask("document.readyState") != "complete":
+        self._send("Page.navigate", url=page.as_uri() if isinstance(page, Path) else page)
+        while self.evaluate("document.readyState") != "complete":
             time.sleep(0.05)
 
     def __enter__(self) -> Page:
@@ -78,11 +79,19 @@ class Page:
         os.close(self._to)
         os.close(self._from)
 
-    def ask(self, expression: str) -> Any:
-        """The value of an expression of JavaScript, awaited where it is a promise."""
-        answer = self._send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
-        return answer["result"].get("value")
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of a JavaScript expression. A promise is awaited."""
+        response = self._send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in response, response["exceptionDetails"]
+        return response["result"].get("value")
+
+    def resize(self, width: int, height: int) -> None:
+        """Set the size of the page, in pixels."""
+        self._send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def screenshot(self) -> bytes:
+        """Return a picture of the page, as PNG."""
+        return base64.b64decode(self._send("Page.captureScreenshot", format="png")["data"])
 
     def _send(self, method: str, **parameters: Any) -> dict[str, Any]:
         self._number += 1
@@ -91,29 +100,29 @@ class Page:
             message["sessionId"] = self._session
         os.write(self._to, json.dumps(message).encode() + b"\0")
         while True:
-            answer = self._receive()
-            if answer.get("id") == self._number:
-                assert "error" not in answer, answer["error"]
-                return answer["result"]
-            self._note(answer)
+            message = self._receive()
+            if message.get("id") == self._number:
+                assert "error" not in message, message["error"]
+                return message["result"]
+            self._record(message)
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
             ready, _, _ = select.select([self._from], [], [], max(0.0, self._deadline - time.monotonic()))
-            assert ready, f"Chromium did not answer within {SECONDS} s"
+            assert ready, "Chromium did not respond in time"
             chunk = os.read(self._from, 1 << 20)
             assert chunk, "Chromium ended"
             self._rest += chunk
         message, self._rest = self._rest.split(b"\0", 1)
         return json.loads(message)
 
-    def _note(self, event: dict[str, Any]) -> None:
-        found = event.get("params", {})
+    def _record(self, event: dict[str, Any]) -> None:
+        parameters = event.get("params", {})
         if event.get("method") == "Network.requestWillBeSent":
-            self.requests.append(found["request"]["url"])
+            self.requests.append(parameters["request"]["url"])
         elif event.get("method") == "Runtime.consoleAPICalled":
-            self.complaints.append(f"{found['type']}: {found['args']}")
+            self.errors.append(f"{parameters['type']}: {parameters['args']}")
         elif event.get("method") == "Runtime.exceptionThrown":
-            self.complaints.append(str(found["exceptionDetails"]))
+            self.errors.append(str(parameters["exceptionDetails"]))
         elif event.get("method") == "Log.entryAdded":
-            self.complaints.append(found["entry"]["text"])
+            self.errors.append(parameters["entry"]["text"])

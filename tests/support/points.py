@@ -1,4 +1,7 @@
-"""Responses with data points as plain values, and the points that the code under test makes of them."""
+"""Responses as lists of pairs, and the points that `explode_points` makes of them, as plain values.
+
+Times are Unix times in the source's unit. What `explode_points` returns is turned into rows that a test can write down.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,23 @@ from pipeline.tables.points import ResponseWindows, explode_points
 from tests.support import MIDNIGHT
 
 SECOND = 1_000_000
+"""Microseconds in a second."""
+
 BEGIN = int(MIDNIGHT.timestamp()) * SECOND
+"""Midnight of the day, in microseconds since 1970."""
+
 WIDTH = 1800 * SECOND
+"""Microseconds in a whole window."""
+
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 Pair = tuple[float | int | None, float | None] | None
-"""Time in the source's unit and value, as in the JSON; None for a null in the place of a pair."""
+"""A time and a value, as in JSON; None for a null in the place of a pair."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """A track in a response: ids, codec, and by metric its pairs (None: the metric is absent)."""
+    """A track in a response: ids, codec, and its pairs by metric (None if the metric is absent)."""
 
     track_id: str | None
     track_type: str | None
@@ -32,8 +41,8 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Given:
-    """One response: its stay, the window that was requested, and tracks."""
+class ResponseTracks:
+    """One response: of which stay, for which window of it, and its tracks. `since` and `until` are in microseconds."""
 
     stay: int
     window: int
@@ -45,7 +54,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Result:
-    """The expected result: rows (stay, track id, type, metric, microseconds, value, codec), and what was found."""
+    """Rows (stay, track id, type, metric, microseconds, value, codec), and what was found on the way, see `Points`."""
 
     rows: list[tuple[Any, ...]]
     unit: list[int]
@@ -53,8 +62,8 @@ class Result:
     per_window: list[int]
 
 
-def exploded(responses: list[Given]) -> Result:
-    """The points of responses, by the code under test."""
+def explode(responses: list[ResponseTracks]) -> Result:
+    """Return what `explode_points` makes of responses, in the order in which they came."""
     pairs = pa.list_(pa.list_(pa.float64(), 2))
     rows = [(place, track) for place, response in enumerate(responses) for track in response.tracks]
     tracks = pa.table(
@@ -99,7 +108,7 @@ def _pairs(series: list[Pair] | None) -> list[list[float | None] | None] | None:
 
 
 def times(unit: str, microseconds: int) -> float | int:
-    """An instant (microseconds since midnight of the day) as the source would write it."""
+    """Return an instant (microseconds since midnight of the day) as the source would write it."""
     if unit == "float_s":
         return (BEGIN + microseconds) / SECOND
     return (BEGIN + microseconds) * PER_SECOND[unit] // SECOND

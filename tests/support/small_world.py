@@ -1,8 +1,8 @@
-"""A small world for the tests of the views: a day of tables written by hand, loaded as any other day."""
+"""A small world for tests of views and reports: the tables of one day written by hand, loaded like any other day."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -15,24 +15,27 @@ import pyarrow as pa
 
 from pipeline.schema import METRICS, TABLES
 from pipeline.warehouse.load import Warehouse
-from pipeline.warehouse.pivot import SERIES
+from pipeline.warehouse.pivot import SERIES_KEY
 from tests.support import DAY, MIDNIGHT
 
 IDS = {"session_date": DAY, "call_type": "default", "call_id": "standup", "call_session_id": "s1"}
 
 Points = Mapping[str, Iterable[tuple[float, float]]]
-"""By metric: seconds after midnight, and the value there."""
+"""By metric: seconds after midnight, and the value at that instant."""
+
+Query = Callable[[str], list[dict[str, Any]]]
+"""Returns the rows of a query on a world."""
 
 
 def seconds(after: float) -> datetime:
-    """An instant of the day."""
+    """Return an instant of the day, so many seconds after midnight (UTC)."""
     return MIDNIGHT + timedelta(seconds=after)
 
 
 def steady(
     since: int, until: int, step: int = 5, *, bitrate: float = 1e6, framerate: float | None = 30, height: int = 720
 ) -> Points:
-    """A point of each metric every few seconds, both ends included; no frame rate means audio."""
+    """Return a point of each metric every `step` seconds, both ends included. No frame rate means audio."""
     instants = range(since, until + 1, step)
     values: dict[str, float] = {"bitrate": bitrate}
     if framerate is not None:
@@ -41,23 +44,34 @@ def steady(
 
 
 def both(*parts: Points) -> Points:
-    """Points of several stretches of one track."""
+    """Return the points of several stretches of one track."""
     return {metric: [point for part in parts for point in part.get(metric, ())] for metric in METRICS}
 
 
+def rows_of(database: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
+    """Return the rows of a query, each as a dictionary."""
+    return database.execute(sql).to_arrow_table().to_pylist()
+
+
+def only(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the only row."""
+    (row,) = rows
+    return row
+
+
 @dataclass
-class World:
-    """Rows of one day; a source that a warehouse can be loaded from."""
+class SmallWorld:
+    """Rows of one day. It is a source that a warehouse can be loaded from, as the lake is."""
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {name: [] for name in TABLES})
 
     def call(self, call: str = "s1", **columns: Any) -> None:
-        """A call session of the day."""
+        """Add a call session."""
         given = {"started_at": seconds(0), "ended_at": seconds(3600), "is_live": False} | columns
         self.rows["call_sessions"].append(IDS | {"call_session_id": call, "call_cid": "default:standup"} | given)
 
     def stay(self, user: str = "ann", since: float = 0, until: float | None = 60, **columns: Any) -> None:
-        """A user session; its id is that of the user unless another is given."""
+        """Add a user session. Its id is that of the user unless another is given."""
         left_at = None if until is None else seconds(until)
         row = IDS | {"user_id": user, "user_session_id": user, "joined_at": seconds(since), "left_at": left_at}
         self.rows["participant_sessions"].append(row | columns)
@@ -65,7 +79,7 @@ class World:
     def track(
         self, points: Points, track: str = "cam", kind: str | None = "video", codec: str = "vp8", **ids: Any
     ) -> None:
-        """A published track of a stay (`user_id`, `user_session_id`, `call_session_id`; default: ann's)."""
+        """Add a published track of a stay (`user_id`, `user_session_id`, `call_session_id`; by default ann's)."""
         user = ids.get("user_id", "ann")
         key = IDS | {"user_id": user, "user_session_id": user} | ids | {"track_id": track, "track_type": kind}
         flat = [
@@ -86,12 +100,12 @@ class World:
         known[0]["last_point_at"] = max(instants, default=None)
 
     def warning(self, after: float, track: str = "cam", kind: str = "video", user: str = "ann") -> None:
-        """A warning on a track."""
+        """Add a warning on a track."""
         ids = {"user_id": user, "user_session_id": user, "track_id": track, "track_type": kind}
         self.rows["track_warnings"].append(IDS | ids | {"time": seconds(after), "code": "X", "warning": "slow"})
 
     def load(self, folder: Path, thresholds: Path | None = None) -> duckdb.DuckDBPyConnection:
-        """The published database, open for reading and writing."""
+        """Load the world, and return the published database, open for reading and writing."""
         writer = folder / "writer.duckdb"
         if not writer.exists():
             writer.write_bytes(_empty_database())
@@ -100,7 +114,7 @@ class World:
         database.execute("SET TimeZone = 'UTC'")
         return database
 
-    # What a warehouse asks of a source.
+    # The protocol `pipeline.warehouse.load.Source`.
 
     def fingerprint(self, table: str, day: date) -> str | None:
         return "made by hand" if day == DAY else None
@@ -110,7 +124,7 @@ class World:
 
     def chunks(self, table: str, day: date, *, dictionaries: Sequence[str] = ()) -> Iterator[pa.Table]:
         rows = self._table(table)
-        encoded = [name for name in rows.schema.names if name in {*SERIES, "metric"} & set(dictionaries)]
+        encoded = [name for name in rows.schema.names if name in {*SERIES_KEY, "metric"} & set(dictionaries)]
         for name in encoded:
             place = rows.schema.get_field_index(name)
             rows = rows.set_column(place, name, rows.column(name).dictionary_encode())
@@ -128,8 +142,8 @@ class World:
 
 @cache
 def _empty_database() -> bytes:
-    """A writer's database without a day: making its views anew for every test would take most of their time."""
+    """Return a writer's database without a day. Creating its views for each test would take most of the time."""
     with TemporaryDirectory() as folder:
         writer = Path(folder) / "writer.duckdb"
-        Warehouse(Path(folder) / "published.duckdb", writer).load(World(), [])
+        Warehouse(Path(folder) / "published.duckdb", writer).load(SmallWorld(), [])
         return writer.read_bytes()

@@ -5,28 +5,24 @@
 -- started_at: When the session started
 -- ended_at: When the session ended; NULL while it is live
 -- publishers: Users with a published track
--- poor_publishers: Publishers of whom a track is poor
--- good_publishers: Other publishers of whom a track is good
+-- poor_publishers: Publishers with a poor track
+-- good_publishers: Other publishers with a good track
 -- unclassified_publishers: All other publishers; they are in no share
--- poor_share: Poor publishers, of those poor or good, 0 to 1; NULL where nobody could be judged
--- peak_publishers_low: Most publishers whose frame rate was under the low_framerate of its kind at the same instant
+-- poor_share: Poor publishers, as a share of those poor or good, 0 to 1; NULL if no publisher could be judged
+-- peak_publishers_low: Most publishers with a frame rate under the low_framerate of its kind at the same instant
 -- peak_publishers_low_at: The first such instant
 -- users: Users who took part
--- user_sessions: Their stays
--- user_sessions_per_user: Stays per user: 1 where nobody came back
--- rejoins: Stays that began after another one of the same user had ended
+-- user_sessions: Their user sessions
+-- user_sessions_per_user: User sessions per user: 1 if all stayed without coming back
+-- rejoins: User sessions that began after another one of the same user had ended
 -- rejoin_gap_seconds_p50: Median seconds between leaving and rejoining
--- rejoin_gap_seconds_max: Longest of them
+-- rejoin_gap_seconds_max: Longest time between leaving and rejoining, in seconds
 -- warnings: Warnings on all tracks
--- quality_score: Ours, 0 to 100: 100 times the share of good publishers among those judged
--- cq_score: The source's own call-quality score, 0 to 100; how it is made up is not documented
+-- quality_score: Our score, 0 to 100: 100 times the share of good publishers among those judged
+-- cq_score: The source's own call-quality score, 0 to 100; its formula is not documented
 WITH people AS (
     SELECT
-        session_date,
-        call_type,
-        call_id,
-        call_session_id,
-        user_id,
+        session_date, call_type, call_id, call_session_id, user_id,
         sum(tracks) AS tracks,
         bool_or(class = 'poor') AS is_poor,
         bool_or(class = 'good') AS is_good,
@@ -38,10 +34,7 @@ WITH people AS (
 
 classed AS (
     SELECT
-        session_date,
-        call_type,
-        call_id,
-        call_session_id,
+        session_date, call_type, call_id, call_session_id,
         count(*) FILTER (tracks > 0) AS publishers,
         count(*) FILTER (is_poor) AS poor_publishers,
         count(*) FILTER (is_good AND NOT is_poor) AS good_publishers,
@@ -54,10 +47,7 @@ classed AS (
 
 stays AS (
     SELECT
-        session_date,
-        call_type,
-        call_id,
-        call_session_id,
+        session_date, call_type, call_id, call_session_id,
         epoch(joined_at) - epoch(max(left_at) OVER (
             PARTITION BY session_date, call_type, call_id, call_session_id, user_id
             ORDER BY joined_at, user_session_id
@@ -68,10 +58,7 @@ stays AS (
 
 rejoined AS (
     SELECT
-        session_date,
-        call_type,
-        call_id,
-        call_session_id,
+        session_date, call_type, call_id, call_session_id,
         count(*) AS rejoins,
         median(away_seconds) AS gap_p50,
         max(away_seconds) AS gap_max
@@ -80,6 +67,8 @@ rejoined AS (
     GROUP BY ALL
 ),
 
+-- The peak: how many publishers are low at once. Calls and publishers are numbered, so that windows and groups are over
+-- numbers and not over four or five texts.
 limits AS (
     SELECT
         series.series_id,
@@ -91,8 +80,8 @@ limits AS (
         ) AS publisher,
         thresholds.low_framerate
     FROM store.series AS series
-    INNER JOIN track_kinds AS kinds ON series.track_type = kinds.track_type
-    INNER JOIN quality_thresholds AS thresholds ON kinds.track_kind = thresholds.track_kind
+    INNER JOIN track_kinds AS kinds USING (track_type)
+    INNER JOIN quality_thresholds AS thresholds USING (track_kind)
 ),
 
 low AS (
@@ -102,7 +91,7 @@ low AS (
         epoch_us(samples."timestamp") AS since,
         epoch_us(samples."timestamp") + (samples.interval_seconds * 1000000)::BIGINT AS until
     FROM store.samples AS samples
-    INNER JOIN limits ON samples.series_id = limits.series_id
+    INNER JOIN limits USING (series_id)
     WHERE samples.framerate < limits.low_framerate AND samples.interval_seconds > 0
 ),
 
@@ -119,6 +108,7 @@ turns AS (
     HAVING sum(change) <> 0
 ),
 
+-- A publisher can have several low tracks at once, and counts as one.
 low_tracks AS (
     SELECT
         call_number,
@@ -156,23 +146,17 @@ peaks AS (
 
 peaks_by_call AS (
     SELECT
-        series.session_date,
-        series.call_type,
-        series.call_id,
-        series.call_session_id,
+        session_date, call_type, call_id, call_session_id,
         any_value(peaks.peak) AS peak,
         any_value(peaks.peak_at) AS peak_at
     FROM limits
-    INNER JOIN peaks ON limits.call_number = peaks.call_number
-    INNER JOIN store.series AS series ON limits.series_id = series.series_id
+    INNER JOIN peaks USING (call_number)
+    INNER JOIN store.series AS series USING (series_id)
     GROUP BY ALL
 )
 
 SELECT
-    calls.session_date,
-    calls.call_type,
-    calls.call_id,
-    calls.call_session_id,
+    session_date, call_type, call_id, call_session_id,
     calls.started_at,
     calls.ended_at,
     coalesce(classed.publishers, 0) AS publishers,

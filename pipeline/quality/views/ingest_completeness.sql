@@ -2,7 +2,7 @@
 -- fetched. States of windows are those of the table windows.
 --
 -- calls: Call sessions
--- live_calls: Those that were still live when last fetched
+-- live_calls: Call sessions that were still live when last fetched
 -- stays_promised: User sessions that the source counts, without erased people
 -- stays_held: User sessions stored
 -- windows_expected: Windows that should exist
@@ -16,7 +16,7 @@
 -- hours_since_newest_fetch: Hours from then until now
 -- forgotten_at: When the source has dropped the participants of all of the day's calls: 90 days after the last one ended
 -- days_until_forgotten: Days from now until then, below 0 afterwards; NULL if no call has ended
-WITH held AS (
+WITH by_state AS (
     SELECT
         session_date,
         count(*) AS windows_expected,
@@ -32,18 +32,13 @@ WITH held AS (
 ),
 
 stays AS (
-    SELECT
-        session_date,
-        count(*) AS stays_held
+    SELECT session_date, count(*) AS stays_held
     FROM participant_sessions
     GROUP BY session_date
 ),
 
 calls AS (
-    SELECT
-        session_date,
-        count(*) AS calls,
-        count(*) FILTER (is_live) AS live_calls
+    SELECT session_date, count(*) AS calls, count(*) FILTER (is_live) AS live_calls
     FROM call_sessions
     GROUP BY session_date
 ),
@@ -63,18 +58,18 @@ SELECT
     coalesce(calls.live_calls, 0) AS live_calls,
     coalesce(promised.stays_promised, 0) AS stays_promised,
     coalesce(stays.stays_held, 0) AS stays_held,
-    coalesce(held.windows_expected, 0) AS windows_expected,
-    coalesce(held.windows_landed, 0) AS windows_landed,
-    coalesce(held.windows_empty, 0) AS windows_empty,
-    coalesce(held.windows_gone, 0) AS windows_gone,
-    coalesce(held.windows_suspect, 0) AS windows_suspect,
-    coalesce(held.windows_failed, 0) AS windows_failed,
-    coalesce(held.windows_missing, 0) AS windows_missing,
-    held.newest_fetch_at,
-    (epoch(now()) - epoch(held.newest_fetch_at)) / 3600 AS hours_since_newest_fetch,
+    coalesce(by_state.windows_expected, 0) AS windows_expected,
+    coalesce(by_state.windows_landed, 0) AS windows_landed,
+    coalesce(by_state.windows_empty, 0) AS windows_empty,
+    coalesce(by_state.windows_gone, 0) AS windows_gone,
+    coalesce(by_state.windows_suspect, 0) AS windows_suspect,
+    coalesce(by_state.windows_failed, 0) AS windows_failed,
+    coalesce(by_state.windows_missing, 0) AS windows_missing,
+    by_state.newest_fetch_at,
+    (epoch(now()) - epoch(by_state.newest_fetch_at)) / 3600 AS hours_since_newest_fetch,
     promised.forgotten_at,
     (epoch(promised.forgotten_at) - epoch(now())) / 86400 AS days_until_forgotten
 FROM calls
 FULL JOIN promised USING (session_date)
 FULL JOIN stays USING (session_date)
-FULL JOIN held USING (session_date)
+FULL JOIN by_state USING (session_date)

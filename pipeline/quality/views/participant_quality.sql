@@ -1,35 +1,31 @@
--- Grain: one row per user session, those that published nothing included. What one person's media was like.
--- The worst track is a poor one before a good one before an unclassified one; among these the one with the greatest
--- low_framerate_share, then with the lowest framerate_p5.
+-- Grain: one row per user session, including those that published nothing. How one person's media was.
+-- The worst track is a poor one, else a good one, else an unclassified one; among these the one with the highest
+-- low_framerate_share, then the one with the lowest framerate_p5.
 --
 -- joined_at: When the user joined
 -- left_at: When the user left; NULL while still there
--- class: That of the worst track: good, poor or unclassified; unclassified without tracks
+-- class: Class of the worst track: good, poor or unclassified; unclassified without tracks
 -- tracks: Published tracks
--- poor_tracks: Those of them that are poor
+-- poor_tracks: Published tracks that are poor
 -- worst_track_id: Id of the worst track
 -- worst_track_kind: Its kind, see track_quality
 -- poor_due_to: Rules that the worst track breaks
 -- worst_low_framerate_share: Its low_framerate_share, 0 to 1
 -- worst_framerate_p5: Its framerate_p5, frames per second
 -- first_media_at: First point of any track with bitrate above 0
--- join_to_first_media_seconds: Seconds from joined_at to first_media_at, to within a step between points; not for those
---     who chose to publish later, which the source does not tell apart. Below 0 where the source's clocks differ
+-- join_to_first_media_seconds: Seconds from joined_at to first_media_at, to within a step between points. Not
+--     meaningful for users who chose to publish later: the source does not distinguish them. Below 0 if the source's
+--     clocks differ
 -- published_seconds: Seconds in which at least one track had data
 -- warnings: Warnings on all tracks
--- client_name: The client: SDK or browser, as the source names it
+-- client_name: The client: SDK or browser, as received
 -- client_version: Version of the client
 -- network_type: Network of the client: wifi, ethernet, cellular, …
 -- country: Country, from the client's IP address
 -- country_iso_code: ISO 3166-1 alpha-2 code of the country
 WITH judged AS (
     SELECT
-        session_date,
-        call_type,
-        call_id,
-        call_session_id,
-        user_id,
-        user_session_id,
+        session_date, call_type, call_id, call_session_id, user_id, user_session_id,
         count(*) AS tracks,
         count(*) FILTER (class = 'poor') AS poor_tracks,
         sum(warnings)::BIGINT AS warnings,
@@ -46,24 +42,14 @@ WITH judged AS (
     GROUP BY ALL
 ),
 
+-- Spans of different tracks overlap. Each counts from the end of the spans before it, so that no second counts twice.
 spans AS (
     SELECT
-        series.session_date,
-        series.call_type,
-        series.call_id,
-        series.call_session_id,
-        series.user_id,
-        series.user_session_id,
+        session_date, call_type, call_id, call_session_id, user_id, user_session_id,
         epoch(spans.since) AS since,
         epoch(spans.until) AS until,
         max(epoch(spans.until)) OVER (
-            PARTITION BY
-                series.session_date,
-                series.call_type,
-                series.call_id,
-                series.call_session_id,
-                series.user_id,
-                series.user_session_id
+            PARTITION BY session_date, call_type, call_id, call_session_id, user_id, user_session_id
             ORDER BY spans.since, spans.until
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS covered_until
@@ -73,12 +59,7 @@ spans AS (
 
 published AS (
     SELECT
-        session_date,
-        call_type,
-        call_id,
-        call_session_id,
-        user_id,
-        user_session_id,
+        session_date, call_type, call_id, call_session_id, user_id, user_session_id,
         sum(greatest(until - greatest(since, covered_until), 0)) AS published_seconds
     FROM spans
     GROUP BY ALL
@@ -86,12 +67,7 @@ published AS (
 
 first_media AS (
     SELECT
-        series.session_date,
-        series.call_type,
-        series.call_id,
-        series.call_session_id,
-        series.user_id,
-        series.user_session_id,
+        session_date, call_type, call_id, call_session_id, user_id, user_session_id,
         min(statistics.first_media_at) AS first_media_at
     FROM store.track_statistics AS statistics
     INNER JOIN store.series AS series ON statistics.track_number = series.series_id
@@ -99,12 +75,7 @@ first_media AS (
 )
 
 SELECT
-    stays.session_date,
-    stays.call_type,
-    stays.call_id,
-    stays.call_session_id,
-    stays.user_id,
-    stays.user_session_id,
+    session_date, call_type, call_id, call_session_id, user_id, user_session_id,
     stays.joined_at,
     stays.left_at,
     coalesce(judged.worst.class, 'unclassified') AS class,

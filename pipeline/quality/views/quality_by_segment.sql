@@ -1,41 +1,32 @@
--- Grain: one row per day, network type, country, client name, client version and codec of which there is a track.
--- Where the poor tracks are. Mind n: the interval says what a share of so few tracks is worth.
+-- Grain: one row per day, network type, country, client name, client version and codec with a published track.
+-- Where the poor tracks are. Mind n: with few tracks, the interval around a share is wide.
 --
--- network_type: Network of the client: wifi, ethernet, cellular, …; NULL where it is not known
--- country: Country, from the client's IP address; NULL where it is not known
--- client_name: The client: SDK or browser, as the source names it
+-- network_type: Network of the client: wifi, ethernet, cellular, …; NULL if unknown
+-- country: Country, from the client's IP address; NULL if unknown
+-- client_name: The client: SDK or browser, as received
 -- client_version: Version of the client
 -- codec: Codec of the tracks
 -- tracks: Tracks, judged or not
--- n: Tracks that were judged good or poor: what the shares are of
+-- n: Tracks that were judged good or poor; the shares are shares of these
 -- poor: Poor tracks
--- poor_share: poor / n, 0 to 1; NULL where n is 0
+-- poor_share: poor / n, 0 to 1; NULL if n is 0
 -- poor_share_low: Lower end of the 95 % Wilson score interval of poor_share (E. B. Wilson 1927, Journal of the American
---     Statistical Association 22, 209–212); tracks of one call are not independent, so the truth may lie further off
+--     Statistical Association 22, 209–212). Tracks of one call are not independent, so the true share may be outside
+--     more often than that
 -- poor_share_high: Upper end of that interval
 -- active_seconds: Seconds with data, of all tracks
--- framerate_p5: Frame rate of the worst 5 % of the time of all camera tracks: 5 % of it lies under this whole number of
---     frames per second plus one. Screen share is left out, its frame rate follows what is shown
+-- framerate_p5: Frame rate of the worst 5 % of the time of all camera tracks: 5 % of the time has fewer frames per second
+--     than this whole number plus one. Without screen share, whose frame rate follows what is shown
 WITH tracks_by_client AS (
     SELECT
-        quality.session_date,
-        stays.network_type,
-        stays.country,
-        stays.client_name,
-        stays.client_version,
-        quality.codec,
+        session_date, stays.network_type, stays.country, stays.client_name, stays.client_version, quality.codec,
         quality.track_kind,
         quality.class,
         quality.active_seconds,
         quality.framerate_histogram,
         dense_rank() OVER (
             ORDER BY
-                quality.session_date,
-                stays.network_type,
-                stays.country,
-                stays.client_name,
-                stays.client_version,
-                quality.codec
+                session_date, stays.network_type, stays.country, stays.client_name, stays.client_version, quality.codec
         ) AS segment
     FROM track_quality AS quality
     LEFT JOIN participant_sessions AS stays
@@ -63,7 +54,7 @@ running AS (
         segment,
         framerate,
         sum(seconds) OVER (PARTITION BY segment ORDER BY framerate) AS seconds_up_to,
-        sum(seconds) OVER (PARTITION BY segment) AS seconds_in_all
+        sum(seconds) OVER (PARTITION BY segment) AS seconds_total
     FROM seconds_by_framerate
 ),
 
@@ -72,19 +63,13 @@ framerates AS (
         segment,
         min(framerate) AS framerate_p5
     FROM running
-    WHERE seconds_up_to >= 0.05 * seconds_in_all AND seconds_in_all > 0
+    WHERE seconds_up_to >= 0.05 * seconds_total AND seconds_total > 0
     GROUP BY segment
 ),
 
 counted AS (
     SELECT
-        segment,
-        session_date,
-        network_type,
-        country,
-        client_name,
-        client_version,
-        codec,
+        segment, session_date, network_type, country, client_name, client_version, codec,
         count(*) AS tracks,
         count(*) FILTER (class <> 'unclassified') AS n,
         count(*) FILTER (class = 'poor') AS poor,
@@ -104,23 +89,15 @@ intervals AS (
 )
 
 SELECT
-    intervals.session_date,
-    intervals.network_type,
-    intervals.country,
-    intervals.client_name,
-    intervals.client_version,
-    intervals.codec,
-    intervals.tracks,
-    intervals.n,
-    intervals.poor,
-    intervals.poor_share,
-    CASE
-        WHEN intervals.n > 0 THEN least(intervals.poor_share, greatest(intervals.centre - intervals.margin, 0))
-    END AS poor_share_low,
-    CASE
-        WHEN intervals.n > 0 THEN greatest(intervals.poor_share, least(intervals.centre + intervals.margin, 1))
-    END AS poor_share_high,
-    intervals.active_seconds,
+    session_date, network_type, country, client_name, client_version, codec,
+    tracks,
+    n,
+    poor,
+    poor_share,
+    -- rounding must not move an end of the interval past its share
+    CASE WHEN n > 0 THEN least(poor_share, greatest(centre - margin, 0)) END AS poor_share_low,
+    CASE WHEN n > 0 THEN greatest(poor_share, least(centre + margin, 1)) END AS poor_share_high,
+    active_seconds,
     framerates.framerate_p5
 FROM intervals
-LEFT JOIN framerates ON intervals.segment = framerates.segment
+LEFT JOIN framerates USING (segment)

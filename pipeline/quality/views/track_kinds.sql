@@ -1,7 +1,7 @@
--- Grain: one row per spelling of track_type. The kind of track that each means: the source's surfaces spell screen
+-- Grain: one row per spelling of track_type. The kind of track that each one means. Stream's endpoints spell screen
 -- share as screensharing, screenshare, screen_share, …
 --
--- track_type: Kind of track as the source spells it; NULL where it says none
+-- track_type: Kind of track as received; NULL if the source names none
 -- track_kind: camera, screen_share, screen_share_audio, audio or other
 WITH spellings AS (
     SELECT DISTINCT

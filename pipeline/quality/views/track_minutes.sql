@@ -1,21 +1,21 @@
--- Grain: one row per track and minute (UTC) for which there is a point or a part of an interval. What dashboards read.
--- Averages are time-weighted, with the intervals of track_samples; one that goes past the end of its minute counts in
--- each minute with the part that lies there.
+-- Grain: one row per track and minute (UTC) with a point or a part of an interval. For dashboards.
+-- Averages are time-weighted, with the intervals of track_samples. An interval that ends after its minute counts in
+-- each minute with the part in that minute.
 --
 -- minute: Start of the minute
 -- active_seconds: Seconds of the minute with data, at most 60
 -- bitrate_mean: Time-weighted mean of bitrate, as received; NULL without time
--- bitrate_min: Least bitrate
--- bitrate_max: Greatest bitrate
+-- bitrate_min: Lowest bitrate
+-- bitrate_max: Highest bitrate
 -- framerate_mean: Time-weighted mean, frames per second; NULL without time, as for audio
--- framerate_min: Least frame rate
--- framerate_max: Greatest frame rate
+-- framerate_min: Lowest frame rate
+-- framerate_max: Highest frame rate
 -- resolution_width_mean: Time-weighted mean, pixels
--- resolution_width_min: Least width, pixels
--- resolution_width_max: Greatest width, pixels
+-- resolution_width_min: Smallest width, pixels
+-- resolution_width_max: Largest width, pixels
 -- resolution_height_mean: Time-weighted mean, pixels
--- resolution_height_min: Least height, pixels
--- resolution_height_max: Greatest height, pixels
+-- resolution_height_min: Smallest height, pixels
+-- resolution_height_max: Largest height, pixels
 WITH later_minutes AS (
     SELECT
         *,
@@ -30,20 +30,14 @@ parts AS (
         series_id,
         epoch_us("timestamp") // 60000000 AS minute_number,
         least(interval_seconds, (60000000 - epoch_us("timestamp") % 60000000) / 1000000) AS seconds,
-        bitrate,
-        framerate,
-        resolution_width,
-        resolution_height
+        bitrate, framerate, resolution_width, resolution_height
     FROM store.samples
     UNION ALL
     SELECT
         series_id,
         epoch_us("timestamp") // 60000000 + minutes_on,
         least(micros_after - 60000000 * (minutes_on - 1), 60000000) / 1000000,
-        bitrate,
-        framerate,
-        resolution_width,
-        resolution_height
+        bitrate, framerate, resolution_width, resolution_height
     FROM later_minutes
 ),
 
@@ -76,13 +70,7 @@ minutes AS (
 
 SELECT
     minutes.session_date,
-    tracks.call_type,
-    tracks.call_id,
-    tracks.call_session_id,
-    tracks.user_id,
-    tracks.user_session_id,
-    tracks.track_id,
-    tracks.track_type,
+    tracks.* EXCLUDE (series_id, session_date, codec, track_number, shares_track),
     to_timestamp(minutes.minute_number * 60) AS "minute",
     minutes.* EXCLUDE (session_date, track_number, minute_number)
 FROM minutes

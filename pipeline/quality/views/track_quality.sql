@@ -1,19 +1,18 @@
--- Grain: one row per published track, those without points included. How well each track was sent, and a verdict.
--- Seconds are time-weighted (see interval_seconds of track_samples); a share is of the time with the metric that it is
--- about.
--- What is low, short or enough stands in quality_thresholds, one row per kind of track.
+-- Grain: one row per published track, including those without points. How well each track was sent, and a verdict.
+-- Seconds are time-weighted (see interval_seconds of track_samples); a share is a share of the time with its metric.
+-- The table quality_thresholds says what is low, short or enough, with one row per kind of track.
 -- The verdict follows the stream classification of Teams CQD (three classes, "poor due to", frame rates of 7 for video
--- and 2 for screen share): a track is judged where its kind has a rule, and only by data that is there.
+-- and 2 for screen share): a track is judged if its kind has a rule, and only by the data it has.
 --
 -- track_kind: camera, screen_share, screen_share_audio, audio or other: track_type without its many spellings
--- codec: Codec, from the latest answer that names one
--- stay_seconds: Length of the user's stay; while it lasts, or where the source lacks its end, until the last point
+-- codec: Codec, from the latest response that names one
+-- stay_seconds: Length of the user's stay; while it lasts, or if the source has no end, until the last point
 -- active_seconds: Seconds with data
 -- coverage: Share of the stay with data, 0 to 1
--- span_coverage: Share of the time from first to last point with data, 0 to 1: low for a track with holes, not for one
---     that started late
+-- span_coverage: Share of the time from first to last point with data, 0 to 1: low for a track with gaps, not for a
+--     track that started late
 -- gaps: Times without data between two points: steps of more than three median steps
--- longest_gap_seconds: Seconds without data in the longest of them
+-- longest_gap_seconds: Seconds without data in the longest gap
 -- step_seconds: Median step between points
 -- bitrate_mean: Time-weighted mean bitrate, as received (most likely bits per second)
 -- bitrate_p5: Bitrate that 5 % of the time does not exceed
@@ -27,20 +26,20 @@
 -- framerate_histogram: Seconds at 0 to 1, 1 to 2, … frames per second; the 61st element is for 60 and more
 -- low_framerate_share: Share of the time under low_framerate (Teams CQD: camera 7, screen share 2), 0 to 1
 -- strict_framerate_share: Share of the time under strict_framerate (camera 15), 0 to 1
--- send_stalls: Times that no frame was sent (frame rate 0) between two times with frames, without a gap: the sender's
---     doing, not a freeze at a receiver
--- send_stall_seconds: Seconds in them
--- resolution_switches_per_minute: Changes of pixels per frame, per minute with a resolution; an orientation swap is
---     none
+-- send_stalls: Times that no frame was sent (frame rate 0) between two times with frames, without a gap: caused by the
+--     sender, not a freeze at a receiver
+-- send_stall_seconds: Seconds in send stalls
+-- resolution_switches_per_minute: Changes of pixels per frame, per minute with a resolution; an orientation swap does
+--     not count
 -- switches_up: Changes to more pixels
 -- switches_down: Changes to fewer pixels
 -- height_seconds: Seconds at each height; height is the picture's shorter side in pixels, so that an orientation swap
 --     changes nothing
 -- height_p95: Height that 95 % of the time does not exceed
--- downscale_share: Share of the time below height_p95, 0 to 1: as Mux's downscale percentage, but held against what
+-- downscale_share: Share of the time below height_p95, 0 to 1: as Mux's downscale percentage, but compared with what
 --     this track was able to send
--- bits_per_pixel_frame: Bits sent per pixel of each frame, where bitrate is in bits; not for screen share, most of
---     which stands still
+-- bits_per_pixel_frame: Bits sent per pixel of each frame, if bitrate is in bits; not for screen share, which is mostly
+--     still
 -- warnings: Warnings on the track
 -- warnings_per_hour: Warnings per hour with data
 -- class: good, poor or unclassified; missing data is never good
@@ -48,14 +47,7 @@
 -- unclassified_due_to: Why there is no verdict: no rule (for this kind of track), too short, low coverage
 WITH warned AS (
     SELECT
-        session_date,
-        call_type,
-        call_id,
-        call_session_id,
-        user_id,
-        user_session_id,
-        track_id,
-        track_type,
+        session_date, call_type, call_id, call_session_id, user_id, user_session_id, track_id, track_type,
         count(*) AS warnings
     FROM track_warnings
     GROUP BY ALL
@@ -74,7 +66,10 @@ known AS (
             epoch(tracks.last_point_at) - epoch(stays.joined_at)
         ) AS stay_seconds
     FROM tracks
+    LEFT JOIN participant_sessions AS stays
+        USING (session_date, call_type, call_id, call_session_id, user_id, user_session_id)
     INNER JOIN track_kinds AS kinds ON tracks.track_type IS NOT DISTINCT FROM kinds.track_type
+    LEFT JOIN quality_thresholds AS thresholds USING (track_kind)
     LEFT JOIN store.series AS series
         ON
             tracks.session_date = series.session_date
@@ -97,15 +92,6 @@ known AS (
             AND tracks.user_session_id = warned.user_session_id
             AND tracks.track_id IS NOT DISTINCT FROM warned.track_id
             AND tracks.track_type IS NOT DISTINCT FROM warned.track_type
-    LEFT JOIN participant_sessions AS stays
-        ON
-            tracks.session_date = stays.session_date
-            AND tracks.call_type = stays.call_type
-            AND tracks.call_id = stays.call_id
-            AND tracks.call_session_id = stays.call_session_id
-            AND tracks.user_id = stays.user_id
-            AND tracks.user_session_id = stays.user_session_id
-    LEFT JOIN quality_thresholds AS thresholds ON kinds.track_kind = thresholds.track_kind
 ),
 
 shares AS (
@@ -120,7 +106,7 @@ shares AS (
         low_framerate IS NOT NULL AND max_low_framerate_share IS NOT NULL AS judges_framerate,
         max_send_stall_share IS NOT NULL AS judges_stalls,
         min_bitrate IS NOT NULL AS judges_bitrate,
-        -- the time with all the metrics that the rules of its kind ask for
+        -- the time with all the metrics that the rules of the kind need
         coalesce(
             least(
                 active_seconds,
@@ -150,20 +136,13 @@ judged AS (
 )
 
 SELECT
-    session_date,
-    call_type,
-    call_id,
-    call_session_id,
-    user_id,
-    user_session_id,
-    track_id,
-    track_type,
+    session_date, call_type, call_id, call_session_id, user_id, user_session_id, track_id, track_type,
     track_kind,
     codec,
     stay_seconds,
     coalesce(active_seconds, 0) AS active_seconds,
     CASE WHEN stay_seconds > 0 THEN least(coalesce(active_share, 0), 1) END AS coverage,
-    -- least() passes over NULL: a share that is not known must not become 1
+    -- least() ignores NULL; an unknown share must not become 1
     CASE
         WHEN last_point_at > first_point_at
             THEN least(active_seconds / (epoch(last_point_at) - epoch(first_point_at)), 1)

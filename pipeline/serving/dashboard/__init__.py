@@ -1,8 +1,10 @@
-"""A dashboard to start from: the fleet by day, the worst calls, quality by segment, one call in detail.
+"""A dashboard to start from: all calls by day, the worst calls, quality by segment, one call in detail.
 
-`python -m pipeline.serving.dashboard` serves it on loopback with Streamlit (the extra `dashboard`). What it asks stands
-in `queries`, one statement a file with a header that says its grain; `app.py` is what it looks like. What the figures
-mean is the business of the views that the queries read.
+Here is what is queried (`queries`, one statement per file, run by `run_query`) and how it looks in Streamlit, which
+comes with the extra `dashboard`. What the figures mean is decided by the views in `quality`, what is missing in
+`planning`. A page about one call that can be passed on is in `report`.
+
+Read `app` (pages, and what the reader chooses), then `charts`, `tables` and `columns`; `launch` starts it.
 """
 
 from __future__ import annotations
@@ -17,21 +19,21 @@ from pipeline.errors import FixStorage
 from pipeline.sql import load
 from pipeline.warehouse.published import open_published
 
-__all__ = ["ask"]
+__all__ = ["run_query"]
 
 ONE_AT_A_TIME = threading.Lock()
-"""DuckDB shares a file that is open twice in a process: only who opens it alone gets what was published last."""
+"""DuckDB shares a file that is open twice in a process. Only a reader that opens it alone gets the newest content."""
 
 
-def ask(published: Path, name: str, **parameters: object) -> list[dict[str, Any]]:
-    """The rows of a query on what is published now. Raises `FixStorage`."""
+def run_query(published: Path, name: str, **parameters: object) -> list[dict[str, Any]]:
+    """Return the rows of a query in `queries`, on what is published now. Raises `FixStorage`."""
     with ONE_AT_A_TIME, open_published(published) as database:
         try:
             rows: list[dict[str, Any]] = (
                 database.execute(load(__name__, f"queries/{name}"), parameters).to_arrow_table().to_pylist()
             )
-        except (duckdb.BinderException, duckdb.CatalogException):  # no such column, no such view
+        except (duckdb.BinderException, duckdb.CatalogException):  # it has no such column or view
             raise FixStorage(
-                f"{published} is of another version of Call Metrics; `call-metrics rebuild` makes it anew"
+                f"{published} is of another version of Call Metrics; `call-metrics rebuild` rebuilds it"
             ) from None
     return rows

@@ -1,38 +1,12 @@
-"""`python -m pipeline.serving.dashboard [PORT]`: the dashboard on 127.0.0.1, until Ctrl-C. Here: how Streamlit is
-started.
-"""
+"""`python -m pipeline.serving.dashboard [PORT]` starts the dashboard, as `launch` does."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import sys
-from pathlib import Path
 
-PORT = "8501"
+from pipeline.serving.dashboard.launch import main
 
-OPTIONS = (
-    "--server.address=127.0.0.1",
-    "--server.headless=true",
-    "--server.fileWatcherType=none",
-    "--browser.gatherUsageStats=false",
-    "--client.toolbarMode=minimal",
-)
-
-
-def main(arguments: list[str]) -> int:
-    """Become Streamlit. Returns only where that cannot be: 2, having said why."""
-    port = arguments[0] if arguments else PORT
-    if len(arguments) > 1 or not port.isdecimal() or not 0 < int(port) < 65536:
-        sys.stderr.write(f"dashboard: the only argument is a TCP port, from 1 to 65535 (default: {PORT})\n")
-    elif importlib.util.find_spec("streamlit") is None:
-        sys.stderr.write("dashboard: needs Streamlit; install it with `pip install 'call-metrics[dashboard]'`\n")
-    else:
-        app = str(Path(__file__).with_name("app.py"))
-        command = [sys.executable, "-m", "streamlit", "run", app, f"--server.port={port}", *OPTIONS]
-        os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell
-    return 2
-
+__all__ = ["main"]
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,7 @@
-"""What the columns of the queries are called on a page, with their units. Not here: how they are drawn (`app`)."""
+"""The columns of the queries as a reader sees them: headings with units, formats, explanations.
+
+How tables and charts use them is in `tables` and `charts`.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ class Column(NamedTuple):
 
     Attributes:
         label: its heading, with the unit.
-        form: as Streamlit formats it: `percent`, a printf format, `instant` (UTC) or "" for what it is.
-        explained: what is behind the heading, where that is not plain.
+        form: how Streamlit formats it: `percent`, a printf format, `instant` (UTC), or "" for the value itself.
+        explained: what the heading means, if it is not obvious.
     """
 
     label: str
@@ -21,30 +24,36 @@ class Column(NamedTuple):
     explained: str | None = None
 
 
-CLASS = "good, poor, or unclassified: too little data for a verdict, which is never counted as good"
+CLASS = "good, poor, or unclassified: too little data for a verdict, which never counts as good"
 
 COLUMNS = {
     "session_date": Column("Day (UTC)"),
     "calls": Column("Calls", "%d"),
-    "complete_calls": Column("Complete", "%d", "Calls of which everyone promised is held and every window is answered"),
+    "complete_calls": Column(
+        "Complete", "%d", "Calls with all promised stays stored and a final, usable response for every window"
+    ),
     "users": Column("People", "%d", "Users who took part, once per call"),
     "good_publishers": Column("Good", "%d", "Publishers with a good track and no poor one, once per call"),
     "poor_publishers": Column("Poor", "%d", "Publishers with a poor track, once per call"),
     "unclassified_publishers": Column("Unclassified", "%d", "Publishers with too little data for a verdict"),
-    "poor_share": Column("Poor share", "percent", "Of those who could be judged; empty where nobody could"),
+    "poor_share": Column("Poor share", "percent", "Share of those who could be judged; empty if no one could"),
     "poor_share_low": Column("from", "percent", "Lower end of the 95 % Wilson interval"),
     "poor_share_high": Column("to", "percent", "Upper end of the 95 % Wilson interval"),
-    "source_score": Column("Stream's score", "%.0f", "0 to 100; how it is made up is not documented"),
-    "windows_open": Column("Windows open", "%d", "Half hours of a publisher without a final, usable answer"),
-    "stays_open": Column("Stays not listed", "%d", "Stays that the source counts and does not list"),
-    "days_until_forgotten": Column("Days left", "%.0f", "Until the source forgets who took part; below 0 afterwards"),
+    "source_score": Column("Stream's score", "%.0f", "0 to 100; its formula is not documented"),
+    "windows_open": Column(
+        "Open windows", "%d", "Windows (at most 30 minutes of a stay) without a final, usable response"
+    ),
+    "stays_open": Column("Missing stays", "%d", "Stays that the source counts and does not list"),
+    "days_until_forgotten": Column(
+        "Days left", "%.0f", "Until the source drops the list of participants; below 0 afterwards"
+    ),
     "started_at": Column("Started (UTC)", "instant"),
     "call_type": Column("Type"),
     "call_id": Column("Call"),
     "call_session_id": Column("Call session"),
     "publishers": Column("Publishers", "%d", "Users with a published track"),
     "low_at_once": Column("Low at once", "%d", "Most publishers with a low frame rate at the same instant"),
-    "low_at": Column("First then (UTC)", "instant"),
+    "low_at": Column("First time (UTC)", "instant", "The first instant at which so many were low"),
     "rejoins": Column("Rejoins", "%d"),
     "warnings": Column("Warnings", "%d"),
     "segment": Column("Segment"),
@@ -57,9 +66,9 @@ COLUMNS = {
     "poor_due_to": Column("Poor due to"),
     "due_to": Column("Due to"),
     "joined_at": Column("Joined (UTC)", "instant"),
-    "left_at": Column("Left (UTC)", "instant", "Empty while still there, or where the source lacks it"),
+    "left_at": Column("Left (UTC)", "instant", "Empty while still there, or if the source has no leave"),
     "published_minutes": Column("Sent, min", "%.1f"),
-    "seconds_to_first_media": Column("First media, s", "%.1f", "From joining to the first data; later where by choice"),
+    "seconds_to_first_media": Column("First media, s", "%.1f", "From joining to the first data; some publish later"),
     "poor_tracks": Column("Poor tracks", "%d"),
     "worst_track_kind": Column("Worst track"),
     "worst_framerate_p5": Column("Its fps, p5", "%.1f", "Frames per second that 5 % of the time does not exceed"),
@@ -81,7 +90,7 @@ COLUMNS = {
     "framerate_mean": Column("fps, mean", "%.1f"),
     "framerate_p5": Column("fps, p5", "%.1f", "Frames per second that 5 % of the time does not exceed"),
     "low_framerate_share": Column("Low fps", "percent", "Share of the time under the low frame rate of its kind"),
-    "send_stall_seconds": Column("Sent no frame, s", "%.0f", "While sending before and after"),
+    "send_stall_seconds": Column("Sent no frame, s", "%.0f", "Between two times with frames"),
     "kbit_per_s": Column("kbit/s", "%.0f"),
     "height_p95": Column("Height, px", "%d", "Shorter side that 95 % of the time does not exceed"),
     "downscale_share": Column("Downscaled", "percent", "Share of the time below that height"),

@@ -1,7 +1,10 @@
-"""One call session as one HTML page, for the person with a ticket: it holds all it needs and asks no network for more.
+"""One call session as one HTML page, for the person who works on a ticket. The page is complete in itself.
 
-Here: the door. `content.py` is what is in the page, `lines.py` points as lines, `charts.py` what is drawn, `page.py`
-with its template what is written. It reads the published database, and nothing else.
+Here is the door: `make` a report from the published database, `write` it to a file. The page loads nothing from the
+network. What quality means is in `quality`, what is missing in `planning`; the command is in `cli`.
+
+Read `content` (what the report reads from the database), then `page` with `page.html.j2` (the page), and what is on
+it: `sentences`, `facts` and `formatting` (text), `timeline` and `stay_chart` with `lines` and `figures` (charts).
 """
 
 from __future__ import annotations
@@ -16,17 +19,24 @@ import duckdb
 from pipeline.errors import FixSettings, FixStorage, first_line
 from pipeline.files import replacing
 from pipeline.serving.report import content, page
+from pipeline.serving.report.sentences import shortfalls
 from pipeline.warehouse.published import open_published
 
 __all__ = ["Report", "make", "write"]
 
-NAME_LENGTH = 60
-"""Characters of a session's id in a file name, which has 255 bytes."""
+MAX_NAME_LENGTH = 60
+"""Characters of a session id in a file name. A file name has at most 255 bytes, a character up to 4."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """A page in UTF-8, the name of a file for it, and in sentences what of the call is not in the database."""
+    """A report that is ready to be written.
+
+    Attributes:
+        html: the page, in UTF-8.
+        file_name: a name for its file.
+        shortfalls: what is missing of the call, in sentences; empty if it is complete.
+    """
 
     html: bytes
     file_name: str
@@ -34,26 +44,30 @@ class Report:
 
 
 def make(published: Path, wanted: str, participant: str | None, now: datetime) -> Report:
-    """The page of the call session `wanted` (its id, or type:id of a call with one), or of one user in it.
+    """Return the report of a call session, or of one user in it, made at `now`.
 
-    Raises `FixStorage` where the database is not there or too old, `FixSettings` where session or user is not in it.
+    `wanted` is the id of the call session, or `type:id` of a call with only one session. Raises `FixStorage` if the
+    database is missing or too old, `FixSettings` if it does not have the call session or the user.
     """
     with open_published(published) as database:
         try:
             session = content.find(database, wanted)
-            found = content.read(database, session, participant)
+            call = content.read(database, session, participant)
         except duckdb.Error as error:
             raise FixStorage(
-                f"{published} cannot tell of calls ({first_line(error)}); `call-metrics rebuild` makes it anew"
+                f"{published} cannot be used for reports ({first_line(error)}); `call-metrics rebuild` rebuilds it"
             ) from None
-    safe = re.sub(r"[^\w.-]+", "_", session.call_session_id)[:NAME_LENGTH]
-    return Report(page.render(found, now), f"report-{safe}.html", page.shortfalls(found))
+    safe_id = re.sub(r"[^\w.-]+", "_", session.call_session_id)[:MAX_NAME_LENGTH]
+    return Report(page.render(call, now), f"report-{safe_id}.html", shortfalls(call))
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the page, whole or not at all. Raises `FixSettings` where `path` is no place for a file, `FixStorage`."""
+    """Write the page, whole or not at all.
+
+    Raises `FixSettings` if something other than a file is at `path`, `FixStorage` if it cannot be written.
+    """
     if path.exists() and not path.is_file():
-        raise FixSettings(f"{path} is no file; name one with -o, or -o - for standard output")
+        raise FixSettings(f"{path} is not a file; name one with -o, or use -o - for standard output")
     try:
         with replacing(path) as temporary:
             temporary.write_bytes(report.html)

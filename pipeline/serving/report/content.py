@@ -1,14 +1,15 @@
-"""What is in a report: the rows of one call session from the published database, as frozen values.
+"""What a report reads from the published database: one call session with its stays and tracks, as frozen values.
 
-Here belong which call is meant, what is asked of the database, and how much of it goes into a page. What the figures
-mean is the business of the views; how they are drawn is `charts.py`, how they read `page.py`.
+Here is which call session is meant, what is queried (`queries`, with the macro of `this_call.sql`), and how much of it
+a page gets. What the figures mean is decided by the views in `quality`; how values are drawn is in `timeline` and
+`stay_chart`, how they are written in `page`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -20,55 +21,94 @@ import pyarrow as pa
 from pipeline.errors import FixSettings
 from pipeline.sql import load
 
-__all__ = ["CHARTED", "LISTED", "SHOWN", "Content", "Samples", "Session", "Stay", "Track", "find", "read"]
+__all__ = [
+    "MAX_CHARTS",
+    "MAX_TABLE_ROWS",
+    "MAX_TIMELINE_ROWS",
+    "CallContent",
+    "CallSession",
+    "MetricArrays",
+    "Row",
+    "Span",
+    "StayContent",
+    "TrackContent",
+    "find",
+    "merge_windows",
+    "read",
+]
 
 Row = Mapping[str, Any]
+Span = tuple[datetime, datetime]
+"""A stretch of time, [since, until)."""
 
-LISTED, SHOWN, CHARTED = 100, 24, 12
-"""Stays in the table, on the timeline (which has to fit a sheet of paper), and with charts; the worst ones go first."""
-CHARTED_OF_ONE = 24
-"""Stays with charts where the page is about one user."""
-NAMED = 10
-"""Users or sessions that a message lists."""
+MAX_TABLE_ROWS = 100
+"""Stays in the table of people. Here, on the timeline and in charts, the worst stays come first."""
+
+MAX_TIMELINE_ROWS = 24
+"""Stays on the timeline, which has to fit on a sheet of paper."""
+
+MAX_CHARTS = 12
+"""Stays with charts."""
+
+MAX_CHARTS_OF_ONE_USER = 24
+"""Stays with charts if the page is about one user."""
+
+MAX_NAMES = 10
+"""Users or call sessions that a message names."""
 
 
 @dataclass(frozen=True)
-class Session:
-    """One session of a call: the four ids that every table starts with."""
+class CallSession:
+    """The ids of one call session: the four columns that every table starts with."""
 
     session_date: date
     call_type: str
     call_id: str
     call_session_id: str
 
-    @property
-    def ids(self) -> dict[str, Any]:
-        return dict(vars(self))
-
 
 @dataclass(frozen=True)
-class Samples:
-    """The points of a track: instants in microseconds since 1970, and by metric a value at each, NaN where none is."""
+class MetricArrays:
+    """The metrics of a track as arrays.
+
+    Attributes:
+        instants: microseconds since 1970 (UTC), in order.
+        values: by metric (bitrate, framerate, height) a value at each instant, NaN if the metric has none.
+    """
 
     instants: npt.NDArray[np.int64]
     values: Mapping[str, npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Track:
-    """A published track: its name on the page, its row of `track_quality` with first and last point, and all points."""
+class TrackContent:
+    """A published track.
+
+    Attributes:
+        label: its name on the page, such as "T1 camera".
+        quality: its row of `track_quality`, with `first_point_at` and `last_point_at`.
+        metrics: its points; None if it has none.
+    """
 
     label: str
     quality: Row
-    samples: Samples | None
+    metrics: MetricArrays | None
 
 
 @dataclass(frozen=True)
-class Stay:
-    """One user session: its rows of `participant_quality` and `participant_sessions`, and what belongs to it.
+class StayContent:
+    """One stay, with what the page shows of it.
 
-    `spans` are the stretches with data by kind of track; `warnings` those of all its tracks; `windows` those without an
-    answer that could be loaded. They are empty where the stay is only listed; `tracks` also where it has no charts.
+    Attributes:
+        number: its number on the page, from 1; the worst stay comes first.
+        quality: its row of `participant_quality`.
+        facts: its row of `participant_sessions`.
+        stay_number: which stay of its user this is, from 1.
+        stays: how many stays its user has.
+        tracks: its tracks, worst first. Empty if the stay has no charts.
+        spans: stretches with data by kind of track. Empty, as is what follows, if the stay is only in the table.
+        warnings: warnings on all tracks, oldest first.
+        windows: windows without a response that could be loaded, oldest first.
     """
 
     number: int
@@ -76,94 +116,137 @@ class Stay:
     facts: Row
     stay_number: int
     stays: int
-    tracks: tuple[Track, ...] = ()
-    spans: Mapping[str, tuple[tuple[datetime, datetime], ...]] | None = None
+    tracks: tuple[TrackContent, ...] = ()
+    spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     warnings: tuple[Row, ...] = ()
     windows: tuple[Row, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
+        """The ids of the stay within the call session."""
         return self.facts["user_id"], self.facts["user_session_id"]
+
+    @property
+    def name(self) -> str:
+        """The user, and which of their stays it is if they have several."""
+        return f"{self.facts['user_id']}{self.ordinal}"
+
+    @property
+    def ordinal(self) -> str:
+        """Which stay of its user it is, such as " (1 of 2)"; empty if it is the only one."""
+        return f" ({self.stay_number} of {self.stays})" if self.stays > 1 else ""
+
+    @property
+    def is_poor(self) -> bool:
+        """Whether its worst track is poor."""
+        return bool(self.quality["class"] == "poor")
+
+    @property
+    def all_spans(self) -> Iterator[Span]:
+        """The spans of all kinds of tracks."""
+        for spans in self.spans.values():
+            yield from spans
 
 
 @dataclass(frozen=True)
-class Content:
-    """A page's worth of one call session, worst stays first. `stays` are all that were asked for, in full only as far
-    as `shown` and `charted` go.
+class CallContent:
+    """What a page shows of one call session.
+
+    Attributes:
+        session: its row of `call_sessions`.
+        quality: its row of `call_quality`.
+        completeness: its row of `ingest_completeness_by_call`; all values are None if it has none.
+        participant: the user that the page is about; None if it is about all.
+        stays: all stays, or those of the participant, worst first.
+        shown: how many of them are on the timeline.
+        charted: how many of them have charts.
+        low_framerates: by kind of track, the frame rate under which it is low.
     """
 
     session: Row
     quality: Row
     completeness: Row
     participant: str | None
-    stays: tuple[Stay, ...]
+    stays: tuple[StayContent, ...]
     shown: int
     charted: int
     low_framerates: Mapping[str, float]
 
 
-def find(database: duckdb.DuckDBPyConnection, wanted: str) -> Session:
-    """The call session with the id `wanted`, or the only one of the call `wanted` (type:id).
+def find(database: duckdb.DuckDBPyConnection, wanted: str) -> CallSession:
+    """Return the call session with the id `wanted`, or the only session of the call `wanted` (`type:id`).
 
-    Raises `FixSettings` where there is none, or more than one.
+    Raises `FixSettings` if there is none, or more than one.
     """
-    rows = _ask(database, "sessions", wanted=wanted)
-    exact = [row for row in rows if row["call_session_id"] == wanted]
-    chosen = exact or rows
+    rows = _rows(database, "sessions", wanted=wanted)
+    chosen = [row for row in rows if row["call_session_id"] == wanted] or rows
     if not chosen:
-        near = _ask(database, "nearest", wanted=wanted)
-        known = f"there are {_listed(near)}" if near else "the database holds no call yet"
+        nearest = _rows(database, "nearest", wanted=wanted)
+        known = f"there are {_listed(nearest)}" if nearest else "the database has no calls yet"
         raise FixSettings(f"no call session {wanted!r}; {known}")
     if len(chosen) > 1:
-        more = f" and {len(chosen) - NAMED} earlier ones" if len(chosen) > NAMED else ""
-        raise FixSettings(f"{wanted!r} names {len(chosen)} call sessions; choose one: {_listed(chosen[:NAMED])}{more}")
-    return Session(**{name: chosen[0][name] for name in Session.__annotations__})
+        more = f" and {len(chosen) - MAX_NAMES} earlier ones" if len(chosen) > MAX_NAMES else ""
+        listed = _listed(chosen[:MAX_NAMES])
+        raise FixSettings(f"{wanted!r} names {len(chosen)} call sessions; choose one: {listed}{more}")
+    return CallSession(**{name: chosen[0][name] for name in CallSession.__annotations__})
 
 
-def read(database: duckdb.DuckDBPyConnection, session: Session, participant: str | None = None) -> Content:
-    """What a page says of `session`, or of one user in it. Raises `FixSettings` where that user was not there."""
-    ids = session.ids
-    (call,) = _ask(database, "call", **ids)
-    users = [row["user_id"] for row in _ask(database, "users", **ids)]
+def read(database: duckdb.DuckDBPyConnection, session: CallSession, participant: str | None = None) -> CallContent:
+    """Return what a page shows of a call session, or of one user in it.
+
+    Raises `FixSettings` if the user did not take part.
+    """
+    database.execute(load("pipeline.serving.report", "this_call"))
+    database.execute("SET VARIABLE this_call = $ids", {"ids": vars(session)})
+    (call,) = _rows(database, "call")
+    users = [row["user_id"] for row in _rows(database, "users")]
     if participant is not None and participant not in users:
         raise FixSettings(f"no user {participant!r} in call session {session.call_session_id!r}; {_known(users)}")
-    rows = _ask(database, "stays", **ids, participant=participant)
-    charted = CHARTED if participant is None else CHARTED_OF_ONE
-    shown = tuple(Stay(number, **row) for number, row in enumerate(rows, 1))
-    return Content(
+    rows = _rows(database, "stays", participant=participant)
+    stays = tuple(StayContent(number, **row) for number, row in enumerate(rows, 1))
+    charted = min(len(stays), MAX_CHARTS if participant is None else MAX_CHARTS_OF_ONE_USER)
+    shown = min(len(stays), MAX_TIMELINE_ROWS)
+    return CallContent(
         session=call["session"],
         quality=call["quality"],
         completeness=call["completeness"],
         participant=participant,
-        stays=_filled(database, session, shown, charted),
-        shown=min(len(rows), SHOWN),
-        charted=min(len(rows), charted),
-        low_framerates={row["track_kind"]: row["low_framerate"] for row in _ask(database, "thresholds")},
+        stays=(*_with_details(database, stays[: max(shown, charted)], charted), *stays[max(shown, charted) :]),
+        shown=shown,
+        charted=charted,
+        low_framerates={row["track_kind"]: row["low_framerate"] for row in _rows(database, "thresholds")},
     )
 
 
-def _filled(
-    database: duckdb.DuckDBPyConnection, session: Session, stays: tuple[Stay, ...], charted: int
-) -> tuple[Stay, ...]:
-    """The stays, the first ones with all that timeline and charts need."""
-    ids = session.ids
+def merge_windows(windows: Iterable[Row]) -> list[tuple[str, datetime, datetime]]:
+    """Merge windows of one state that follow one another. Returns stretches: state, since, until."""
+    merged: list[tuple[str, datetime, datetime]] = []
+    for window in windows:
+        state, since, until = window["state"], window["since"], window["until"]
+        if merged and merged[-1][0] == state and merged[-1][2] == since:
+            since = merged.pop()[1]
+        merged.append((state, since, until))
+    return merged
 
-    def rows(name: str, among: Iterable[Stay]) -> dict[tuple[str, str], list[Row]]:
-        wanted = [stay.facts["user_session_id"] for stay in among]
-        return _grouped(_ask(database, name, **ids, stays=wanted), "user_id", "user_session_id")
 
-    in_charts, on_timeline, only_listed = stays[:charted], stays[: max(SHOWN, charted)], stays[max(SHOWN, charted) :]
-    spans, warnings, windows = (rows(name, on_timeline) for name in ("spans", "warnings", "windows"))
-    tracks, samples = rows("tracks", in_charts), _samples(database, ids, in_charts)
+def _with_details(
+    database: duckdb.DuckDBPyConnection, stays: Sequence[StayContent], charted: int
+) -> Iterator[StayContent]:
+    """Yield the stays with what the timeline needs, and the first `charted` of them with their tracks."""
 
-    def filled(stay: Stay) -> Stay:
-        return replace(
+    def by_stay(name: str, among: Sequence[StayContent]) -> dict[tuple[str, str], list[Row]]:
+        return _grouped(_rows(database, name, stays=_ids(among)), "user_id", "user_session_id")
+
+    spans, warnings, windows = (by_stay(name, stays) for name in ("spans", "warnings", "windows"))
+    tracks, metrics = by_stay("tracks", stays[:charted]), _metrics(database, stays[:charted])
+    for stay in stays:
+        yield replace(
             stay,
             tracks=tuple(
-                Track(
+                TrackContent(
                     f"T{number} {row['track_kind'].replace('_', ' ')}",
                     row,
-                    samples.get((*stay.key, row["track_id"], row["track_type"])),
+                    metrics.get((*stay.key, row["track_id"], row["track_type"])),
                 )
                 for number, row in enumerate(tracks[stay.key], 1)
             ),
@@ -175,42 +258,47 @@ def _filled(
             windows=tuple(windows[stay.key]),
         )
 
-    return (*map(filled, on_timeline), *only_listed)
 
-
-def _samples(
-    database: duckdb.DuckDBPyConnection, ids: Row, stays: tuple[Stay, ...]
-) -> dict[tuple[str | None, ...], Samples]:
-    wanted = [stay.facts["user_session_id"] for stay in stays]
-    table = _table(database, "samples", **ids, stays=wanted)
+def _metrics(
+    database: duckdb.DuckDBPyConnection, stays: Sequence[StayContent]
+) -> dict[tuple[str | None, ...], MetricArrays]:
+    """Return the points of each track that has any, by its ids within the call session."""
+    table = _table(database, "samples", stays=_ids(stays))
     keys = zip(*(table.column(name).to_pylist() for name in table.column_names[:4]), strict=True)
     return {
-        key: Samples(
-            _array(table, "instants", place).astype(np.int64),
-            {name: _array(table, name, place).astype(np.float64) for name in ("bitrate", "framerate", "height")},
+        key: MetricArrays(
+            _array(table, "instants", row).astype(np.int64),
+            {name: _array(table, name, row).astype(np.float64) for name in ("bitrate", "framerate", "height")},
         )
-        for place, key in enumerate(keys)
+        for row, key in enumerate(keys)
     }
 
 
-def _array(table: pa.Table, column: str, place: int) -> Any:
-    return table.column(column)[place].values.to_numpy(zero_copy_only=False)
+def _ids(stays: Iterable[StayContent]) -> list[str]:
+    return [stay.facts["user_session_id"] for stay in stays]
+
+
+def _array(table: pa.Table, column: str, row: int) -> Any:
+    """Return the list in a cell as an array."""
+    return table.column(column)[row].values.to_numpy(zero_copy_only=False)
 
 
 def _grouped(rows: Iterable[Row], *names: str) -> dict[Any, list[Row]]:
+    """Group rows by the values of some columns. A missing group is empty."""
     groups: dict[Any, list[Row]] = defaultdict(list)
     for row in rows:
         groups[tuple(row[name] for name in names)].append(row)
     return groups
 
 
-def _ask(database: duckdb.DuckDBPyConnection, name: str, **parameters: object) -> list[dict[str, Any]]:
+def _rows(database: duckdb.DuckDBPyConnection, name: str, **parameters: object) -> list[dict[str, Any]]:
+    """Return the rows of a query in `queries`."""
     rows: list[dict[str, Any]] = _table(database, name, **parameters).to_pylist()
     return rows
 
 
 def _table(database: duckdb.DuckDBPyConnection, name: str, **parameters: object) -> pa.Table:
-    return database.execute(load(__package__ or "", f"queries/{name}"), parameters).to_arrow_table()
+    return database.execute(load("pipeline.serving.report", f"queries/{name}"), parameters).to_arrow_table()
 
 
 def _listed(rows: list[dict[str, Any]]) -> str:
@@ -223,6 +311,6 @@ def _listed(rows: list[dict[str, Any]]) -> str:
 
 def _known(users: list[str]) -> str:
     if not users:
-        return "nobody is known to have been there"
-    more = f" and {len(users) - NAMED} more" if len(users) > NAMED else ""
-    return f"there were {', '.join(map(repr, users[:NAMED]))}{more}"
+        return "it has no known users"
+    more = f" and {len(users) - MAX_NAMES} more" if len(users) > MAX_NAMES else ""
+    return f"its users are {', '.join(map(repr, users[:MAX_NAMES]))}{more}"

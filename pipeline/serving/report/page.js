@@ -1,5 +1,5 @@
 "use strict";
-// Draws the figures of the page, each into the element that has its name.
+// Draws each figure into the element with its name.
 for (const [name, figure] of Object.entries(JSON.parse(document.getElementById("figures").textContent))) {
   Plotly.newPlot(name, figure.data, figure.layout, { displayModeBar: false, displaylogo: false, showTips: false });
 }

@@ -1,4 +1,4 @@
-"""Points of any responses are those of a slow reference that anyone can check."""
+"""Data points of any responses are those of a slow reference that anyone can check."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 from pipeline.schema import METRICS
 from pipeline.tables.points import TOLERANCE, UNITS
 from tests.support import examples
-from tests.support.points import BEGIN, PER_SECOND, SECOND, WIDTH, Given, Pair, Result, Track, exploded, times
-
-# The reference: dictionaries and loops.
+from tests.support.points import BEGIN, PER_SECOND, SECOND, WIDTH, Pair, ResponseTracks, Result, Track, explode, times
 
 
-def reference(responses: list[Given]) -> Result:
-    """The points of responses in the order in which they came."""
+def reference(responses: list[ResponseTracks]) -> Result:
+    """Return the points of responses in the order in which they came, with dictionaries and loops."""
     points: dict[tuple[Any, ...], tuple[float, str | None]] = {}
     windows: dict[int, set[tuple[Any, ...]]] = {response.window: set() for response in responses}
     units, suspects = [], []
@@ -59,11 +57,11 @@ def _order(key: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Given]:
-    """Responses about two stays of up to three windows each, some of them requested several times."""
+def histories(draw: st.DrawFn) -> list[ResponseTracks]:
+    """Draw responses about two stays of up to three windows each, some of them requested several times."""
     unit = draw(st.sampled_from(["s", "float_s", "ms", "us", "ns"]))
     step = {"s": SECOND, "ms": 1000}.get(unit, 1)
-    # Few instants, so that responses agree on many: the seams of windows, some within, some just in the margin.
+    # Few instants, so that responses share many: edges of windows, some inside, some just within the tolerance.
     offsets = [0, 1, 2, 900, 1799, 1800, 3600, 5400, 5430]
     fractions = st.sampled_from([0, 1, 999_999]) if step == 1 else st.sampled_from([0, step]).map(lambda x: x % SECOND)
     instants = st.builds(lambda second, part: second * SECOND + part, st.sampled_from(offsets), fractions)
@@ -74,10 +72,10 @@ def histories(draw: st.DrawFn) -> list[Given]:
     responses = []
     window_numbers: dict[tuple[int, int], int] = {}
     for stay in range(draw(st.integers(1, 2))):
-        asked = draw(st.lists(st.integers(0, 2), min_size=1, max_size=4))
-        for part in sorted(set(asked)):
+        parts = draw(st.lists(st.integers(0, 2), min_size=1, max_size=4))
+        for part in sorted(set(parts)):
             window_numbers[stay, part] = len(window_numbers)
-        for part in asked:
+        for part in parts:
             since = part * WIDTH
             within = instants.filter(lambda at, since=since: since - TOLERANCE <= at <= since + WIDTH + TOLERANCE)  # type: ignore[misc]
             pair = st.one_of(
@@ -92,23 +90,23 @@ def histories(draw: st.DrawFn) -> list[Given]:
                 )
                 for _ in range(draw(st.integers(0, 3)))
             ]
-            mishap = draw(st.sampled_from([None] * 6 + ["shifted", "no time", "other unit", "unreadable"]))
-            if mishap and tracks:
-                spoilt: dict[str, Pair] = {
+            fault = draw(st.sampled_from([None] * 6 + ["shifted", "no time", "other unit", "unreadable"]))
+            if fault and tracks:
+                faulty: dict[str, Pair] = {
                     "shifted": (times(unit, since + WIDTH + TOLERANCE + SECOND), 1.0),
                     "no time": (None, 1.0),
                     "other unit": (times("ms" if unit in ("s", "float_s") else "s", since), 1.0),
                     "unreadable": None,
                 }
-                tracks[0].series["bitrate"] = [*(tracks[0].series["bitrate"] or []), spoilt[mishap]]
+                tracks[0].series["bitrate"] = [*(tracks[0].series["bitrate"] or []), faulty[fault]]
             responses.append(
-                Given(
+                ResponseTracks(
                     stay,
                     window_numbers[stay, part],
                     tracks,
                     BEGIN + since,
                     BEGIN + since + WIDTH,
-                    mishap == "unreadable",
+                    fault == "unreadable",
                 )
             )
     return responses
@@ -116,6 +114,6 @@ def histories(draw: st.DrawFn) -> list[Given]:
 
 @given(histories())
 @examples(250)
-def test_points_are_those_of_the_reference(responses: list[Given]) -> None:
-    """Any units, nulls, repetitions, disorder, changes of codec, suspect responses, several windows and stays."""
-    assert exploded(responses) == reference(responses)
+def test_points_are_those_of_the_reference(responses: list[ResponseTracks]) -> None:
+    """They agree for any units, nulls, repetitions, disorder, changes of codec and suspect responses."""
+    assert explode(responses) == reference(responses)

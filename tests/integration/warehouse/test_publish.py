@@ -1,4 +1,4 @@
-"""Publishing: whose file may be replaced, when, and what becomes of one that stands in the way."""
+"""Publishing: whose file may be replaced and when, and what happens to a file that is in the way."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ DAYS = days_from(DAY, 3)
 WORLD = World(
     tuple(call for day in DAYS for call in uniform_world(day, calls=1, people=2, minutes=5, step_seconds=60).calls)
 )
-
 SHELL = """
 import sys, duckdb
 database = duckdb.connect(sys.argv[1])
@@ -32,7 +31,7 @@ for line in sys.stdin:
 
 
 class Shell:
-    """Someone who has a database open for writing in a process of their own."""
+    """Another program that has a database open for writing."""
 
     def __init__(self, path: Path) -> None:
         self._process = subprocess.Popen(
@@ -40,7 +39,7 @@ class Shell:
         )
         assert self._process.stdout.readline() == "open\n"
 
-    def tell(self, statement: str) -> None:
+    def execute(self, statement: str) -> None:
         self._process.stdin.write(f"{statement}\n")
         self._process.stdin.flush()
         assert self._process.stdout.readline() == "done\n"
@@ -52,7 +51,7 @@ class Shell:
 
 @pytest.fixture
 def shell() -> Iterator[Callable[[Path], Shell]]:
-    """Starts shells; those that still run at the end are killed."""
+    """Start shells, and kill those that still run at the end."""
     started: list[Shell] = []
 
     def start(path: Path) -> Shell:
@@ -66,93 +65,93 @@ def shell() -> Iterator[Callable[[Path], Shell]]:
 
 @pytest.fixture
 def flow(flow_for: Callable[..., Flow]) -> Iterator[Flow]:
-    """A flow with one day published."""
+    """Return a flow with one day published."""
     with Emulator(WORLD) as emulator:
         flow = flow_for(emulator)
-        run(flow, DAYS[0])
+        flow.run(DAYS[0])
         yield flow
 
 
-def asides(flow: Flow) -> list[str]:
+def quarantined_files(flow: Flow) -> list[str]:
+    """Return the names of all quarantined files."""
     return sorted(path.name for path in flow.settings.data.rglob("*.set-aside*"))
 
 
 def days_published(flow: Flow) -> int:
+    """Return how many days are in the published database."""
     return len({row[0] for row in published(flow, "call_sessions")})
 
 
-def test_who_has_the_published_database_open_for_writing_does_not_hold_us_up(
-    flow: Flow, shell: Callable[[Path], Shell]
-) -> None:
-    """As long as it is as we published it, it is replaced; they keep what they opened."""
+def test_database_that_is_open_for_writing_is_replaced(flow: Flow, shell: Callable[[Path], Shell]) -> None:
+    """As long as it is as we published it, it is replaced, and the other program keeps what it opened."""
     shell(flow.settings.warehouse)
-    run(flow, DAYS[1])
+    flow.run(DAYS[1])
     assert days_published(flow) == 2
-    assert asides(flow) == []
+    assert quarantined_files(flow) == []
 
 
-def test_a_database_that_cannot_say_whose_it_is_is_not_replaced(flow: Flow, shell: Callable[[Path], Shell]) -> None:
-    """Someone writes another one in the place of ours: one sentence; once it is closed, it is set aside."""
+def test_foreign_database_that_is_open_for_writing_is_not_replaced(flow: Flow, shell: Callable[[Path], Shell]) -> None:
+    """One sentence says to close it, and once it is closed it is quarantined."""
     path = flow.settings.warehouse
     path.unlink()
-    theirs = shell(path)
-    theirs.tell("CREATE TABLE precious AS SELECT 1 AS one")
+    other_program = shell(path)
+    other_program.execute("CREATE TABLE precious AS SELECT 1 AS one")
     with pytest.raises(FixStorage, match="is open for writing in another program; close it there") as caught:
-        run(flow, DAYS[1])
+        flow.run(DAYS[1])
     assert "\n" not in str(caught.value)
-    theirs.tell("CHECKPOINT")
+    other_program.execute("CHECKPOINT")
     with pytest.raises(FixStorage, match="is open for writing"):
         flow.load([])
-    theirs.kill()
+    other_program.kill()
     flow.load([])
-    (aside,) = path.parent.glob("warehouse.duckdb.set-aside-*")
-    with duckdb.connect(str(aside), read_only=True) as database:
+    (quarantined,) = path.parent.glob("warehouse.duckdb.set-aside-*")
+    with duckdb.connect(str(quarantined), read_only=True) as database:
         assert database.execute("FROM precious").fetchall() == [(1,)]
     assert days_published(flow) == 2
 
 
-def test_what_someone_wrote_into_the_published_database_is_not_lost(flow: Flow, shell: Callable[[Path], Shell]) -> None:
-    """While they write we wait for the next run; what they left is set aside whole, and readers see ours."""
+def test_changes_by_another_program_are_quarantined_and_not_lost(flow: Flow, shell: Callable[[Path], Shell]) -> None:
+    """While the other program writes, publishing waits for the next run, and what it wrote is kept with its log."""
     path = flow.settings.warehouse
-    theirs = shell(path)
-    theirs.tell("CREATE TABLE precious AS SELECT 1 AS one")
+    other_program = shell(path)
+    other_program.execute("CREATE TABLE precious AS SELECT 1 AS one")
     with pytest.raises(FixStorage, match="is open for writing"):
-        run(flow, DAYS[1])
-    theirs.kill()  # with what it wrote in DuckDB's log alone
+        flow.run(DAYS[1])
+    other_program.kill()  # what it wrote is only in DuckDB's log
     flow.load([])
     assert days_published(flow) == 2
-    aside, log = sorted(path.parent.glob("warehouse.duckdb.set-aside-*"))
-    assert log.name == f"{aside.name}.wal"
-    with duckdb.connect(str(aside)) as database:
+    quarantined, log = sorted(path.parent.glob("warehouse.duckdb.set-aside-*"))
+    assert log.name == f"{quarantined.name}.wal"
+    with duckdb.connect(str(quarantined)) as database:
         assert database.execute("FROM precious").fetchall() == [(1,)]
     assert not path.with_name("warehouse.duckdb.wal").exists()
 
 
-def test_a_log_without_its_database_is_out_of_the_way(flow: Flow) -> None:
-    """Left beside a new database, it would keep everyone from opening that."""
+def test_write_ahead_log_without_its_database_is_quarantined(flow: Flow) -> None:
+    """Left beside a new database, the log would keep everyone from opening it."""
     path = flow.settings.warehouse
     path.unlink()
     path.with_name(f"{path.name}.wal").write_bytes(b"nonsense")
     flow.load([])
     assert days_published(flow) == 1
-    assert len(asides(flow)) == 1
+    assert len(quarantined_files(flow)) == 1
 
 
-def test_a_database_of_an_earlier_version_is_made_anew(flow: Flow, caplog: pytest.LogCaptureFixture) -> None:
-    """It is not broken: nothing is set aside, and one sentence says why it takes longer."""
-    run(flow, DAYS[1])
+def test_database_of_an_earlier_version_is_rebuilt(flow: Flow, caplog: pytest.LogCaptureFixture) -> None:
+    """It is not broken, so nothing is quarantined, and one sentence says why it takes longer."""
+    flow.run(DAYS[1])
     writer = flow.settings.data / ".work" / "warehouse.duckdb"
     with duckdb.connect(str(writer)) as database:
         database.execute("UPDATE store.meta SET value = '1' WHERE name = 'version'")
     flow.load([])
     assert "was written by an earlier version of Call Metrics; rebuilding it" in caplog.text
     assert "broken" not in caplog.text
-    assert asides(flow) == []
+    assert quarantined_files(flow) == []
     assert days_published(flow) == 2
 
 
-def test_days_are_published_as_seldom_as_is_asked(flow: Flow) -> None:
-    """What is loaded and not published yet is due, and is published by the next load that does not wait."""
+def test_days_are_published_at_most_every_so_many_seconds(flow: Flow) -> None:
+    """What is loaded and not published is due, and the next load that does not wait publishes it."""
     with flow.warehouse.publishing_seldom(3600):
         run(flow, *DAYS[1:])
         assert days_published(flow) == 1
@@ -163,33 +162,33 @@ def test_days_are_published_as_seldom_as_is_asked(flow: Flow) -> None:
     assert days_published(flow) == 3
 
 
-def test_what_a_killed_run_had_not_published_is_published_by_the_next(flow: Flow) -> None:
-    """Also where the next one has nothing to load, and would wait between publications."""
+def test_next_run_publishes_what_a_killed_one_loaded(flow: Flow) -> None:
+    """The next run publishes even if it has nothing to load and waits between publications."""
     with flow.warehouse.publishing_seldom(3600):
-        run(flow, DAYS[1])
-    next_one = Flow(flow.settings)
-    with next_one.warehouse.publishing_seldom(3600):
-        assert next_one.load([DAYS[1]]).rows == {}
+        flow.run(DAYS[1])
+    next_run = Flow(flow.settings)
+    with next_run.warehouse.publishing_seldom(3600):
+        assert next_run.load([DAYS[1]]).rows == {}
     assert days_published(flow) == 2
 
 
-def test_a_file_that_was_published_by_another_folder_is_left_alone(flow: Flow, tmp_path: Path) -> None:
-    """Whatever the note about our own last publication says."""
+def test_database_published_from_another_folder_is_left_alone(flow: Flow, tmp_path: Path) -> None:
+    """Our own record of the last publication does not change that."""
     (tmp_path / "data" / "raw" / "folder-id").write_text("another\n")
     before = flow.settings.warehouse.read_bytes()
     flow.settings.warehouse.write_bytes(before)
     with pytest.raises(FixStorage, match="was published from another data folder"):
-        run(flow, DAYS[1])
+        flow.run(DAYS[1])
     assert flow.settings.warehouse.read_bytes() == before
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense" * 1000, None])
-def test_a_published_file_that_is_broken_is_replaced_and_kept(damage: bytes | None, flow: Flow) -> None:
-    """Cut off, or of another kind: it is set aside, each under a name of its own."""
+def test_published_database_that_is_broken_is_quarantined(damage: bytes | None, flow: Flow) -> None:
+    """Each one is kept under a name of its own, and readers get a complete one."""
     path = flow.settings.warehouse
     content = path.read_bytes()[:8192] if damage is None else damage
     for times in (1, 2):
         path.write_bytes(content)
         flow.load([])
-        assert len(asides(flow)) == times
+        assert len(quarantined_files(flow)) == times
         assert days_published(flow) == 1

@@ -1,4 +1,7 @@
-"""The quota is used up, and next to never overrun, whatever the source's windows, clocks and latencies are like."""
+"""Quotas: the whole quota is used and hardly ever exceeded, whatever the windows, clocks and latencies of the source.
+
+`QuotaState` is tested as arithmetic, `Limiter` in simulated time against a source with a quota of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,203 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.extract.clock import Clock
-from pipeline.extract.quota import MAX_BLIND_WAIT, PROBE_PATIENCE, Allowance, Limiter
-from tests.support import examples, simulate
+from pipeline.extract.clock import Clock, SourceClock
+from pipeline.extract.quota import (
+    MAX_BLIND_WAIT,
+    MAX_RESET_AHEAD,
+    PROBE_PATIENCE,
+    Allowance,
+    Limiter,
+    QuotaState,
+    read_allowance,
+    read_retry_after,
+)
+from tests.support import at, examples, simulate
+
+# The state, as arithmetic. Times are seconds.
+
+
+def test_state_lets_one_probe_go_ahead_while_nothing_is_known() -> None:
+    """The others wait for the probe, and no longer than its patience."""
+    state = QuotaState()
+    assert state.opens_in(0.0, in_flight=0) == 0
+    state.sent(0.0)
+    assert state.opens_in(0.25, in_flight=1) == PROBE_PATIENCE - 0.25
+    assert state.opens_in(PROBE_PATIENCE, in_flight=1) == 0
+
+
+def test_state_lets_the_next_probe_go_at_once_if_none_is_in_flight() -> None:
+    """A probe that came back without news does not hold up the next one."""
+    state = QuotaState()
+    state.sent(0.0)
+    state.idle()
+    assert state.opens_in(0.25, in_flight=0) == 0
+
+
+@pytest.mark.parametrize(
+    ("remaining", "in_flight", "share", "opens_in"),
+    [
+        (10, 9, 1.0, 0),
+        (10, 10, 1.0, 50),
+        (0, 0, 1.0, 50),
+        (40, 9, 0.5, 0),
+        (40, 10, 0.5, 50),
+        (30, 0, 0.5, 50),
+        (60, 0, 0.001, 0),
+        (59, 0, 0.001, 50),
+    ],
+)
+def test_state_bounds_the_requests_in_flight_by_what_is_left(
+    remaining: int, in_flight: int, share: float, opens_in: float
+) -> None:
+    """Of 60 requests, the share that is left to others is held back, but one request may always be used."""
+    state = QuotaState(share)
+    state.learn(Allowance(60, remaining, reset=60.0), now=0.0)
+    assert state.opens_in(10.0, in_flight) == opens_in
+
+
+def test_state_discards_what_is_left_at_the_reset() -> None:
+    """A new window starts with a probe."""
+    state = QuotaState()
+    state.learn(Allowance(60, 50, reset=60.0), now=0.0)
+    state.sent(60.0)
+    assert state.opens_in(60.0, in_flight=1) == PROBE_PATIENCE
+
+
+def test_state_without_headers_holds_nothing_back_until_it_is_refused() -> None:
+    """A response without quota headers means that there is no quota, and a 429 that there is one."""
+    state = QuotaState()
+    state.learn(None, now=0.0)
+    assert state.opens_in(0.0, in_flight=1000) == 0
+    assert state.rate is None
+    state.refused(None, None, now=0.0, jitter=0.0)
+    assert state.opens_in(0.0, in_flight=1000) == 1
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "reset", "wait"),
+    [
+        (7.0, None, 7.0),
+        (7.0, 30.0, 7.0),
+        (7200.0, 30.0, 7200.0),
+        (None, 30.0, 30.0),
+        (0.0, 30.0, 30.0),
+        (-5.0, 30.0, 30.0),
+        (None, -1.0, 1.0),
+        (None, None, 1.0),
+    ],
+)
+def test_state_waits_after_a_429_for_what_the_source_says(
+    retry_after: float | None, reset: float | None, wait: float
+) -> None:
+    """Retry-After counts first, then the reset, and without both the wait is a second."""
+    state = QuotaState()
+    state.refused(retry_after, None if reset is None else Allowance(60, 0, reset), now=0.0, jitter=0.0)
+    assert state.opens_in(0.0, in_flight=0) == wait
+
+
+@pytest.mark.parametrize(("wait", "most"), [(2.0, 0.1), (20.0, 1.0), (600.0, 1.0)])
+def test_state_adds_jitter_to_a_wait(wait: float, most: float) -> None:
+    """Jitter adds up to 5 % and at most a second."""
+    state = QuotaState()
+    state.refused(wait, None, now=0.0, jitter=1.0)
+    assert state.opens_in(0.0, in_flight=0) == pytest.approx(wait + most)
+
+
+def test_state_keeps_the_longest_of_several_waits() -> None:
+    """A later 429 with a shorter wait opens nothing sooner."""
+    state = QuotaState()
+    state.refused(20.0, None, now=0.0, jitter=0.0)
+    state.refused(5.0, None, now=1.0, jitter=0.0)
+    assert state.opens_in(1.0, in_flight=0) == 19
+
+
+@pytest.mark.parametrize(
+    ("resets", "rate"),
+    [([], None), ([60.0], 1.0), ([20.0], 1.0), ([20.0, 80.0], 1.0), ([20.0, 50.0], 2.0), ([600.0], 0.1)],
+)
+def test_state_rate_is_the_limit_by_the_length_of_a_window(resets: list[float], rate: float | None) -> None:
+    """The first window counts as a minute at least, and two resets give the true length."""
+    state = QuotaState()
+    for number, reset in enumerate(resets):
+        state.learn(Allowance(60, 30, reset), now=float(number))
+    assert state.rate == rate
+
+
+# Headers.
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowance"),
+    [
+        (("60", "10", "{reset}"), Allowance(60, 10, 100.0)),
+        (("60, 60", "10, 9", "{reset}, 0"), Allowance(60, 10, 100.0)),
+        ((", 60", " 10", "{reset}"), Allowance(60, 10, 100.0)),
+        (("0", "0", "{reset}"), None),
+        (("many", "0", "{reset}"), None),
+        (("nan", "0", "{reset}"), None),
+        (("60", "0", "inf"), None),
+        (("60", "0", "{milliseconds}"), None),
+        ((None, "0", "{reset}"), None),
+        (("60", None, "{reset}"), None),
+        (("60", "0", None), None),
+    ],
+)
+def test_allowance_is_read_from_headers_that_make_sense(
+    headers: tuple[str | None, ...], allowance: Allowance | None
+) -> None:
+    """Headers joined to lists count by their first item, and a reset in another unit is not believed."""
+    now = at(12).timestamp()
+    clock = Clock(now=lambda: now)
+    source = SourceClock(clock)
+    source.skew = timedelta(hours=1)
+    reset = now + 3600 + 100  # by the source's clock
+    names = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+    sent = {
+        name: value.format(reset=int(reset), milliseconds=int(reset * 1000))
+        for name, value in zip(names, headers, strict=True)
+        if value is not None
+    }
+    expected = None if allowance is None else Allowance(allowance.limit, allowance.remaining, now + allowance.reset)
+    assert read_allowance(sent, clock, source) == expected
+    assert MAX_RESET_AHEAD < 100_000
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("7", 7.0),
+        ("7, 9", 7.0),
+        ("-5", -5.0),
+        ("Sun, 01 Nov 2026 13:00:30 GMT", 30.0),
+        ("Sun, 01 Nov 2026 13:00:30", 30.0),
+        ("soon", None),
+        ("nan", None),
+        ("Sun, 99 Nov 2026 00:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_read_from_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
+    """A date is by the source's clock, which is an hour ahead here."""
+    source = SourceClock(Clock(now=lambda: at(12).timestamp()))
+    source.skew = timedelta(hours=1)
+    assert read_retry_after({} if value is None else {"Retry-After": value}, source) == seconds
+
+
+# The limiter, in simulated time.
+
 
 EPOCH = 1_793_500_000.0
-"""Unix time at which simulations begin: a whole second, and the beginning of a window."""
 
 
 def now() -> float:
-    """Unix time in a simulation."""
+    """Return the Unix time in a simulation."""
     return EPOCH + asyncio.get_running_loop().time()
 
 
@@ -34,8 +219,7 @@ class Server:
     """A source with a fixed-window quota, in simulated time.
 
     `offset` is when its windows begin after whole multiples of their length, `rounding` what it makes of the reset,
-    `others` the requests per second that someone else makes, `retry_after` says what a 429 asks for given the seconds
-    left.
+    `others` the requests per second of other programs, and `retry_after` what a 429 asks for given the seconds left.
     """
 
     limit: int = 60
@@ -54,8 +238,8 @@ class Server:
         into = now() - (window * self.seconds + self.offset)
         return int(self.others * into)
 
-    async def answer(self, limiter: Limiter) -> bool:
-        """Let one request go when its turn comes; whether it was served."""
+    async def request(self, limiter: Limiter) -> bool:
+        """Send one request when its turn comes. Returns whether it was served."""
         async with limiter.slot():
             latency = self.latency()
             await asyncio.sleep(latency / 2)
@@ -78,8 +262,8 @@ class Server:
             return allowed
 
     async def serve(self, limiter: Limiter) -> None:
-        """The same request until it is served."""
-        while not await self.answer(limiter):
+        """Send the same request until it is served."""
+        while not await self.request(limiter):
             pass
 
     @property
@@ -88,11 +272,11 @@ class Server:
 
 
 async def work(server: Server, limiter: Limiter, seconds: float, in_flight: int = 16) -> None:
-    """Workers that always have another request, stopped after a while."""
+    """Run workers that always have another request, and stop them after a while."""
 
     async def worker() -> None:
         while True:
-            await server.answer(limiter)
+            await server.request(limiter)
 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
@@ -100,18 +284,19 @@ async def work(server: Server, limiter: Limiter, seconds: float, in_flight: int 
 
 
 def used(server: Server, windows: int) -> float:
-    """Share of the quota used in so many whole windows, the first and the last one left out."""
+    """Return the share of the quota used in so many whole windows, without the first and the last one."""
     inner = sorted(server.served)[1 : windows + 1]
     assert len(inner) == windows
     return sum(server.served[window] for window in inner) / (server.limit * windows)
 
 
 def refusals(server: Server) -> float:
-    """Share of requests that were refused."""
+    """Return the share of requests that were refused."""
     return server.refused / (server.total + server.refused)
 
 
 def jittered(least: float, most: float, seed: int = 1) -> Callable[[], float]:
+    """Return a function that draws a latency, the same ones every time."""
     chance = random.Random(seed)
     return lambda: chance.uniform(least, most)
 
@@ -132,16 +317,16 @@ def jittered(least: float, most: float, seed: int = 1) -> Callable[[], float]:
     ],
     ids=lambda value: f"{value.limit}-per-{value.seconds:g}s-at-{value.offset}" if isinstance(value, Server) else None,
 )
-def test_the_quota_is_used_and_hardly_ever_overrun(server: Server, in_flight: int) -> None:
-    """At least 80 % of every window, at most 3 % refusals."""
+def test_limiter_uses_the_quota_and_hardly_ever_exceeds_it(server: Server, in_flight: int) -> None:
+    """At least 80 % of every window is used, and at most 3 % of the requests are refused."""
     windows = 10
     simulate(work(server, Limiter(clock=CLOCK), (windows + 2) * server.seconds, in_flight))
     assert used(server, windows) >= 0.8
     assert refusals(server) <= 0.03
 
 
-def test_what_others_use_of_the_quota_counts() -> None:
-    """Where someone else takes half, the other half is used and refusals stay rare."""
+def test_limiter_leaves_what_other_programs_use() -> None:
+    """If others use half of the quota, the other half is used and refusals stay rare."""
     server = Server(limit=300, seconds=60, others=2.5, latency=jittered(0.05, 0.5))
     simulate(work(server, Limiter(clock=CLOCK), 600))
     assert refusals(server) <= 0.03
@@ -150,8 +335,8 @@ def test_what_others_use_of_the_quota_counts() -> None:
 
 
 @pytest.mark.parametrize("share", [0.5, 0.25, 0.01])
-def test_a_share_of_the_quota_leaves_the_rest_to_others(share: float) -> None:
-    """What is used is the share and no more, but one request at least."""
+def test_limiter_uses_no_more_than_its_share(share: float) -> None:
+    """The share is used and no more, but at least one request."""
     server = Server(limit=60, seconds=2, latency=jittered(0.01, 0.1))
     simulate(work(server, Limiter(share=share, clock=CLOCK), 24))
     allowed = max(1, int(60 * share))
@@ -161,22 +346,22 @@ def test_a_share_of_the_quota_leaves_the_rest_to_others(share: float) -> None:
     assert server.refused == 0
 
 
-def test_an_endpoint_without_a_quota_is_not_held_back() -> None:
-    """Once an answer came without headers, all that wait go at once."""
+def test_limiter_holds_nothing_back_without_a_quota() -> None:
+    """After one response without headers, all waiting requests are sent at once."""
     server = Server(limit=10**9, headers=False, latency=lambda: 1.0)
 
     async def rush() -> float:
         limiter = Limiter(clock=CLOCK)
-        begun = now()
+        started = now()
         await asyncio.gather(*(server.serve(limiter) for _ in range(100)))
         assert limiter.rate is None
-        return now() - begun
+        return now() - started
 
     assert simulate(rush()) == pytest.approx(2.0, abs=0.1)
 
 
-def test_quotas_without_headers_are_learnt_from_refusals() -> None:
-    """Without any word of the source, waits grow while it refuses, and everything is served in the end."""
+def test_limiter_learns_a_quota_without_headers_from_refusals() -> None:
+    """Waits grow while the source refuses, and everything is served in the end."""
     server = Server(limit=20, seconds=60, headers=False, retry_after=lambda left: None, latency=lambda: 0.1)
 
     async def rush() -> None:
@@ -191,15 +376,15 @@ def test_quotas_without_headers_are_learnt_from_refusals() -> None:
 async def wait_after_refusal(
     limiter: Limiter, retry_after: float | None = None, allowance: Allowance | None = None
 ) -> float:
-    """The seconds until a request may go after a 429."""
-    begun = now()
+    """Return the seconds until a request may be sent after a 429."""
+    started = now()
     limiter.refused(retry_after, allowance)
     async with limiter.slot():
-        return now() - begun
+        return now() - started
 
 
-def test_a_429_without_any_header_waits_longer_each_time_and_never_beyond_a_minute() -> None:
-    """1, 2, 4 … 60 seconds, and a little by chance; a good answer begins anew."""
+def test_limiter_waits_longer_after_each_429_without_headers() -> None:
+    """The wait is 1, 2, 4 and up to 60 seconds with some jitter, and a good response resets it."""
 
     async def refuse() -> list[float]:
         limiter = Limiter(clock=CLOCK)
@@ -214,8 +399,8 @@ def test_a_429_without_any_header_waits_longer_each_time_and_never_beyond_a_minu
 
 
 @pytest.mark.parametrize("retry_after", [0.5, 90.0, 7200.0])
-def test_retry_after_is_taken_as_it_stands(retry_after: float) -> None:
-    """However long, and whatever the reset says."""
+def test_limiter_obeys_retry_after_however_long(retry_after: float) -> None:
+    """Retry-After counts whatever the reset says."""
 
     async def refuse() -> float:
         return await wait_after_refusal(Limiter(clock=CLOCK), retry_after, Allowance(60, 0, now() + 10))
@@ -223,8 +408,8 @@ def test_retry_after_is_taken_as_it_stands(retry_after: float) -> None:
     assert retry_after <= simulate(refuse()) <= retry_after + 1.1
 
 
-def test_without_retry_after_the_reset_is_waited_for() -> None:
-    """A 429 with the quota's headers says enough."""
+def test_limiter_waits_for_the_reset_without_retry_after() -> None:
+    """A 429 with quota headers says enough."""
 
     async def refuse() -> float:
         return await wait_after_refusal(Limiter(clock=CLOCK), None, Allowance(60, 0, now() + 42))
@@ -232,8 +417,8 @@ def test_without_retry_after_the_reset_is_waited_for() -> None:
     assert 42 <= simulate(refuse()) <= 43.1
 
 
-def test_after_a_429_nobody_goes_before_its_time() -> None:
-    """All that wait are held back, not only the one that was refused."""
+def test_limiter_holds_all_requests_back_after_a_429() -> None:
+    """Every waiting request is held back, not only the one that was refused."""
 
     async def refuse() -> list[float]:
         limiter = Limiter(clock=CLOCK)
@@ -242,9 +427,9 @@ def test_after_a_429_nobody_goes_before_its_time() -> None:
 
         async def go() -> None:
             async with limiter.slot():
-                times.append(now() - begun)
+                times.append(now() - started)
 
-        begun = now()
+        started = now()
         limiter.refused(20, None)
         await asyncio.gather(*(go() for _ in range(5)))
         return times
@@ -252,8 +437,8 @@ def test_after_a_429_nobody_goes_before_its_time() -> None:
     assert min(simulate(refuse())) >= 20
 
 
-def test_one_scout_goes_ahead_while_nothing_is_known() -> None:
-    """At the start, and after each reset, one request goes alone; the others follow its answer."""
+def test_limiter_sends_one_probe_while_nothing_is_known() -> None:
+    """At the start and after each reset, one request goes alone and the others follow its response."""
 
     async def begin() -> None:
         server = Server(limit=60, seconds=2.0, latency=lambda: 0.4)
@@ -272,16 +457,16 @@ def test_one_scout_goes_ahead_while_nothing_is_known() -> None:
     simulate(begin())
 
 
-def test_a_scout_that_hangs_holds_nobody_up_for_long() -> None:
-    """Another goes ahead a second later."""
+def test_limiter_sends_another_probe_if_one_hangs() -> None:
+    """The next request goes ahead a second later."""
 
     async def hang() -> float:
         limiter = Limiter(clock=CLOCK)
         hanging = asyncio.ensure_future(_hold(limiter))
         await asyncio.sleep(0)
-        begun = now()
+        started = now()
         async with limiter.slot():
-            waited = now() - begun
+            waited = now() - started
         hanging.cancel()
         await asyncio.gather(hanging, return_exceptions=True)
         return waited
@@ -290,8 +475,8 @@ def test_a_scout_that_hangs_holds_nobody_up_for_long() -> None:
     assert PROBE_PATIENCE <= 1.0
 
 
-def test_a_scout_that_fails_is_followed_at_once() -> None:
-    """It came back, if without news: the next one need not wait."""
+def test_limiter_sends_the_next_probe_at_once_if_one_fails() -> None:
+    """A probe that came back without news does not make the next one wait."""
 
     async def fail() -> float:
         limiter = Limiter(clock=CLOCK)
@@ -303,8 +488,8 @@ def test_a_scout_that_fails_is_followed_at_once() -> None:
     assert simulate(fail()) == pytest.approx(0.5, abs=0.01)
 
 
-def test_turns_come_in_the_order_of_asking() -> None:
-    """First come, first served, across resets too."""
+def test_limiter_serves_requests_in_the_order_in_which_they_arrive() -> None:
+    """The order holds across resets too."""
     order: list[int] = []
 
     async def queue() -> None:
@@ -325,8 +510,8 @@ def test_turns_come_in_the_order_of_asking() -> None:
     assert order == list(range(23))
 
 
-def test_who_comes_when_the_quota_opens_does_not_pass_those_who_wait() -> None:
-    """In the very moment of the reset the queue goes first."""
+def test_limiter_lets_no_request_overtake_the_queue() -> None:
+    """A request that arrives at the moment of the reset waits its turn."""
     order: list[str] = []
 
     async def queue() -> None:
@@ -345,8 +530,8 @@ def test_who_comes_when_the_quota_opens_does_not_pass_those_who_wait() -> None:
     assert order == ["early 0", "early 1", "early 2", "late"]
 
 
-def test_who_stops_waiting_takes_no_turn_with_them() -> None:
-    """Cancelled waiters, cancelled holders and cancelled winners of a turn leave the quota to the others."""
+def test_limiter_loses_no_turn_to_cancelled_requests() -> None:
+    """Requests cancelled while waiting, in flight, or at their turn leave the quota to the others."""
 
     async def cancel() -> None:
         server = Server(limit=20, seconds=2.0, latency=lambda: 0.1)
@@ -365,8 +550,8 @@ def test_who_stops_waiting_takes_no_turn_with_them() -> None:
     simulate(cancel())
 
 
-def test_who_is_cancelled_in_the_moment_of_their_turn_hands_it_on() -> None:
-    """The turn was theirs already, but they never run."""
+def test_limiter_passes_the_turn_of_a_cancelled_request_on() -> None:
+    """A request that is cancelled at its turn, before it runs, gives the turn to the next."""
 
     async def cancel() -> float:
         limiter = Limiter(clock=CLOCK)
@@ -382,8 +567,8 @@ def test_who_is_cancelled_in_the_moment_of_their_turn_hands_it_on() -> None:
     assert simulate(cancel()) < 1
 
 
-def test_an_answer_that_was_overtaken_does_not_bring_the_old_window_back() -> None:
-    """What is left of the window before says nothing of this one: requests go on side by side."""
+def test_limiter_ignores_a_late_response_from_the_window_before() -> None:
+    """What was left of that window says nothing about this one."""
 
     async def overtake() -> float:
         limiter = Limiter(clock=CLOCK)
@@ -395,8 +580,8 @@ def test_an_answer_that_was_overtaken_does_not_bring_the_old_window_back() -> No
     assert simulate(overtake()) == 0.5
 
 
-def test_answers_of_one_window_in_any_order_leave_the_least() -> None:
-    """An answer that says more is left than another has been overtaken."""
+def test_limiter_believes_the_least_that_responses_of_a_window_leave() -> None:
+    """A response that reports more left than another was overtaken on its way."""
 
     async def shuffled() -> float:
         limiter = Limiter(clock=CLOCK)
@@ -408,8 +593,8 @@ def test_answers_of_one_window_in_any_order_leave_the_least() -> None:
     assert simulate(shuffled()) >= 60
 
 
-def test_the_rate_is_what_the_quota_allows_in_the_long_run() -> None:
-    """Unknown at first, then the limit by the window's length, share included."""
+def test_limiter_rate_is_what_the_quota_allows_in_the_long_run() -> None:
+    """The rate is unknown at first, then the share of the limit by the length of a window."""
 
     async def learn() -> list[float | None]:
         limiter = Limiter(share=0.5, clock=CLOCK)
@@ -424,8 +609,8 @@ def test_the_rate_is_what_the_quota_allows_in_the_long_run() -> None:
 
 
 @pytest.mark.parametrize("retry_after", [1.0, 5.0, 30.0])
-def test_a_short_wait_after_a_429_makes_no_window_shorter(retry_after: float) -> None:
-    """Who is let in again before the reset has seen the same window twice, and the rate stays what it was."""
+def test_limiter_rate_is_not_changed_by_a_short_wait_after_a_429(retry_after: float) -> None:
+    """A request before the reset sees the same window twice, and the window is not taken for a shorter one."""
 
     async def learn() -> float | None:
         limiter = Limiter(clock=CLOCK)
@@ -453,7 +638,7 @@ def test_a_short_wait_after_a_429_makes_no_window_shorter(retry_after: float) ->
     seed=st.integers(0, 1000),
 )
 @examples(120)
-def test_every_request_is_served_in_the_end(
+def test_limiter_serves_every_request_in_the_end(
     limit: int,
     seconds: float,
     offset: float,
@@ -465,7 +650,7 @@ def test_every_request_is_served_in_the_end(
     others: float,
     seed: int,
 ) -> None:
-    """Whatever the source is like, nobody waits for ever, and nobody waits much longer than the quota demands."""
+    """Whatever the source is like, no request waits for ever, or much longer than the quota demands."""
     server = Server(
         limit=limit,
         seconds=seconds,
@@ -488,5 +673,6 @@ def test_every_request_is_served_in_the_end(
 
 
 async def _hold(limiter: Limiter, seconds: float = 1e6) -> None:
+    """Hold a turn for a while."""
     async with limiter.slot():
         await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""What counts as missing: the one definition that the command line, the checks and the certificates share."""
+"""Completeness: what counts as missing of a call session and of a day."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import pytest
 
 from pipeline.model import Call, Stay, Window
 from pipeline.planning.completeness import (
+    LISTING_GRACE,
+    CallCompleteness,
     DayCompleteness,
     completeness_rows,
     days_before_the_first,
+    is_certified,
     judge_calls,
     judge_day,
     next_to_expire,
@@ -26,77 +29,80 @@ FACTS = CallFacts(CALL, at(10), at(11), at(11, 5))
 WINDOW = Window(at(10), at(10, 20))
 NEXT_DAY = at(24 + 3)
 WHOLE = Listing("calls", at(24 + 1), pages=1)
-ANSWERED = WindowRequest(WINDOW, at(12), 200, usable=True, publishes=True)
+LANDED = WindowRequest(WINDOW, at(12), 200, usable=True, publishes=True)
 
 
-def known(facts: CallFacts = FACTS, attendance: Attendance | None = None) -> DayInventory:
-    """One call with one stay of twenty minutes."""
+def inventory(facts: CallFacts = FACTS, attendance: Attendance | None = None) -> DayInventory:
+    """Return the inventory of one call session with one stay of twenty minutes."""
     stay = StayFacts(STAY, facts, at(10), at(10, 20), at(12))
-    listed = attendance or Attendance(1, 1, [Listing("people", at(12), pages=1)])
-    return DayInventory(None, {CALL: facts}, {CALL: listed}, {STAY: stay})  # type: ignore[arg-type]
+    attendance = attendance or Attendance(1, 1, [Listing("people", at(12), pages=1)])
+    return DayInventory(None, {CALL: facts}, {CALL: attendance}, {STAY: stay})  # type: ignore[arg-type]
 
 
 def states(*given: str) -> pa.Table:
+    """Return rows of `windows` of the call session, in these states."""
     ids = {"call_type": CALL.call_type, "call_id": CALL.call_id, "call_session_id": CALL.call_session_id}
     return pa.Table.from_pylist([ids | {"state": state} for state in given])
 
 
-def seen(
-    of: DayInventory | None = None,
+def judged(
+    day: DayInventory | None = None,
     *,
     listings: tuple[Listing, ...] = (WHOLE,),
-    asked: dict[Stay, list[WindowRequest]] | None = None,
+    requests: dict[Stay, list[WindowRequest]] | None = None,
     windows: pa.Table | None = None,
     now: datetime = NEXT_DAY,
 ) -> DayCompleteness:
-    given = {STAY: [ANSWERED]} if asked is None else asked
-    return judge_day(DAY, of or known(), listings, given, states("landed") if windows is None else windows, now)
+    """Return what is stored and missing of the day; of a complete one unless something else is given."""
+    requests = {STAY: [LANDED]} if requests is None else requests
+    return judge_day(DAY, day or inventory(), listings, requests, states("landed") if windows is None else windows, now)
 
 
-def texts(found: DayCompleteness) -> list[str]:
-    return [f"{problem.kind}: {problem}" for problem in found.problems]
+def sentences(completeness: DayCompleteness) -> list[str]:
+    """Return the problems of a day, each with its kind."""
+    return [f"{problem.kind}: {problem}" for problem in completeness.problems]
 
 
-def test_a_day_with_everything_is_complete() -> None:
-    """All is listed and answered since it was over."""
-    assert texts(seen()) == []
-    assert seen().verdict == "complete"
-    assert seen().first_expiry == at(11) + timedelta(days=90)
+def test_day_with_everything_is_complete() -> None:
+    """A day is complete if everything was listed and fetched after it was over."""
+    assert sentences(judged()) == []
+    assert judged().verdict == "complete"
+    assert judged().first_expiry == at(11) + timedelta(days=90)
 
 
 @pytest.mark.parametrize(
-    ("asked", "is_due"),
+    ("requests", "is_due"),
     [
         ([], 1),
-        ([ANSWERED], 0),
-        ([replace(ANSWERED, fetched_at=at(11))], 1),  # landed, but before the report
-        ([replace(ANSWERED, status=500, usable=False)], 1),
-        ([replace(ANSWERED, status=404, usable=False)], 0),
+        ([LANDED], 0),
+        ([replace(LANDED, fetched_at=at(11))], 1),  # landed, but before the report
+        ([replace(LANDED, status=500, usable=False)], 1),
+        ([replace(LANDED, status=404, usable=False)], 0),
     ],
 )
-def test_a_window_counts_as_missing_until_its_final_answer(asked: list[WindowRequest], is_due: int) -> None:
-    """The certificate of the call and the survey of its day say the same."""
-    found = seen(asked={STAY: asked})
-    assert found.due == is_due
-    assert found.complete is (is_due == 0)
-    judged = completeness_rows(judge_calls(known(), {STAY: asked}, None)).to_pylist()
-    assert [(row["due"], row["is_complete"]) for row in judged] == [(is_due, is_due == 0)]
+def test_window_is_due_until_its_final_response(requests: list[WindowRequest], is_due: int) -> None:
+    """The table of call sessions and the judgement of the day agree."""
+    completeness = judged(requests={STAY: requests})
+    assert completeness.due == is_due
+    assert completeness.complete is (is_due == 0)
+    rows = completeness_rows(judge_calls(inventory(), {STAY: requests}, None)).to_pylist()
+    assert [(row["due"], row["is_complete"]) for row in rows] == [(is_due, is_due == 0)]
 
 
-def test_a_suspect_window_makes_its_call_incomplete_and_no_other() -> None:
-    """Its answer is there, and cannot be right."""
+def test_suspect_window_makes_only_its_own_call_incomplete() -> None:
+    """The response of a suspect window has landed, and cannot be right."""
     other = Call("default", "other", "o1")
-    both = known()
+    both = inventory()
     both.calls[other] = replace(FACTS, call=other)
     both.attendance[other] = both.attendance[CALL]
     windows = states("landed", "suspect")
-    assert texts(seen(both, windows=windows)) == ["suspect: 1 window has timestamps that cannot be right"]
-    judged = completeness_rows(judge_calls(both, {STAY: [ANSWERED]}, windows)).to_pylist()
-    assert {row["call_id"]: row["is_complete"] for row in judged} == {CALL.call_id: False, "other": True}
+    assert sentences(judged(both, windows=windows)) == ["suspect: 1 window has timestamps that cannot be right"]
+    rows = completeness_rows(judge_calls(both, {STAY: [LANDED]}, windows)).to_pylist()
+    assert {row["call_id"]: row["is_complete"] for row in rows} == {CALL.call_id: False, "other": True}
 
 
 @pytest.mark.parametrize(
-    ("attendance", "said"),
+    ("attendance", "expected"),
     [
         (Attendance(), "not been listed in full"),
         (Attendance(1, 1, [Listing("people", at(11, 5), pages=1)]), None),
@@ -110,15 +116,15 @@ def test_a_suspect_window_makes_its_call_incomplete_and_no_other() -> None:
         (Attendance(3, 1, [Listing("people", at(12), pages=1)]), "1 of 3 stays of"),
     ],
 )
-def test_everyone_promised_is_to_be_listed_since_the_report(attendance: Attendance, said: str | None) -> None:
-    """A listing from before the report may lack some, and so may one that ended early."""
-    found = texts(seen(known(attendance=attendance)))
-    assert [text.split(":")[0] for text in found] == ([] if said is None else ["stays"])
-    assert said is None or said in found[0]
+def test_participants_must_be_listed_in_full_since_the_report(attendance: Attendance, expected: str | None) -> None:
+    """A listing from before the report may lack stays, and so may one that ended early."""
+    found = sentences(judged(inventory(attendance=attendance)))
+    assert [text.split(":")[0] for text in found] == ([] if expected is None else ["stays"])
+    assert expected is None or expected in found[0]
 
 
 @pytest.mark.parametrize(
-    ("listings", "now", "said"),
+    ("listings", "now", "expected"),
     [
         ((), NEXT_DAY, ["calls: its call sessions have not been listed yet"]),
         ((replace(WHOLE, next_cursor="x"),), NEXT_DAY, ["calls: the list of its call sessions is incomplete"]),
@@ -131,31 +137,34 @@ def test_everyone_promised_is_to_be_listed_since_the_report(attendance: Attendan
         ((replace(WHOLE, began_at=at(20)),), at(21), []),
     ],
 )
-def test_calls_are_to_be_listed_after_the_day(listings: tuple[Listing, ...], now: datetime, said: list[str]) -> None:
-    """While the day goes on, a listing is as good as it can be; afterwards calls may have come since."""
-    assert texts(seen(listings=listings, now=now)) == said
+def test_calls_must_be_listed_after_the_day_is_over(
+    listings: tuple[Listing, ...], now: datetime, expected: list[str]
+) -> None:
+    """While the day lasts, any listing will do, and afterwards there may be calls that it lacks."""
+    assert sentences(judged(listings=listings, now=now)) == expected
 
 
-def test_a_day_that_goes_on_lacks_nothing_and_is_not_complete() -> None:
-    """There is more to come."""
-    found = seen(listings=(replace(WHOLE, began_at=at(20)),), now=at(21))
-    assert (found.verdict, found.complete, list(found.problems)) == ("going on", False, [])
+def test_day_that_is_not_over_is_not_complete() -> None:
+    """Nothing is missing, but more is to come."""
+    completeness = judged(listings=(replace(WHOLE, began_at=at(20)),), now=at(21))
+    assert (completeness.verdict, completeness.complete, list(completeness.problems)) == ("going on", False, [])
 
 
-def test_a_call_that_was_going_on_when_last_looked_at_is_looked_at_again() -> None:
-    """For an hour it may be left alone; then something of it is missing for sure."""
-    live = known(replace(FACTS, ended_at=None), Attendance())
-    looked_at = WHOLE.began_at
-    assert seen(live, now=looked_at + timedelta(minutes=59)).verdict == "going on"
-    later = seen(live, now=looked_at + timedelta(minutes=61))
-    assert texts(later) == ["calls: 1 call session was still live when last fetched, at 2026-11-02 01:00 UTC"]
-    judged = completeness_rows(judge_calls(live, {}, None)).to_pylist()
-    assert not judged[0]["is_complete"]
+def test_live_call_is_a_problem_an_hour_after_the_day() -> None:
+    """A call that was live when last fetched may be left alone for an hour, and then data is missing."""
+    live = inventory(replace(FACTS, ended_at=None), Attendance())
+    listed_at = WHOLE.began_at
+    assert judged(live, now=listed_at + timedelta(minutes=59)).verdict == "going on"
+    later = judged(live, now=listed_at + timedelta(minutes=61))
+    assert sentences(later) == ["calls: 1 call session was still live when last fetched, at 2026-11-02 01:00 UTC"]
+    rows = completeness_rows(judge_calls(live, {}, None)).to_pylist()
+    assert not rows[0]["is_complete"]
 
 
-def test_days_are_named_before_the_source_forgets_them() -> None:
-    """The next ones first, with what is missing; none that are past."""
-    first, second = seen(), replace(seen(asked={STAY: []}), day=DAY + timedelta(days=1), first_expiry=at(24 * 91 + 10))
+def test_next_to_expire_names_days_with_what_is_missing() -> None:
+    """The days that expire first come first, and those that have expired are left out."""
+    first = judged()
+    second = replace(judged(requests={STAY: []}), day=DAY + timedelta(days=1), first_expiry=at(24 * 91 + 10))
     now = at(24 * 80)
     assert list(next_to_expire([second, first], now)) == [
         "2026-11-01 expires at the source in 10 days: nothing is missing",
@@ -164,8 +173,8 @@ def test_days_are_named_before_the_source_forgets_them() -> None:
     assert list(next_to_expire([first], at(24 * 92))) == []
 
 
-def test_days_that_nobody_asked_for_are_named_while_they_can_be_had() -> None:
-    """Those before the first day held, as far back as the source remembers."""
+def test_days_before_the_first_are_named_while_the_source_lists_them() -> None:
+    """Days before the first one stored are named as far back as the source still lists them."""
     assert list(days_before_the_first([DAY], date(2026, 1, 1), at(24 * 10))) == [
         "2026-08-13 to 2026-10-31 were never fetched, and the source still lists them; 2026-08-13 expires next"
     ]
@@ -174,11 +183,57 @@ def test_days_that_nobody_asked_for_are_named_while_they_can_be_had() -> None:
     assert list(days_before_the_first([], date(2026, 1, 1), at(0))) == []
 
 
-def test_a_long_list_of_problems_is_cut() -> None:
-    """And says where the rest is."""
-    one = seen(asked={STAY: []})
+def test_problem_lines_are_limited() -> None:
+    """The last line says how many more there are and which command lists them."""
+    one = judged(requests={STAY: []})
     days = [replace(one, day=date(2026, 10, 1) + timedelta(days=number)) for number in range(25)]
     lines = list(problem_lines(days))
     assert len(lines) == 21
     assert lines[0] == "2026-10-01: 1 window of 1 stay has no final response"
     assert lines[-1] == "and 5 more; `call-metrics status --json` lists them all"
+
+
+@pytest.mark.parametrize(
+    ("why", "is_complete", "page", "certified"),
+    [
+        ("complete and listed afterwards", [True, True], {}, True),
+        ("no call session", [], {}, True),
+        ("one call is incomplete", [True, False], {}, False),
+        ("listed too early", [True], {"fetched_at": at(24) + LISTING_GRACE - timedelta(seconds=1)}, False),
+        ("the listing failed", [True], {"error": "HTTP 500"}, False),
+        ("the listing was interrupted", [True], {"next_cursor": "c"}, False),
+        ("never listed", [True], None, False),
+    ],
+)
+def test_day_is_certified_by_its_table_and_a_listing_after_its_end(
+    why: str, is_complete: list[bool], page: dict[str, object] | None, certified: bool
+) -> None:
+    """Every call session must be complete, and the newest page must end a listing that began after the day."""
+    newest = {"fetched_at": at(24) + LISTING_GRACE, "error": None, "next_cursor": None}
+    assert is_certified(DAY, is_complete, None if page is None else newest | page) is certified, why
+
+
+@pytest.mark.parametrize(
+    ("columns", "is_live", "expected"),
+    [
+        ({"is_complete": True}, False, []),
+        ({}, True, []),
+        ({}, False, ["the participants have not been listed in full since the call's report"]),
+        ({"stays_held": 1}, False, ["1 of 2 stays are stored"]),
+        (
+            {"windows_due": 3, "windows_missing": 1, "windows_failed": 2},
+            False,
+            ["3 windows have no final response (1 not requested yet, 2 failed after all retries)"],
+        ),
+        ({"windows_suspect": 1}, False, ["1 window has timestamps that cannot be right"]),
+    ],
+)
+def test_call_is_judged_the_same_from_a_row_of_its_table(
+    columns: dict[str, object], is_live: bool, expected: list[str]
+) -> None:
+    """The problems of a call session follow from its row of `ingest_completeness_by_call`."""
+    counts = dict.fromkeys(("windows_due", "windows_suspect", "windows_missing", "windows_failed"), 0)
+    row = {"stays_promised": 2, "stays_held": 2, "is_complete": False} | counts | columns
+    call = CallCompleteness.of_row(row, is_live=is_live)
+    assert list(map(str, call.problems)) == expected
+    assert call.is_complete is (not expected and not is_live)

@@ -1,4 +1,4 @@
-"""A stay is cut into windows that cover it exactly, and an answer counts as final by the source's own rules."""
+"""Windows: a stay is cut into windows that cover it exactly, and when a response for one is final."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LENGTHS = st.one_of(
 @given(INSTANTS, LENGTHS)
 @examples(200)
 def test_windows_cover_a_stay_exactly(joined_at: datetime, length: timedelta) -> None:
-    """The first begins at joined_at, each next one where the last ended, and the last ends at left_at."""
+    """The first window begins at joined_at, each other where the last one ended, and the last ends at left_at."""
     windows = tile(joined_at, joined_at + length)
     assert windows[0].since == joined_at
     assert windows[-1].until == joined_at + length
@@ -35,10 +35,8 @@ def test_windows_cover_a_stay_exactly(joined_at: datetime, length: timedelta) ->
 
 @given(INSTANTS, LENGTHS)
 @examples(200)
-def test_no_window_is_wider_than_half_an_hour_and_only_the_last_is_shorter(
-    joined_at: datetime, length: timedelta
-) -> None:
-    """All windows but the last are exactly as wide as the API allows, so that there are as few as can be."""
+def test_windows_are_half_an_hour_wide_except_the_last(joined_at: datetime, length: timedelta) -> None:
+    """All windows but the last are as wide as the API allows, so there are as few as possible."""
     windows = tile(joined_at, joined_at + length)
     assert all(window.until - window.since == timedelta(minutes=30) for window in windows[:-1])
     assert timedelta(0) < windows[-1].until - windows[-1].since <= timedelta(minutes=30)
@@ -47,8 +45,10 @@ def test_no_window_is_wider_than_half_an_hour_and_only_the_last_is_shorter(
 
 @given(INSTANTS, LENGTHS, LENGTHS)
 @examples(100)
-def test_a_stay_that_goes_on_keeps_its_whole_windows(joined_at: datetime, length: timedelta, more: timedelta) -> None:
-    """Windows begin where they began before, whenever the stay is looked at: only the last one may grow."""
+def test_windows_of_a_continuing_stay_only_grow_at_the_end(
+    joined_at: datetime, length: timedelta, more: timedelta
+) -> None:
+    """Windows of a stay that lasts longer begin where they began before, and only the last one may grow."""
     before = tile(joined_at, joined_at + length)
     after = tile(joined_at, joined_at + length + more)
     assert after[: len(before) - 1] == before[:-1]
@@ -57,13 +57,13 @@ def test_a_stay_that_goes_on_keeps_its_whole_windows(joined_at: datetime, length
 
 @given(INSTANTS, st.timedeltas(timedelta(0), timedelta(days=2)))
 @examples(50)
-def test_a_stay_of_no_length_is_one_window(joined_at: datetime, backwards: timedelta) -> None:
-    """A stay that ends when it begins, or before, is one window of no length."""
+def test_windows_of_a_stay_of_no_length_are_one(joined_at: datetime, backwards: timedelta) -> None:
+    """A stay that ends when it begins, or before, has one window of no length."""
     assert tile(joined_at, joined_at - backwards) == [Window(joined_at, joined_at)]
 
 
-def test_the_worked_example() -> None:
-    """70 minutes are 30, 30 and 10."""
+def test_windows_of_70_minutes_are_30_30_and_10() -> None:
+    """The worked example."""
     assert tile(at(10, 5), at(11, 15)) == [
         Window(at(10, 5), at(10, 35)),
         Window(at(10, 35), at(11, 5)),
@@ -71,8 +71,8 @@ def test_the_worked_example() -> None:
     ]
 
 
-def test_a_window_covers_itself_and_what_lies_inside() -> None:
-    """Bounds belong to it; a moment more on either side does not."""
+def test_window_covers_itself_and_everything_inside() -> None:
+    """The bounds belong to it, and a microsecond more on either side does not."""
     window = Window(at(10), at(10, 30))
     moment = timedelta(microseconds=1)
     assert window.covers(window)
@@ -82,7 +82,7 @@ def test_a_window_covers_itself_and_what_lies_inside() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fetched_at", "ended_at", "generated_at", "current"),
+    ("fetched_at", "ended_at", "generated_at", "final"),
     [
         (at(12), at(11), at(11, 5), True),
         (at(11, 5), at(11), at(11, 5), True),
@@ -95,18 +95,19 @@ def test_a_window_covers_itself_and_what_lies_inside() -> None:
         (at(10, 31, 59), None, None, False),
     ],
 )
-def test_an_answer_is_final_once_the_source_has_all(
-    fetched_at: datetime, ended_at: datetime | None, generated_at: datetime | None, current: bool
+def test_response_is_final_once_the_source_has_everything(
+    fetched_at: datetime, ended_at: datetime | None, generated_at: datetime | None, final: bool
 ) -> None:
-    """Of a call that ended, from its report on and not before its end; of a live one, two minutes after the window."""
+    """It is final after the end and the report of a call that has ended, or two minutes after a window of a live
+    one."""
     window = Window(at(10), at(10, 30))
     assert timedelta(minutes=2) == SETTLING_TIME
-    assert is_final(window, window, fetched_at=fetched_at, ended_at=ended_at, generated_at=generated_at) is current
+    assert is_final(window, window, fetched_at=fetched_at, ended_at=ended_at, generated_at=generated_at) is final
 
 
-def test_an_answer_for_a_shorter_window_is_not_final_for_the_longer_one() -> None:
-    """A stay that went on after its last window was asked for is asked about again."""
-    asked, grown = Window(at(10), at(10, 12)), Window(at(10), at(10, 30))
+def test_response_for_a_shorter_window_is_not_final_for_a_longer_one() -> None:
+    """A stay that continued after its last window was requested is requested again."""
+    requested, longer = Window(at(10), at(10, 12)), Window(at(10), at(10, 30))
     late = at(23)
-    assert not is_final(grown, asked, fetched_at=late, ended_at=at(11), generated_at=at(11))
-    assert is_final(asked, grown, fetched_at=late, ended_at=at(11), generated_at=at(11))
+    assert not is_final(longer, requested, fetched_at=late, ended_at=at(11), generated_at=at(11))
+    assert is_final(requested, longer, fetched_at=late, ended_at=at(11), generated_at=at(11))

@@ -1,4 +1,4 @@
-"""Tables as files: what readers see of them, and that a file is replaced as a whole or stays."""
+"""The lake: what readers see of a table's file, and that a file is replaced as a whole or stays."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ FOLDERS = itertools.count()
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    """Tables in a folder of the test's own."""
+    """Return a lake in a folder of the test's own."""
     return Lake(tmp_path / "tables")
 
 
 def value(field: pa.Field, number: int) -> Any:
-    """Something of the field's type."""
+    """Return a value of the field's type."""
     if pa.types.is_string(field.type):
         return f"{field.name} {number}"
     if pa.types.is_date(field.type):
@@ -47,7 +47,7 @@ def value(field: pa.Field, number: int) -> Any:
 
 
 def rows(table: str, count: int = 3) -> pa.Table:
-    """Some rows of a table, sorted by its key, with a NULL where one may be."""
+    """Return some rows of a table, sorted by its key, with NULLs in the last one wherever they are allowed."""
     schema = TABLES[table].schema
     filled = [{field.name: value(field, number) for field in schema} for number in range(count)]
     for name in set(schema.names) - set(TABLES[table].key):
@@ -64,8 +64,8 @@ def write(lake: Lake, table: str, content: pa.Table, fingerprint: str = "f1", da
 
 
 @pytest.mark.parametrize("table", NAMES)
-def test_rows_come_back_as_they_were(table: str, lake: Lake) -> None:
-    """With the schema of the contract: names, types and comments."""
+def test_lake_returns_rows_as_they_were_written(table: str, lake: Lake) -> None:
+    """Rows come back with the names, types and comments of the contract."""
     write(lake, table, rows(table))
     back = lake.read(table, DAY)
     assert back.to_pylist() == rows(table).to_pylist()
@@ -75,8 +75,8 @@ def test_rows_come_back_as_they_were(table: str, lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("table", NAMES)
-def test_anyone_can_read_the_file_with_pyarrow(table: str, lake: Lake) -> None:
-    """Plain text columns with their comments, whatever the encoding within."""
+def test_table_file_can_be_read_with_pyarrow(table: str, lake: Lake) -> None:
+    """Readers see plain text columns with their comments, whatever the encoding in the file."""
     write(lake, table, rows(table))
     for read in (pq.read_schema(lake.path(table, DAY)), ds.dataset(lake.path(table, DAY)).schema):
         for field in TABLES[table].schema:
@@ -96,7 +96,7 @@ DUCKDB_TYPES = {
 
 
 @pytest.mark.parametrize("table", NAMES)
-def test_anyone_can_read_the_folder_with_duckdb(table: str, lake: Lake, tmp_path: Path) -> None:
+def test_table_folder_can_be_read_with_duckdb(table: str, lake: Lake, tmp_path: Path) -> None:
     """Columns have the types of the contract, instants are exact, and the day in the path agrees with the column."""
     write(lake, table, rows(table))
     with duckdb.connect() as database:
@@ -111,8 +111,8 @@ def test_anyone_can_read_the_folder_with_duckdb(table: str, lake: Lake, tmp_path
 
 
 @pytest.mark.parametrize("table", NAMES)
-def test_files_are_small_and_say_how_they_are_sorted(table: str, lake: Lake) -> None:
-    """Compressed with zstd, sorted by the key, with statistics on what people look things up by."""
+def test_table_file_is_compressed_sorted_and_has_statistics(table: str, lake: Lake) -> None:
+    """Files use zstd, name their sort order, and have statistics on the columns that people look things up by."""
     write(lake, table, rows(table))
     metadata = pq.read_metadata(lake.path(table, DAY))
     group = metadata.row_group(0)
@@ -125,8 +125,8 @@ def test_files_are_small_and_say_how_they_are_sorted(table: str, lake: Lake) -> 
     assert described >= LOOKED_UP & set(TABLES[table].schema.names)
 
 
-def test_every_column_of_the_contract_has_a_comment() -> None:
-    """And every table a key of its own columns, the day first."""
+def test_schema_comments_every_column_and_keys_start_with_the_day() -> None:
+    """Every column has a comment, and every table a key of its own columns."""
     for table in TABLES.values():
         assert all(table.comment_of(name) for name in table.schema.names)
         assert set(table.key) <= set(table.schema.names)
@@ -137,8 +137,8 @@ def test_every_column_of_the_contract_has_a_comment() -> None:
 # Writing.
 
 
-def test_rows_can_be_written_bit_by_bit_and_as_dictionaries(lake: Lake) -> None:
-    """However they come: plain or encoded, each piece with a dictionary of its own."""
+def test_lake_writes_pieces_plain_or_as_dictionaries(lake: Lake) -> None:
+    """Each piece may be plain or encoded, with a dictionary of its own and its columns in any order."""
     plain = rows("metric_points", 6)
     encoded = plain.slice(2, 2)
     for place, field in enumerate(encoded.schema):
@@ -150,8 +150,8 @@ def test_rows_can_be_written_bit_by_bit_and_as_dictionaries(lake: Lake) -> None:
     assert lake.read("metric_points", DAY).to_pylist() == plain.to_pylist()
 
 
-def test_a_table_without_rows_is_a_file_too(lake: Lake) -> None:
-    """It says that there are none."""
+def test_lake_writes_a_file_for_a_table_without_rows(lake: Lake) -> None:
+    """The file has the schema and no row."""
     with lake.writer("tracks", DAY, "f"):
         pass
     assert lake.rows("tracks", DAY) == 0
@@ -172,8 +172,8 @@ def test_a_table_without_rows_is_a_file_too(lake: Lake) -> None:
     size=st.integers(1, 10),
 )
 @examples(40)
-def test_any_values_come_back(points: list[tuple[Any, ...]], size: int, tmp_path: Path) -> None:
-    """Texts, instants and numbers of any kind."""
+def test_lake_returns_any_values_as_they_were(points: list[tuple[Any, ...]], size: int, tmp_path: Path) -> None:
+    """Texts, instants and numbers of any kind come back, in pieces of any size."""
     lake = Lake(tmp_path / str(next(FOLDERS)))
     schema = TABLES["metric_points"].schema
     filled = [
@@ -193,8 +193,8 @@ def test_any_values_come_back(points: list[tuple[Any, ...]], size: int, tmp_path
     assert lake.read("metric_points", DAY).equals(table)
 
 
-def test_chunks_are_row_groups_with_dictionaries_where_asked_for(lake: Lake) -> None:
-    """All rows in order; the named columns come encoded."""
+def test_lake_chunks_are_row_groups_with_requested_dictionaries(lake: Lake) -> None:
+    """All rows come in order, and only the named columns are encoded."""
     plain = rows("metric_points", 4)
     with lake.writer("metric_points", DAY, "f") as writer:
         writer.write(plain.slice(0, 3))
@@ -205,8 +205,8 @@ def test_chunks_are_row_groups_with_dictionaries_where_asked_for(lake: Lake) -> 
     assert [row for chunk in chunks for row in chunk.to_pylist()] == plain.to_pylist()
 
 
-def test_days_are_those_of_which_there_is_a_file(lake: Lake, tmp_path: Path) -> None:
-    """Oldest first; other files and folders are none."""
+def test_lake_days_are_those_with_a_file(lake: Lake, tmp_path: Path) -> None:
+    """Days are sorted, and other files and folders do not count."""
     assert lake.days() == []
     for day in (date(2026, 11, 2), date(2026, 10, 31)):
         write(lake, "windows", rows("windows"), day=day)
@@ -222,8 +222,8 @@ def test_days_are_those_of_which_there_is_a_file(lake: Lake, tmp_path: Path) -> 
 # Replacing.
 
 
-def test_a_file_is_replaced_as_a_whole(lake: Lake) -> None:
-    """Until the block has ended readers have the old one; who has it open keeps it."""
+def test_lake_replaces_a_file_as_a_whole(lake: Lake) -> None:
+    """Readers see the old file until the block ends, and one that has it open keeps it."""
     write(lake, "tracks", rows("tracks", 3), "old")
     with pq.ParquetFile(lake.path("tracks", DAY)) as opened:
         with lake.writer("tracks", DAY, "new") as writer:
@@ -236,8 +236,8 @@ def test_a_file_is_replaced_as_a_whole(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, FixStorage])
-def test_an_error_leaves_the_old_file_and_nothing_else(error: type[BaseException], lake: Lake, tmp_path: Path) -> None:
-    """Whatever goes wrong while rows are made."""
+def test_lake_keeps_only_the_old_file_after_an_error(error: type[BaseException], lake: Lake, tmp_path: Path) -> None:
+    """Whatever goes wrong while rows are made, the old file stays and no other file is left."""
     write(lake, "tracks", rows("tracks"), "old")
 
     def fail() -> None:
@@ -252,8 +252,8 @@ def test_an_error_leaves_the_old_file_and_nothing_else(error: type[BaseException
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["tracks.parquet"]
 
 
-def test_rows_that_are_not_of_the_table_leave_the_old_file(lake: Lake) -> None:
-    """A column that is missing or of another type is an error, not a file."""
+def test_lake_refuses_rows_of_another_table(lake: Lake) -> None:
+    """A missing column, or one of another type, is an error, and the old file stays."""
     write(lake, "tracks", rows("tracks"), "old")
     for wrong in (rows("tracks").drop_columns(["codec"]), rows("windows")):
         with pytest.raises((KeyError, pa.ArrowInvalid)):
@@ -262,8 +262,8 @@ def test_rows_that_are_not_of_the_table_leave_the_old_file(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("room", [0, 100, 4096])
-def test_a_disk_that_is_full_leaves_the_old_file(room: int, lake: Lake, tmp_path: Path) -> None:
-    """Whether rows or the end of the file find no room: one sentence, and what was there stays."""
+def test_lake_keeps_the_old_file_if_the_disk_is_full(room: int, lake: Lake, tmp_path: Path) -> None:
+    """The error is one sentence, whether rows or the end of the file find no room."""
     write(lake, "metric_points", rows("metric_points"), "old")
     many = rows("metric_points", 2000)
     with no_file_larger_than(room), pytest.raises(FixStorage, match="cannot be written") as caught:
@@ -274,8 +274,8 @@ def test_a_disk_that_is_full_leaves_the_old_file(room: int, lake: Lake, tmp_path
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["metric_points.parquet"]
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """A file is in its place: one sentence says which path."""
+def test_lake_names_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """The error is one sentence with the path if a file is in the way of the folder."""
     (tmp_path / "tables").write_text("not a folder")
     lake = Lake(tmp_path / "tables")
     with pytest.raises(FixStorage, match="cannot be written") as caught:
@@ -287,23 +287,23 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 # Fingerprints and broken files.
 
 
-def test_a_file_says_what_it_was_made_from(lake: Lake) -> None:
-    """None where there is no file."""
+def test_lake_returns_the_fingerprint_of_a_file(lake: Lake) -> None:
+    """The fingerprint is None if there is no file."""
     assert lake.fingerprint("tracks", DAY) is None
     write(lake, "tracks", rows("tracks"), "abc")
     assert lake.fingerprint("tracks", DAY) == "abc"
 
 
-def test_a_file_of_another_hand_has_no_fingerprint(lake: Lake) -> None:
-    """It is made anew."""
+def test_lake_file_from_another_program_has_no_fingerprint(lake: Lake) -> None:
+    """Without a fingerprint the file is rebuilt."""
     path = Path(lake.path("tracks", DAY))
     path.parent.mkdir(parents=True)
     pq.write_table(rows("tracks"), path)
     assert lake.fingerprint("tracks", DAY) is None
 
 
-def test_a_file_of_a_later_version_is_refused(lake: Lake) -> None:
-    """Making it anew would throw away what the later version knows."""
+def test_lake_refuses_a_file_of_a_later_version(lake: Lake) -> None:
+    """The error says to upgrade, for rebuilding would discard what the later version knows."""
     path = Path(lake.path("tracks", DAY))
     path.parent.mkdir(parents=True)
     pq.write_table(rows("tracks").replace_schema_metadata({"call_metrics.tables_version": "99"}), path)
@@ -312,8 +312,8 @@ def test_a_file_of_a_later_version_is_refused(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PAR1" + b"\0" * 40 + b"PAR1"])
-def test_a_broken_file_is_named_and_has_no_fingerprint(content: bytes, lake: Lake) -> None:
-    """One sentence says which and what to do; writing sets it aside."""
+def test_lake_quarantines_a_broken_file_when_it_is_rewritten(content: bytes, lake: Lake) -> None:
+    """Reading a broken file fails with one sentence, it has no fingerprint, and writing quarantines it."""
     path = Path(lake.path("tracks", DAY))
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
@@ -325,28 +325,30 @@ def test_a_broken_file_is_named_and_has_no_fingerprint(content: bytes, lake: Lak
         assert "\n" not in str(caught.value)
     write(lake, "tracks", rows("tracks"), "new")
     assert lake.fingerprint("tracks", DAY) == "new"
-    (aside,) = path.parent.glob("tracks.parquet.set-aside-*")
-    assert aside.read_bytes() == content
+    (quarantined,) = path.parent.glob("tracks.parquet.set-aside-*")
+    assert quarantined.read_bytes() == content
 
 
-def test_a_second_broken_file_does_not_take_the_place_of_the_first(lake: Lake) -> None:
-    """Both are kept, under names of their own, however soon one comes after the other."""
+def test_lake_quarantines_each_broken_file_under_its_own_name(lake: Lake) -> None:
+    """All broken files are kept, however soon one comes after the other."""
     path = Path(lake.path("tracks", DAY))
     path.parent.mkdir(parents=True)
     contents = [b"first", b"second", b"third"]
     for content in contents:
         path.write_bytes(content)
         write(lake, "tracks", rows("tracks"))
-    assert sorted(aside.read_bytes() for aside in path.parent.glob("tracks.parquet.set-aside-*")) == sorted(contents)
+    assert sorted(quarantined.read_bytes() for quarantined in path.parent.glob("tracks.parquet.set-aside-*")) == sorted(
+        contents
+    )
 
 
-def test_what_passes_leaves_a_file_in_its_place(lake: Lake, tmp_path: Path) -> None:
-    """Too many open files say nothing of the one that could not be opened: it is not made anew, nor set aside."""
+def test_lake_leaves_a_file_alone_on_a_transient_error(lake: Lake, tmp_path: Path) -> None:
+    """If too many files are open, the file is neither rebuilt nor quarantined."""
     write(lake, "tracks", rows("tracks"), "old")
     with no_more_files_open():
-        for ask in (lake.fingerprint, lake.read, lake.rows):
+        for read in (lake.fingerprint, lake.read, lake.rows):
             with pytest.raises(FixStorage, match="Too many open files") as caught:
-                ask("tracks", DAY)
+                read("tracks", DAY)
             assert not isinstance(caught.value, Broken)
         with pytest.raises(FixStorage):
             write(lake, "tracks", rows("tracks"), "new")
@@ -354,8 +356,8 @@ def test_what_passes_leaves_a_file_in_its_place(lake: Lake, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["tracks.parquet"]
 
 
-def test_a_flipped_bit_is_noticed(lake: Lake) -> None:
-    """Pages have checksums: wrong values are never read as if they were right."""
+def test_lake_detects_a_flipped_bit(lake: Lake) -> None:
+    """Pages have checksums, so wrong values are never read as if they were right."""
     write(lake, "metric_points", rows("metric_points", 2000))
     path = Path(lake.path("metric_points", DAY))
     content = bytearray(path.read_bytes())
@@ -366,7 +368,7 @@ def test_a_flipped_bit_is_noticed(lake: Lake) -> None:
         lake.read("metric_points", DAY)
 
 
-def test_a_file_that_is_not_there_is_named(lake: Lake) -> None:
-    """With what makes it."""
+def test_lake_names_a_file_that_does_not_exist(lake: Lake) -> None:
+    """The error says which command makes the file."""
     with pytest.raises(FixStorage, match="does not exist; `call-metrics rebuild` makes it"):
         lake.read("tracks", DAY)

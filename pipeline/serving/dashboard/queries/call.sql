@@ -1,4 +1,4 @@
--- Grain: one row per call session with the id $session, which is one. How it was, and what of it is here.
+-- Grain: one row, for the call session $session. How good it was, and how complete it is.
 SELECT
     quality.call_type,
     quality.call_id,
@@ -13,13 +13,13 @@ SELECT
     quality.peak_publishers_low_at AS low_at,
     quality.rejoins,
     quality.cq_score AS source_score,
-    held.is_complete,
-    held.windows_due,
-    held.windows_suspect,
-    held.windows_missing,
-    held.windows_failed,
-    held.stays_promised,
-    held.stays_held
+    completeness.is_complete,
+    completeness.windows_due,
+    completeness.windows_suspect,
+    completeness.windows_missing,
+    completeness.windows_failed,
+    completeness.stays_promised,
+    completeness.stays_held
 FROM call_quality AS quality
-LEFT JOIN ingest_completeness_by_call AS held USING (session_date, call_type, call_id, call_session_id)
+LEFT JOIN ingest_completeness_by_call AS completeness USING (session_date, call_type, call_id, call_session_id)
 WHERE quality.call_session_id = $session

@@ -1,6 +1,6 @@
 -- Grain: one row per minute of each user and kind of video (camera, screen share) in the call session $session, for the
--- ten users with the worst video. Minutes without data, between the first and the last one with data, are NULL, so that
--- a line is broken there.
+-- ten users with the worst video. Minutes without data between the first and the last one with data are NULL, so that
+-- lines break there.
 WITH minutes AS (
     SELECT
         minutes.user_id,

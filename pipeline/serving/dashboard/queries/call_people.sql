@@ -1,5 +1,5 @@
--- Grain: one row per user session of the call session $session: poor ones first, those who published nothing last.
--- What stands after warnings is from participant_sessions, and NULL where the source does not tell.
+-- Grain: one row per user session of the call session $session, poor ones first, those that published nothing last.
+-- The columns after warnings are from participant_sessions, and NULL if the source does not report them.
 SELECT
     quality.user_id,
     CASE WHEN quality.tracks = 0 THEN 'published nothing' ELSE quality.class END AS class,

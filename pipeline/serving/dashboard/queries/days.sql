@@ -1,6 +1,9 @@
--- Grain: one row per day from $first to $last, the ones of which nothing is held among them. What happened and how good
--- it was, beside how much of it is here. A publisher counts once per call; poor_share is of those who could be judged,
--- and NULL where nobody could.
+-- Grain: one row per day from $first to $last, including days without stored data. What happened, how good it was, and
+-- how much of it is stored. A publisher counts once per call.
+--
+-- poor_share: Poor publishers as a share of those who could be judged; NULL if no one could
+-- windows_open: Windows without a final, usable response
+-- stays_open: User sessions that the source counts and that are not stored; erased people are not counted
 WITH quality AS (
     SELECT
         session_date,
@@ -14,7 +17,7 @@ WITH quality AS (
     GROUP BY session_date
 ),
 
-held AS (
+completeness AS (
     SELECT
         session_date,
         count(*) AS calls,
@@ -28,19 +31,19 @@ held AS (
 
 SELECT
     days.session_date::DATE AS session_date,
-    coalesce(held.calls, 0) AS calls,
-    coalesce(held.complete_calls, 0) AS complete_calls,
+    coalesce(completeness.calls, 0) AS calls,
+    coalesce(completeness.complete_calls, 0) AS complete_calls,
     quality.users,
     quality.good_publishers,
     quality.poor_publishers,
     quality.unclassified_publishers,
     quality.poor_publishers / nullif(quality.poor_publishers + quality.good_publishers, 0) AS poor_share,
     quality.source_score,
-    held.windows_open,
-    held.stays_open,
+    completeness.windows_open,
+    completeness.stays_open,
     ingested.days_until_forgotten
 FROM range($first::DATE::TIMESTAMP, $last::DATE::TIMESTAMP + INTERVAL 1 DAY, INTERVAL 1 DAY) AS days (session_date)
 LEFT JOIN quality ON days.session_date::DATE = quality.session_date
-LEFT JOIN held ON days.session_date::DATE = held.session_date
+LEFT JOIN completeness ON days.session_date::DATE = completeness.session_date
 LEFT JOIN ingest_completeness AS ingested ON days.session_date::DATE = ingested.session_date
 ORDER BY days.session_date

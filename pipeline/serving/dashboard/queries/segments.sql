@@ -1,5 +1,5 @@
 -- Grain: one row per segment of $by (network_type, country, client_name, client_version or codec), over all days from
--- $first to $last. n is of how many judged tracks poor_share is; low and high are its 95 % Wilson interval.
+-- $first to $last. poor_share is the share of the n judged tracks; low and high are its 95 % Wilson interval.
 WITH counted AS (
     SELECT
         coalesce(

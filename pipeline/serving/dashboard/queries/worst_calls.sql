@@ -1,4 +1,4 @@
--- Grain: one row per call session from $first to $last with a poor publisher; the fifty with the most of them.
+-- Grain: one row per call session from $first to $last with a poor publisher, for the fifty with the most of them.
 SELECT
     started_at,
     call_type,

@@ -1,8 +1,8 @@
--- Grain: one row per track with points, of the user sessions $stays in the call session that the four ids name.
+-- Grain: one row per track with points, of the user sessions $stays in this call session.
 --
--- instants: Its instants in order, microseconds since 1970
--- bitrate: The bitrate at each of them, as all that follow; NULL where there is none
--- height: The shorter side of the picture, in pixels, so that an orientation swap changes nothing
+-- instants: The instants of its points in order, microseconds since 1970
+-- bitrate: The bitrate at each instant; NULL if there is none. The same for all columns that follow
+-- height: The shorter side of the picture in pixels, so that an orientation swap changes nothing
 SELECT
     user_id,
     user_session_id,
@@ -18,11 +18,6 @@ SELECT
         END
         ORDER BY "timestamp"
     ) AS height
-FROM track_samples
-WHERE
-    session_date = $session_date
-    AND call_type = $call_type
-    AND call_id = $call_id
-    AND call_session_id = $call_session_id
-    AND list_contains($stays, user_session_id)
+FROM this_call('track_samples')
+WHERE list_contains($stays, user_session_id)
 GROUP BY user_id, user_session_id, track_id, track_type

@@ -1,2 +1,2 @@
--- Grain: one row per kind of track for which a frame rate is low.
+-- Grain: one row per kind of track that has a low frame rate.
 SELECT track_kind, low_framerate FROM quality_thresholds WHERE low_framerate IS NOT NULL ORDER BY track_kind

@@ -1,10 +1,5 @@
--- Grain: one row per user of the call session that the four ids name, in order of their first joining.
+-- Grain: one row per user of this call session, in the order of joining.
 SELECT user_id, count(*) AS stays
-FROM participant_sessions
-WHERE
-    session_date = $session_date
-    AND call_type = $call_type
-    AND call_id = $call_id
-    AND call_session_id = $call_session_id
+FROM this_call('participant_sessions')
 GROUP BY user_id
 ORDER BY min(joined_at) NULLS LAST, user_id

@@ -1,0 +1,109 @@
+"""Outcomes: what a reply of the server, or the failure to get one, means."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+import httpx
+import pytest
+
+from pipeline.errors import AskAgain, DoNotAskAgain, FixCredentials, Gone
+from pipeline.extract.outcomes import AUTH_CODES, TRANSLATIONS, Attempt, judge, translated, usable_response
+from pipeline.model import Request, Response, Window
+from tests.support import CALL, DAY, STAY, at
+
+METRICS = Request("participant_metrics", DAY, stay=STAY, window=Window(at(10), at(10, 30)))
+ATTENDANCE = Request("participant_sessions", DAY, call=CALL)
+
+
+def test_every_error_of_httpx_is_translated() -> None:
+    """Each error of its tree that a request can raise has a translation, so a new one fails this test."""
+    misuse = {httpx.HTTPStatusError, httpx.CookieConflict}  # of `raise_for_status` and cookies, which are not used
+    raised = {
+        kind
+        for _, kind in inspect.getmembers(httpx, inspect.isclass)
+        if issubclass(kind, Exception) and not kind.__subclasses__() and not issubclass(kind, httpx.StreamError)
+    }
+    assert len(raised) >= 14
+    for kind in raised - misuse:
+        covered = [cls for cls in kind.__mro__ if cls in TRANSLATIONS]
+        assert covered, f"{kind.__name__} is new"
+    for kind, (meaning, _) in TRANSLATIONS.items():
+        error = translated(kind("boom"), "https://example.org")
+        assert type(error) is meaning
+        assert "{" not in str(error)
+
+
+def response_to(request: Request, body: object) -> Response:
+    """Return the response for a body that came with status 200."""
+    return usable_response(request, Attempt(200, {}, json.dumps(body).encode()), 1, at(12))
+
+
+@pytest.mark.parametrize(
+    ("body", "publishes"),
+    [
+        ({"is_publisher": False, "published_tracks": []}, False),
+        ({"is_publisher": False}, False),
+        ({"is_publisher": False, "published_tracks": None}, False),
+        ({"is_publisher": False, "published_tracks": [{"track_id": "t"}]}, True),
+        ({"is_publisher": True, "published_tracks": []}, True),
+        ({"is_publisher": None}, True),
+        ({}, True),
+    ],
+)
+def test_response_without_tracks_needs_a_clear_no_to_say_so(body: object, publishes: bool) -> None:
+    """A user published nothing only if `is_publisher` is false and there is no track."""
+    assert response_to(METRICS, body).publishes is publishes
+
+
+def test_page_has_the_cursor_of_the_next_one() -> None:
+    """The cursor is None on the last page, whichever way the source says so."""
+    for next_value, cursor in (("abc", "abc"), ("", None), (None, None)):
+        body = {"participants_sessions": [], "next": next_value}
+        assert response_to(ATTENDANCE, body).next_cursor == cursor
+
+
+STREAM = b'{"code": 4, "message": "bad input"}'
+HTML = b"<html>not from Stream</html>"
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "error"),
+    [
+        (302, b"", DoNotAskAgain),
+        (400, STREAM, DoNotAskAgain),
+        (401, b"", FixCredentials),
+        (403, STREAM, DoNotAskAgain),
+        *((403, f'{{"code": {code}}}'.encode(), FixCredentials) for code in sorted(AUTH_CODES)),
+        (404, STREAM, Gone),
+        (404, b"", Gone),
+        (404, HTML, AskAgain),
+        (408, b"", AskAgain),
+        (409, b"", DoNotAskAgain),
+        (425, b"", AskAgain),
+        (500, STREAM, AskAgain),
+        (500, b'{"code": 5}', AskAgain),
+        (500, b'{"unrecoverable": true}', DoNotAskAgain),
+        (502, HTML, AskAgain),
+    ],
+)
+def test_status_and_error_code_decide_what_to_do_next(status: int, content: bytes, error: type[Exception]) -> None:
+    """Each kind of refusal raises the error that is named by what to do next."""
+    with pytest.raises(error) as caught:
+        judge(Attempt(status, {}, content))
+    assert type(caught.value) is error
+    assert f"HTTP {status}" in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [200, 201, 204])
+def test_body_of_a_successful_status_is_returned_unread(status: int) -> None:
+    """Whether the body is usable is found out when it is decoded."""
+    assert judge(Attempt(status, {}, b"anything")) == b"anything"
+
+
+def test_message_of_the_source_is_cut() -> None:
+    """An error keeps the code and the first 300 characters of the message."""
+    with pytest.raises(DoNotAskAgain) as caught:
+        judge(Attempt(400, {}, json.dumps({"code": 4, "message": "x" * 1000}).encode()))
+    assert str(caught.value) == f"HTTP 400, code 4: {'x' * 300}"

@@ -1,0 +1,62 @@
+"""Erased users: how they are stored, and how they are removed from pages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import FixStorage
+from pipeline.landing.erasure import ErasedUsers
+from pipeline.landing.landing import Landing
+from pipeline.landing.redaction import redactor
+from pipeline.model import Request
+from tests.support import CALL, DAY
+from tests.support.responses import land, landed, metrics_response
+
+
+def test_erased_users_are_stored_as_salted_hashes(tmp_path: Path) -> None:
+    """The file contains no user id, comes back as it was written, and cannot be ignored if it is broken."""
+    path = tmp_path / "forgotten.json"
+    assert ErasedUsers.read(path).users == frozenset()
+    erased = ErasedUsers.read(path).with_user("ann").with_user("bob")
+    erased.write(path)
+    assert ErasedUsers.read(path) == erased
+    assert "ann" not in path.read_text()
+    assert erased.includes("ann")
+    assert not erased.includes("eve")
+    assert ErasedUsers("other", erased.users).includes("ann") is False
+    path.write_text("{")
+    with pytest.raises(FixStorage, match="cannot be read; restore it"):
+        ErasedUsers.read(path)
+
+
+def test_erasure_leaves_pages_without_erased_users_unchanged() -> None:
+    """A page without an erased user stays the same byte for byte, and so does a body that is not a page."""
+    erased = ErasedUsers("salt", frozenset()).with_user("ann")
+    redact = redactor("keep", erased)
+    for body in (
+        '{ "participants_sessions": [ {"user_id":"bob"} ] }',
+        "[]",
+        "nonsense",
+        '{"participants_sessions": 1}',
+    ):
+        assert redact("participant_sessions", body) == body
+
+
+def test_erasure_applies_from_the_next_opening_of_a_day(tmp_path: Path) -> None:
+    """The redactor is made each time a day is opened, so it knows who was erased since."""
+    erased = ErasedUsers("salt", frozenset())
+    landing = Landing(tmp_path, redactor=lambda: redactor("keep", erased))
+    body = '{"participants_sessions":[{"user_id":"ann","user_session_id":"1"},{"user_id":"bob","user_session_id":"2"}]}'
+    page = replace(metrics_response(body), request=Request("participant_sessions", DAY, call=CALL, listing="l"))
+    land(landing, [page], endpoint="participant_sessions")
+    erased = erased.with_user("ann")
+    land(landing, [page], endpoint="participant_sessions")
+    before, after = (json.loads(one)["participants_sessions"] for one in landed(landing, "participant_sessions"))
+    assert [stay.get("user_id") for stay in before] == ["ann", "bob"]
+    assert [stay.get("user_id") for stay in after] == [None, "bob"]
+    assert list(after[0]) == ["forgotten"]
+    assert "ann" not in json.dumps(after)

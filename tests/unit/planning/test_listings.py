@@ -1,0 +1,80 @@
+"""Listings: rows from pages of call_stats and Call Attendance, as later pages change them."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from pipeline.planning.listings import updated_sessions
+from tests.support import DAY, at
+from tests.support.responses import Day, attendance_page, call_stats_page, nanoseconds
+
+
+def test_call_session_belongs_to_the_utc_day_of_its_start(tmp_path: Path) -> None:
+    """A call session that reports a start on another day is left to that day."""
+    ids = {"call_type": "default", "call_session_id": "s"}
+    starts = {"a": at(0), "b": at(23, 59, 59.999999), "c": at(24), "d": at(-1), "e": None}
+    page = call_stats_page(
+        *({**ids, "call_id": name, "call_started_at": start and start.isoformat()} for name, start in starts.items())
+    )
+    day = Day(tmp_path, page)
+    assert [row["call_id"] for row in day.call_sessions.to_pylist()] == ["a", "b", "e"]
+    assert day.of_other_days == 2
+
+
+def test_call_session_keeps_the_latest_value_of_each_column(tmp_path: Path) -> None:
+    """A value that a later page leaves out remains, and so does a call session that disappears."""
+    ids = {
+        "call_type": "default",
+        "call_id": "standup",
+        "call_session_id": "s1",
+        "call_started_at": nanoseconds(at(10)),
+    }
+    other = ids | {"call_id": "other"}
+    day = Day(
+        tmp_path,
+        call_stats_page(ids | {"counts": {"cq_score": 80, "sessions": 2}}, other, fetched_at=at(12)),
+        call_stats_page(ids | {"call_ended_at": nanoseconds(at(11)), "counts": {"sessions": 3}}, fetched_at=at(14)),
+        call_stats_page(
+            ids | {"counts": {"cq_score": None, "sessions": 1}}, fetched_at=at(13)
+        ),  # landed late, is older
+        call_stats_page(fetched_at=at(15)),
+    )
+    listed = {row["call_id"]: row for row in day.call_sessions.to_pylist()}
+    assert set(listed) == {"other", "standup"}
+    call = listed["standup"]
+    assert (call["cq_score"], call["sessions"], call["ended_at"], call["is_live"]) == (80, 3, at(11), False)
+    assert listed["other"]["is_live"]
+
+
+def test_participants_remain_if_a_later_list_is_empty(tmp_path: Path) -> None:
+    """The total is the greatest that the source ever reported."""
+    ann = {"user_id": "ann", "user_session_id": "ann-1", "joined_at": nanoseconds(at(10)), "roles": ["host"]}
+    day = Day(
+        tmp_path,
+        attendance_page(ann, total=3, fetched_at=at(12)),
+        attendance_page(ann | {"left_at": nanoseconds(at(11)), "roles": None}, total=2, fetched_at=at(13)),
+        attendance_page(total=1, fetched_at=at(14)),
+    )
+    (stay,) = day.participants.to_pylist()
+    assert (stay["joined_at"], stay["left_at"], stay["roles"]) == (at(10), at(11), ["host"])
+    assert day.totals.to_pylist()[0]["promised"] == 3
+
+
+def test_updated_sessions_have_a_version_that_follows_the_source(tmp_path: Path) -> None:
+    """The version of a call session differs if anything that the source reports about it does."""
+    call = {"call_type": "default", "call_id": "a", "call_session_id": "s", "call_started_at": nanoseconds(at(10))}
+
+    def versions(*pages: dict[str, Any]) -> list[tuple[date, str]]:
+        updates = updated_sessions([json.dumps(page) for page in pages]).to_pylist()
+        return [(row["session_date"], row["version"]) for row in updates]
+
+    before = versions({"call_stats": [call]})
+    assert [day for day, _ in before] == [DAY]
+    assert versions({"call_stats": [call]}, {"call_stats": [call]}) == before
+    assert versions({"call_stats": [{**call, "counts": {"sessions": 2}}]}) != before
+    tomorrow = {**call, "call_started_at": nanoseconds(at(24))}
+    assert [day for day, _ in versions({"call_stats": [tomorrow, call, {}]})] == [DAY, DAY + timedelta(days=1)]
+    assert versions() == []

@@ -1,0 +1,23 @@
+"""The published database, as readers open it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipeline.warehouse.published import open_published
+
+
+def test_published_database_can_be_opened_twice_in_a_process(tmp_path: Path) -> None:
+    """Both connections are in UTC and reach no file, and so are those that are opened after both are closed."""
+    path = tmp_path / "published.duckdb"
+    duckdb.connect(str(path)).close()
+    for _ in range(2):
+        with open_published(path) as first, open_published(path) as second:
+            for connection in (first, second):
+                assert connection.execute("SELECT current_setting('TimeZone')").fetchone() == ("UTC",)
+                for refused in ("SET TimeZone = 'Asia/Tokyo'", f"FROM read_text('{__file__}')"):
+                    with pytest.raises(duckdb.Error):
+                        connection.execute(refused)
