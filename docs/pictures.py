@@ -1,6 +1,7 @@
-"""Makes the pictures in the documents from the demo: `python -m docs.pictures`. Needs Chromium and the extra `dashboard`.
+"""Makes the pictures in the documents from the demo: `python -m docs.pictures`.
 
-The demo is run for a fixed day, so that the pictures change only when the product does.
+Needs Chromium and the extra `dashboard`. The demo is run for a fixed day, so that the pictures change only when the
+product does.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ def main() -> int:
         with _server(["dashboard", "--port", "8597"], "http://127.0.0.1:8597", environment) as url:
             _picture(url, "dashboard", ready="document.querySelectorAll('canvas').length > 1", width=1280, height=1000)
         with _server(["ui", "--port", "3597"], "http://127.0.0.1:3597", environment) as url:
-            ready = "document.body.innerText.includes('ingest_completeness_by_call')"
-            _picture(f"{url}/asset-groups/", "dagster", ready=ready, width=1600, height=1000)
+            ready = "document.body.innerText.split(' partitions').length > 5"
+            _picture(f"{url}/assets", "dagster", ready=ready, width=1280, height=920)
     return 0
 
 
