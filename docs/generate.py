@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline.cli.commands import call_metrics
 from pipeline.quality.thresholds import DEFAULTS, THRESHOLDS, THRESHOLDS_FILE
-from pipeline.quality.views import VIEWS, docs_of
+from pipeline.quality.views import VIEWS, read_docs
 from pipeline.schema import CALL_KEY, STAY_KEY, TABLES, TRACK_KEY, WINDOW_STATES
 from pipeline.settings import Settings
 
@@ -90,7 +90,7 @@ def views() -> Iterator[str]:
         "Ids (`session_date` to `track_type`) are described with the tables."
     )
     for view in VIEWS:
-        docs = docs_of(view)
+        docs = read_docs(view)
         yield f"## `{view}`"
         yield f"{docs.comment}"
         columns = ((f"`{name}`", text) for name, text in docs.columns.items() if name not in IDS)

@@ -1,16 +1,17 @@
 """Keeps the call-quality metrics of Stream's Video API as Parquet tables and a DuckDB database.
 
-A day takes this way, and `flow` joins the stations of it:
+This is the way of a day. `flow` joins the rooms:
 
     extract ──▶ landing ──▶ tables ──▶ warehouse ──▶ serving
        ▲           │                       ▲
        └─ planning ◀┘                   quality
 
-- `extract` asks Stream's API for what is due, and `landing` keeps the responses as they came.
+- `extract` requests from Stream's API what is due, and `landing` keeps the responses as they came.
 - `planning` reads from `landing` what should exist, what is due and what is missing.
 - `tables` makes Parquet tables of the responses, `warehouse` loads them into DuckDB and publishes it.
 - `quality` says how good the calls were: statistics per track, thresholds, views.
 - `serving` is how people read it: SQL, a server, reports, a dashboard.
 - `cli` and `orchestration` (Dagster) are the two doors. `emulator` stands in for Stream's API.
-- `model`, `endpoints`, `schema`, `settings`, `errors`, `files` and `sql` are shared by all of them.
+- `model`, `endpoints`, `schema`, `settings`, `errors`, `files` and `sql` are shared by all but `emulator`,
+  which imports nothing else.
 """

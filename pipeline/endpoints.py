@@ -65,7 +65,8 @@ class Field:
 
 Fields = Mapping[str, "Node"]
 Node = Field | Fields | list[Fields] | None
-"""A field that we read, an object, a list of objects, or None: a field that we know and do not read."""
+"""A field that we read, an object, a list of objects, or None: a known field that no SQL reads (`next` is read in
+`extract.outcomes`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ def _text(column: str) -> Field:
 
 
 def _unread(names: str) -> dict[str, None]:
+    """Return known fields that no SQL reads."""
     return dict.fromkeys(names.split())
 
 

@@ -1,4 +1,4 @@
-"""Files and folders of ours: replaced whole, locked while in use, quarantined when broken, one folder per day.
+"""Our files and folders: replaced whole, locked while in use, quarantined when broken, one folder per day.
 
 What is in a file is the business of the room that writes it. Here is how files appear, change and disappear.
 """
@@ -22,12 +22,12 @@ __all__ = [
     "day_folder",
     "day_of",
     "locked",
+    "names_in",
     "quarantine",
     "quarantined",
     "reading",
     "remove_leftovers",
     "replacing",
-    "subfolders",
     "wal",
 ]
 
@@ -52,7 +52,7 @@ def day_of(folder: str) -> date | None:
         return None
 
 
-def subfolders(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
     """Return the names in a folder, sorted; none if it does not exist. Raises `FixStorage` if it cannot be read."""
     try:
         return sorted(path.name for path in folder.iterdir())
@@ -67,8 +67,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """Replace a file as a whole: write to the yielded path, which takes the place of `path` when the block ends well.
 
     Readers see the old file or the new one, never a part, and the new one survives a power cut: it is flushed to disk
-    (fsync) before it gets its name, and the folder after. We do so for every file, for it costs milliseconds, and a
-    lost list of erased people cannot be repaired. Raises `OSError`; then the old file stays.
+    (fsync) before it gets its name, and the folder after. We do so for all data, because it costs milliseconds and
+    a lost list of erased people cannot be repaired. Raises `OSError`. The old file stays, unless only the folder could
+    not be flushed.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -82,7 +83,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path, pattern: str = "*.tmp") -> None:
-    """Delete the temporary files of a killed process. Only for who holds the lock of the folder. Raises `OSError`."""
+    """Delete the temporary files of a killed process. Call it only while you hold the
+    folder's lock. Raises `OSError`.
+    """
     for leftover in folder.glob(pattern):
         leftover.unlink(missing_ok=True)
 

@@ -51,7 +51,7 @@ class Flow:
         connect: makes the client of the API; tests pass their own.
         report: called with the progress of fetching.
 
-    All steps raise `FixStorage`. Those that ask the source also raise `FixSettings`, `FixCredentials` and
+    All steps raise `FixStorage`. Those that fetch from the source also raise `FixSettings`, `FixCredentials` and
     `Interrupted`.
     """
 
@@ -184,7 +184,7 @@ class Flow:
             if now < day_ends(day) + RETENTION and not self._is_certified(day):
                 try:
                     judged = self.completeness(day)
-                    if judged.lacks_something or not self.lake.has("ingest_completeness_by_call", day):
+                    if judged.needs_another_run or not self.lake.has("ingest_completeness_by_call", day):
                         expiries[day] = judged.expires_at
                 except CallMetricsError:  # something is broken: a run fixes it, or says what to do
                     expiries[day] = day_ends(day) + RETENTION

@@ -65,7 +65,7 @@ class Request:
     """One request, described by its subject.
 
     Attributes:
-        endpoint: which endpoint is asked.
+        endpoint: the endpoint to request.
         session_date: UTC date on which the call session started.
         call: the call session, for the endpoints that list people.
         stay: the stay, for Participant Metrics.
@@ -101,10 +101,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The final outcome of a request, after all retries.
+    """The outcome of a request, after all retries.
 
     Attributes:
-        request: what was asked.
+        request: the request.
         status: HTTP status of the last attempt; None if no response came.
         body: body as received, decompressed; "" if none came.
         attempts: requests sent, not counting waits for the quota.

@@ -93,6 +93,12 @@ def _parse_start(value: object) -> object:
     return parse_date("CALL_METRICS_START", value) if isinstance(value, str) else value
 
 
+def _whole_number(value: object) -> object:
+    if isinstance(value, str) and not value.isdecimal():  # not 16.0, +16 or 1_6
+        raise ValueError
+    return value
+
+
 ApiAddress = Annotated[
     str,
     AfterValidator(_api_address),
@@ -103,7 +109,12 @@ AnyPath = Annotated[
 ]
 ClientIp = Literal["keep", "truncate", "drop"]
 ClientIpSetting = Annotated[ClientIp, _or_refuse("is {value}; write keep, truncate or drop")]
-Concurrency = Annotated[int, Field(ge=1, le=256), _or_refuse("is {value}; write a whole number from 1 to 256")]
+Concurrency = Annotated[
+    int,
+    Field(ge=1, le=256),
+    BeforeValidator(_whole_number),
+    _or_refuse("is {value}; write a whole number from 1 to 256"),
+]
 Share = Annotated[float, Field(gt=0, le=1), _or_refuse("is {value}; write a number above 0 and at most 1, such as 0.5")]
 Start = Annotated[
     date,

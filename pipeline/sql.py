@@ -1,6 +1,7 @@
 """What every room needs to run SQL: statements from files, quoted names, and Arrow tables that a query can use.
 
-Statements are stored with the room that runs them, one per file, each with a header that says what one row is.
+Statements are in the folder `sql` of the package that runs them, one per file, each with a header that says what one
+row is.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from importlib import resources
 import duckdb
 import pyarrow as pa
 
-__all__ = ["literal", "load", "names", "quoted", "registered"]
+__all__ = ["literal", "quoted", "read_statement", "registered", "statement_names"]
 
 
 @cache
-def load(package: str, name: str) -> str:
-    """Return the text of `<name>.sql` in a package, such as `load("pipeline.quality", "views/call_quality")`."""
-    return resources.files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+def read_statement(package: str, name: str) -> str:
+    """Return the text of `sql/<name>.sql` in a package, such as `pipeline.quality`."""
+    return resources.files(package).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
 
 
-def names(package: str, folder: str) -> list[str]:
-    """Return the names of the statements in a folder of a package, sorted, as `load` takes them."""
-    files = resources.files(package).joinpath(folder).iterdir()
-    return sorted(f"{folder}/{file.name.removesuffix('.sql')}" for file in files if file.name.endswith(".sql"))
+def statement_names(package: str) -> list[str]:
+    """Return the names of the statements of a package, sorted."""
+    files = resources.files(package).joinpath("sql").iterdir()
+    return sorted(file.name.removesuffix(".sql") for file in files if file.name.endswith(".sql"))
 
 
 def quoted(name: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from rich.table import Table
@@ -13,11 +13,20 @@ from pipeline.cli import console
 from pipeline.cli.dates import days_to_show
 from pipeline.cli.outcome import ExitCode
 from pipeline.flow import Flow
-from pipeline.planning.completeness import DayCompleteness, days_before_the_first, next_to_expire, problem_lines
+from pipeline.model import RETENTION
+from pipeline.planning.completeness import DayCompleteness
 from pipeline.schema import WINDOW_STATES
 from pipeline.settings import Settings
 
-__all__ = ["days_table", "exit_code", "print_missing", "print_status"]
+__all__ = [
+    "days_before_the_first",
+    "days_table",
+    "exit_code",
+    "next_to_expire",
+    "print_missing",
+    "print_status",
+    "problem_lines",
+]
 
 
 def print_status(settings: Settings, since: str | None, until: str | None, *, as_json: bool) -> ExitCode:
@@ -61,6 +70,30 @@ def days_table(days: Sequence[DayCompleteness], now: datetime | None = None) -> 
     return table
 
 
+def next_to_expire(days: Sequence[DayCompleteness], now: datetime, most: int = 3) -> Iterator[str]:
+    """Yield sentences about the days that expire next at the source, with what is missing of them."""
+    listed = [day for day in days if day.expires_at + timedelta(days=1) > now]
+    for day in sorted(listed, key=lambda day: (day.expires_at, day.day))[:most]:
+        missing = "; ".join(map(str, day.problems[:3])) or "nothing is missing"
+        yield f"{day.day} expires at the source in {day.days_left(now)} days: {missing}"
+
+
+def days_before_the_first(landed: Sequence[date], start: date, now: datetime) -> Iterator[str]:
+    """Yield a sentence about the days from `start` to the first one stored that the source still lists, if any."""
+    first = max(start, now.date() - RETENTION)
+    if landed and first < landed[0]:
+        last = landed[0] - timedelta(days=1)
+        yield f"{first} to {last} were never fetched, and the source still lists them; {first} expires next"
+
+
+def problem_lines(days: Sequence[DayCompleteness], most: int = 20) -> Iterator[str]:
+    """Yield sentences about what is missing, by day."""
+    lines = [f"{day.day}: {problem}" for day in days for problem in day.problems]
+    yield from lines[:most]
+    if len(lines) > most:
+        yield f"and {len(lines) - most} more; `call-metrics status --json` lists them all"
+
+
 def print_missing(days: Sequence[DayCompleteness]) -> None:
     """Print a line for each problem."""
     for line in problem_lines(days):
@@ -75,7 +108,7 @@ def exit_code(days: Sequence[DayCompleteness]) -> ExitCode:
 def _as_json(day: DayCompleteness, now: datetime, calls: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "day": day.day.isoformat(),
-        "complete": day.complete,
+        "complete": day.is_complete,
         "calls": day.calls,
         "live_calls": day.live_calls,
         "stays_promised": day.promised,

@@ -1,4 +1,7 @@
-"""From a `Request` to an HTTP request: method, path, query and body. The API's conventions for requests end here."""
+"""From a `Request` to an HTTP request: method, path, query and body.
+
+Together with `endpoints`, this is the only place that knows how the API wants requests.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ PAGE_ROWS = 100
 """Rows of a page: the most that the API gives."""
 
 END_MARGIN = timedelta(seconds=1)
-"""How far beyond its end the last window of a stay is requested."""
+"""How far beyond its end the last window of a stay is requested, if that stays within 30 minutes."""
 
 
 @dataclass(frozen=True, slots=True)

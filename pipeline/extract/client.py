@@ -1,4 +1,4 @@
-"""One request to Stream's Video API, with as many attempts as it takes.
+"""One request to Stream's Video API, in up to `MAX_ATTEMPTS` attempts.
 
 A request that fails is a `Response` with an `error`, never an exception. Only refused credentials are raised, since
 every further request would fail too. Which requests to make is decided in `planning`.
@@ -139,7 +139,7 @@ class StreamApi:
         return self.limiter(endpoint).rate
 
     async def fetch(self, request: Request) -> Response:
-        """Return the response to a request, after as many attempts as it takes or is worth.
+        """Return the response to a request, after up to `MAX_ATTEMPTS` attempts. Only passing faults are retried.
 
         Waits out a 429, which does not count as an attempt. Raises `FixCredentials`, and nothing else that the source
         could cause.
@@ -189,7 +189,7 @@ class StreamApi:
                         address.method, url, content=address.body, headers=headers, extensions=extensions
                     )
             except tuple(TRANSLATIONS) as error:
-                raise translated(error, self._base_url) from None
+                raise translated(error, self._base_url, self._attempt_seconds) from None
             self._source_clock.read(response.headers)
             allowance = read_allowance(response.headers, self._clock, self._source_clock)
             if response.status_code == httpx.codes.TOO_MANY_REQUESTS:

@@ -17,7 +17,7 @@ __all__ = ["proxy_for", "server_token", "tls_context", "url_of"]
 
 
 def url_of(name: str, text: str) -> httpx.URL:
-    """Return the address in a variable. Raises `FixSettings` if its host or port is not possible.
+    """Parse `text`, the value of variable `name`, as a URL. Raises `FixSettings` if its host or port is not possible.
 
     The message does not repeat the address: it may contain a password.
     """

@@ -1,7 +1,8 @@
-"""From what the server sent to a `Response` or an error. The API's conventions for responses end here.
+"""From what the server sent to a `Response` or an error.
 
-One table translates every failure of the HTTP library, `judge` every status and error code of Stream. How often to
-retry is in `client`; what a body means is in `planning` and `tables`.
+HTTP statuses and Stream's error codes are known only here. One table translates every failure of the
+HTTP library, `judge` every status and error code. How often to retry is in `client`; what a body means is in `planning`
+and `tables`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MAX_MESSAGE = 300
 """Characters of the source's own error message that are kept."""
 
 TRANSLATIONS: dict[type[Exception], tuple[type[RequestFailed], str]] = {
-    TimeoutError: (AskAgain, "no complete response within the time limit"),
+    TimeoutError: (AskAgain, "no complete response in {seconds:.0f} seconds"),
     httpx.TimeoutException: (AskAgain, "no response in time"),
     httpx.NetworkError: (AskAgain, "the connection to {base_url} failed; check STREAM_BASE_URL and the network"),
     httpx.RemoteProtocolError: (AskAgain, "the connection was dropped in the middle of a response"),
@@ -55,14 +56,16 @@ class Attempt:
         return self.content.decode("utf-8", errors="backslashreplace")
 
 
-def translated(error: Exception, base_url: str) -> RequestFailed:
-    """Return the error of ours for one in `TRANSLATIONS`."""
+def translated(error: Exception, base_url: str, seconds: float) -> RequestFailed:
+    """Return our error for one in `TRANSLATIONS`. `seconds` is how long the attempt could take."""
     kind, message = next(TRANSLATIONS[cls] for cls in type(error).__mro__ if cls in TRANSLATIONS)
-    return kind(message.format(base_url=base_url))
+    return kind(message.format(base_url=base_url, seconds=seconds))
 
 
 def usable_response(request: Request, attempt: Attempt, attempts: int, fetched_at: datetime) -> Response:
-    """Return the response of a successful attempt. Raises what `judge` and `decode` raise."""
+    """Return the response of a successful attempt. Raises what `judge` and `decode` raise, and `AskAgain`
+    for a page that names itself as the next one.
+    """
     payload = decode(_DECODERS[request.endpoint], judge(attempt))
     next_cursor = getattr(payload, "next", None) or None
     if next_cursor is not None and next_cursor == request.cursor:

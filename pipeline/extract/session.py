@@ -30,7 +30,7 @@ class ApiSession:
         return dict(self._api.sent) if self._api is not None else {}
 
     def now(self) -> datetime:
-        """Return the present in UTC, by the source's clock if it has been asked for anything."""
+        """Return the present in UTC, by the source's clock once a response has come."""
         return self._api.now() if self._api is not None else datetime.now(UTC)
 
     def run(self, use: Callable[[StreamApi], Awaitable[T]]) -> T:

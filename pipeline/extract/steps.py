@@ -1,8 +1,8 @@
-"""The steps that ask the source, one per endpoint, in the order in which a day is fetched.
+"""The steps that fetch from the source, one per endpoint, in the order in which a day is fetched.
 
-A step reads what has landed, requests what is due, and lands the responses. It is called like its endpoint, its folder
-under `raw/` and its asset in Dagster. It holds the lock of its day, so that one process works on a day at a time, and
-resumes where an interrupted run stopped.
+A step reads what has landed, requests what is due, and lands the responses. It has the same name as its endpoint, its
+folder under `raw/` and its asset in Dagster. It holds the lock of its day, so that one process works on a
+day at a time, and resumes where an interrupted run stopped.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Updates:
     """What the source has updated.
 
     Attributes:
-        listed_at: when it was asked, in UTC by its clock.
+        listed_at: when it was requested, in UTC by the source's clock.
         sessions: one row per call session: `session_date`, `version` (a text that changes with anything that the source
             says about it), `generated_at`.
     """
@@ -73,7 +73,7 @@ class Updates:
 def _step(
     fetch: Callable[[Extract, StreamApi, date], Awaitable[list[Response]]],
 ) -> Callable[[Extract, date], Landed]:
-    """Make a step of a coroutine that lands responses and returns those with an error.
+    """Turn a coroutine that lands responses, and returns those with an error, into a step.
 
     The step waits for the day's lock, connects to the source, and runs again without segments that turn out broken.
     """
@@ -187,7 +187,7 @@ class Extract:
     def updates(self, since: datetime | None, until: datetime | None = None) -> Updates:
         """List the call sessions that the source has updated from `since` (default: a day ago) to `until` (now).
 
-        They can be of any day. Raises `RequestFailed` if the list cannot be had.
+        They can be of any day. Raises `RequestFailed` if the list cannot be fetched.
         """
         bodies: list[str] = []
 
@@ -195,8 +195,8 @@ class Extract:
             if response.error is None:
                 bodies.append(response.body)
 
-        async def ask(api: StreamApi) -> tuple[datetime, list[Response]]:
-            for _ in range(2):  # the first response shows the source's clock; then ask again by that clock
+        async def list_updates(api: StreamApi) -> tuple[datetime, list[Response]]:
+            for _ in range(2):  # the first response shows the source's clock; then list again by that clock
                 listed_at, skew = api.now(), api.skew
                 updated = (since or listed_at - UPDATES_BY_DEFAULT, until)
                 bodies.clear()
@@ -207,7 +207,7 @@ class Extract:
                     break
             return listed_at, failures
 
-        listed_at, failures = self.session.run(ask)
+        listed_at, failures = self.session.run(list_updates)
         if failures:
             raise RequestFailed(f"the source did not list updates: {failures[0].error}", status=failures[0].status)
         return Updates(listed_at, updated_sessions(bodies))

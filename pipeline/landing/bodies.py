@@ -1,7 +1,8 @@
 """SQL over response bodies: a DuckDB connection that parses the JSON of each endpoint and reads its instants.
 
 The macros follow from `endpoints`: `call_stats_body(body)` and its like parse a body to the fields that we read, NULL
-if it is not JSON; `instant(text)` reads an instant. What is asked of the bodies is in `planning` and `tables`.
+if it is not JSON; `instant(text)` reads an instant. What the queries read from the bodies is in `planning` and
+`tables`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.endpoints import ENDPOINTS, UNIT_LIMITS, Field, Fields, Node
-from pipeline.sql import literal, load, registered
+from pipeline.sql import literal, read_statement, registered
 
 __all__ = ["BodySql", "macros", "structure"]
 
@@ -56,7 +57,7 @@ class BodySql:
 def macros() -> str:
     """Return the statements that define all macros."""
     limits = "; ".join(f"SET VARIABLE {unit}_limit = {limit:g}" for unit, limit in UNIT_LIMITS.items())
-    instants = [load("pipeline.landing", f"sql/{name}") for name in ("epoch_instant", "any_instant", "instant")]
+    instants = [read_statement("pipeline.landing", name) for name in ("epoch_instant", "any_instant", "instant")]
     bodies = [
         f"CREATE OR REPLACE MACRO {name}_body(body) AS try(from_json(body, {literal(structure(endpoint.fields))}))"
         for name, endpoint in ENDPOINTS.items()

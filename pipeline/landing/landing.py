@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from pipeline.endpoints import ENDPOINT_NAMES, EndpointName
 from pipeline.errors import Broken, FixStorage, Quarantined
-from pipeline.files import day_folder, day_of, remove_leftovers, subfolders
+from pipeline.files import day_folder, day_of, names_in, remove_leftovers, replacing
 from pipeline.landing.segment import (
     INDEX_COLUMNS,
     RAW_SCHEMA,
@@ -60,7 +60,8 @@ class Landing:
         try:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(f"{secrets.token_hex(16)}\n", encoding="ascii")
+                with replacing(path) as temporary:
+                    temporary.write_text(f"{secrets.token_hex(16)}\n", encoding="ascii")
             return path.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise FixStorage(f"{path} cannot be used ({error}); fix it and run again") from None
@@ -71,13 +72,13 @@ class Landing:
 
     def days(self) -> list[date]:
         """Return the days with at least one raw response, oldest first. Raises `FixStorage`."""
-        names = {name for endpoint in ENDPOINT_NAMES for name in subfolders(self.root / endpoint)}
+        names = {name for endpoint in ENDPOINT_NAMES for name in names_in(self.root / endpoint)}
         return sorted(day for name in names if (day := day_of(name)) is not None)
 
     def segments(self, endpoint: EndpointName, day: date) -> list[Path]:
         """Return the day's segments, oldest first. Raises `FixStorage` if they cannot be listed."""
         folder = self.folder(endpoint, day)
-        return [folder / name for name in subfolders(folder) if name.endswith(".parquet")]
+        return [folder / name for name in names_in(folder) if name.endswith(".parquet")]
 
     def index(self, endpoint: EndpointName, day: date) -> pa.Table:
         """Return all requests of the day and their outcomes, without bodies, in the order of landing.
@@ -162,13 +163,14 @@ class Landing:
             if kept.equals(rows):
                 continue
             changed += 1
-            if kept.num_rows:
-                write_segment(
-                    path,
-                    [kept.slice(start, ROW_GROUP_ROWS) for start in range(0, kept.num_rows, ROW_GROUP_ROWS)],
-                )
-            else:
-                path.unlink()
+            groups = [kept.slice(start, ROW_GROUP_ROWS) for start in range(0, kept.num_rows, ROW_GROUP_ROWS)]
+            try:
+                if groups:
+                    write_segment(path, groups)
+                else:
+                    path.unlink()
+            except OSError as error:
+                raise unwritable(path, error) from None
         return changed
 
     @asynccontextmanager

@@ -35,7 +35,7 @@ VERSION = 1
 """Version of the columns, in each file's metadata as `call_metrics.raw_version`."""
 
 ROW_GROUP_BYTES = 1 << 20
-"""Bytes of bodies in a row group."""
+"""Characters of bodies in a row group."""
 
 ROW_GROUP_ROWS = 64
 """Rows in a row group of a segment that is rewritten."""
@@ -62,7 +62,7 @@ RAW_SCHEMA = pa.schema(
         pa.field("attempts", pa.int32()),
         pa.field("fetched_at", INSTANT, metadata={"comment": "by the source's clock"}),
         pa.field("error", pa.string(), metadata={"comment": "NULL for a usable response"}),
-        pa.field("body_bytes", pa.int64()),
+        pa.field("body_bytes", pa.int64()),  # in characters, whatever the name says; it is on disk
         pa.field("body", pa.string(), metadata={"comment": "as received, decompressed"}),
     ],
     metadata={"call_metrics.raw_version": str(VERSION)},

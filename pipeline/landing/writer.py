@@ -20,7 +20,7 @@ Redact = Callable[[EndpointName, str], str]
 """Removes from a body what must not land."""
 
 SEGMENT_BYTES = 8 << 20
-"""Bytes of bodies after which a segment is written."""
+"""Characters of bodies after which a segment is written."""
 
 SEGMENT_SECONDS = 2.0
 """Seconds after which a segment is written however small it is: the most that a killed run loses."""

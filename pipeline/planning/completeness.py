@@ -2,8 +2,8 @@
 
 A call session is complete when it has ended, its participants were listed in full since its report, all promised stays
 have landed, every window has a final response, and no response is suspect. A day is complete when it is over, all its
-call sessions are complete, and they were listed after its end. Responses with 404 count as final: nothing that anyone
-can do would bring more. Participant statistics do not count.
+call sessions are complete, and they were listed after its end. A 404 fetched after the call's report counts as final:
+another request would not bring more. Participant statistics do not count.
 
 The command line, the report, the dashboard, the checks in Dagster and the column `is_complete` judge by this module.
 Its words are in `problems`.
@@ -41,16 +41,13 @@ __all__ = [
     "DayCompleteness",
     "completeness_rows",
     "day_ends",
-    "days_before_the_first",
     "is_certified",
     "judge_calls",
     "judge_day",
-    "next_to_expire",
-    "problem_lines",
 ]
 
 STALE_AFTER = timedelta(hours=1)
-"""How long after the end of a day a call session that was live when last fetched may be left alone."""
+"""How long after the last listing, made once the day was over, call sessions that were live in it are no problem."""
 
 LISTING_GRACE = timedelta(minutes=10)
 """Upper bound on how long listing a day takes. A page that came this long after midnight belongs to a listing that
@@ -109,7 +106,7 @@ class CallCompleteness:
         return not self.is_live and not self.problems
 
     @property
-    def lacks_something(self) -> bool:
+    def needs_requests(self) -> bool:
         """Whether it has ended, and another request may bring what is missing."""
         return not self.is_live and any(problem.kind != "suspect" for problem in self.problems)
 
@@ -162,7 +159,7 @@ class DayCompleteness:
     is_over: bool
 
     @property
-    def complete(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the day and all its call sessions are over and nothing of them is missing."""
         return self.verdict == "complete"
 
@@ -174,7 +171,7 @@ class DayCompleteness:
         return "complete" if self.is_over and not self.live_calls else "going on"
 
     @property
-    def lacks_something(self) -> bool:
+    def needs_another_run(self) -> bool:
         """Whether another run may bring more: something is missing other than right timestamps, or calls are live."""
         return self.live_calls > 0 or any(problem.kind != "suspect" for problem in self.problems)
 
@@ -204,7 +201,7 @@ def judge_day(
     calls = judge_calls(inventory, requests, windows)
     states = Counter[str](windows.column("state").to_pylist() if windows is not None else [])
     live = sum(call.is_live for call in calls)
-    lacking = [call for call in calls if call.lacks_something]
+    lacking = [call for call in calls if call.needs_requests]
     expiries = [call.facts.expires_at for call in lacking or calls if call.facts and call.facts.expires_at]
     return DayCompleteness(
         day=day,
@@ -267,30 +264,6 @@ def is_certified(day: date, is_complete: Iterable[bool], newest_page: Mapping[st
 def day_ends(day: date) -> datetime:
     """Return the end of a day, in UTC."""
     return datetime.combine(day + timedelta(days=1), time.min, UTC)
-
-
-def next_to_expire(days: Sequence[DayCompleteness], now: datetime, most: int = 3) -> Iterator[str]:
-    """Yield sentences about the days that expire next at the source, with what is missing of them."""
-    listed = [day for day in days if day.expires_at + timedelta(days=1) > now]
-    for day in sorted(listed, key=lambda day: (day.expires_at, day.day))[:most]:
-        missing = "; ".join(map(str, day.problems[:3])) or "nothing is missing"
-        yield f"{day.day} expires at the source in {day.days_left(now)} days: {missing}"
-
-
-def days_before_the_first(landed: Sequence[date], start: date, now: datetime) -> Iterator[str]:
-    """Yield a sentence about the days from `start` to the first one stored that the source still lists, if any."""
-    first = max(start, now.date() - RETENTION)
-    if landed and first < landed[0]:
-        last = landed[0] - timedelta(days=1)
-        yield f"{first} to {last} were never fetched, and the source still lists them; {first} expires next"
-
-
-def problem_lines(days: Sequence[DayCompleteness], most: int = 20) -> Iterator[str]:
-    """Yield sentences about what is missing, by day."""
-    lines = [f"{day.day}: {problem}" for day in days for problem in day.problems]
-    yield from lines[:most]
-    if len(lines) > most:
-        yield f"and {len(lines) - most} more; `call-metrics status --json` lists them all"
 
 
 def _listing_problems(listings: Sequence[Listing], live: int, ends: datetime, now: datetime) -> Iterator[Problem]:

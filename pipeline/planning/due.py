@@ -24,7 +24,8 @@ __all__ = [
 ]
 
 MAX_CLOCK_DRIFT = timedelta(days=1)
-"""How far a stay may seem to extend beyond its latest listing. Clocks differ, but no one has left a year from now."""
+"""How far a stay may extend beyond the time at which it was last listed. Clocks differ a little; a `left_at` further in
+the future is wrong."""
 
 RESUMABLE_FOR = timedelta(hours=1)
 """Age up to which an interrupted listing is resumed page by page. An older one is started again."""
@@ -34,7 +35,8 @@ def expected_windows(facts: StayFacts, requests: Iterable[WindowRequest]) -> lis
     """Return the windows that should exist for a stay, in order.
 
     They start at `joined_at`, or else at the start of the call. They end at `left_at` unless that is before the start,
-    or else at the end of the call, or else when the stay was last seen.
+    or else at the end of the call, or else when the stay was last seen. They never extend more than `MAX_CLOCK_DRIFT`
+    beyond that.
 
     A user who published nothing in a call that has ended needs fewer. If participant statistics say so, there is no
     window, except a first one that already has a response. If only the first window says so, that one is all.

@@ -85,7 +85,7 @@ class WindowRequest:
     publishes: bool | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Listing:
     """One listing, as far as its pages have landed.
 

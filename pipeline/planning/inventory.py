@@ -1,4 +1,4 @@
-"""An inventory of a day: what its listings and requests amount to, as the values that the rules work on."""
+"""What has landed of a day, as the values that the rules work on: its call sessions, stays, listings and requests."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Inventories:
 
 
 def take_inventory(rows: ListingRows) -> DayInventory:
-    """Return the inventory that the rows of a day's listings amount to."""
+    """Return the inventory of a day from the rows of its listings."""
     columns = [*CALL_KEY, "started_at", "ended_at", "generated_at", "sessions", "most_publishers"]
     sessions = {_call(row): row for row in rows.call_sessions.select(columns).to_pylist()}
     calls = {
@@ -122,7 +122,7 @@ def window_requests(index: pa.Table) -> dict[Stay, list[WindowRequest]]:
 def _promised(session: Mapping[str, Any], total: Mapping[str, Any] | None) -> int:
     """Return how many stays the source counts: the total of Call Attendance, or of call_stats if that has none.
 
-    An empty list with a total of zero does not mean that nobody was there: call_stats counts them too.
+    An empty list with a total of zero does not mean that no one took part: call_stats counts them too.
     """
     listed = max(0, total["promised"] or 0) if total is not None else 0
     return int(listed or session["sessions"] or 0)

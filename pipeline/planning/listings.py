@@ -7,21 +7,24 @@ the rows is in `inventory`; the responses of Participant Metrics are read in `ta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline.landing.bodies import BodySql
 from pipeline.landing.landing import Landing
-from pipeline.landing.pages import pages
+from pipeline.landing.pages import read_pages
 from pipeline.model import Call
 from pipeline.planning.facts import Listing
 from pipeline.schema import CALL_KEY, as_table
-from pipeline.sql import load
+from pipeline.sql import read_statement
 
 __all__ = ["ListingRows", "group_listings", "read_listings", "updated_sessions"]
+
+_statement = partial(read_statement, "pipeline.planning")
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,13 @@ class ListingRows:
 def read_listings(landing: Landing, day: date, temporary: Path) -> ListingRows:
     """Read all listings of a day. Raises `Quarantined` for a broken segment, and `FixStorage`."""
     with BodySql(temporary) as sql:
-        calls = pages(landing, "call_stats", day, landing.index("call_stats", day))
+        calls = read_pages(landing, "call_stats", day, landing.index("call_stats", day))
         listed = sql.query(_statement("call_sessions"), {"day": day}, pages=calls)
         rows = listed.filter(listed.column("belongs"))
         participants_index = landing.index("participant_sessions", day)
-        people = pages(landing, "participant_sessions", day, participants_index)
+        people = read_pages(landing, "participant_sessions", day, participants_index)
         stats_index = landing.index("participant_stats", day)
-        stats = pages(landing, "participant_stats", day, stats_index)
+        stats = read_pages(landing, "participant_stats", day, stats_index)
         return ListingRows(
             call_sessions=as_table("call_sessions", rows).append_column(
                 "most_publishers", rows.column("most_publishers")
@@ -88,17 +91,12 @@ def group_listings(index: pa.Table) -> dict[Call | None, dict[str, Listing]]:
     # By page rather than by time: the clock may have been set back in between.
     for row in sorted(index.select(columns).to_pylist(), key=lambda row: row["page"]):
         call = Call(*(row[name] for name in CALL_KEY)) if row["call_id"] is not None else None
-        listing = listings.setdefault((call, row["listing"]), Listing(row["listing"], row["fetched_at"]))
-        listing.failed = row["error"] is not None
-        listing.status = row["status"]
+        listing = listings.get((call, row["listing"]), Listing(row["listing"], row["fetched_at"]))
+        listing = replace(listing, failed=row["error"] is not None, status=row["status"])
         if not listing.failed:
-            listing.pages += 1
-            listing.next_cursor = row["next_cursor"]
+            listing = replace(listing, pages=listing.pages + 1, next_cursor=row["next_cursor"])
+        listings[call, row["listing"]] = listing
     groups: dict[Call | None, dict[str, Listing]] = {}
     for (call, name), listing in sorted(listings.items(), key=lambda item: item[1].began_at):
         groups.setdefault(call, {})[name] = listing
     return groups
-
-
-def _statement(name: str) -> str:
-    return load("pipeline.planning", f"sql/{name}")

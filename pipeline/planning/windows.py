@@ -1,7 +1,7 @@
 """Windows of time over one stay, and when a response for one is final. Pure functions.
 
 All instants are aware datetimes in UTC, exact to the microsecond; windows are half-open, [since, until). How the API
-treats the bounds is in `extract.addresses`; who stayed where is in `planning.listings`.
+treats the bounds is in `extract.addresses`; which stays there are is in `planning.listings`.
 """
 
 from __future__ import annotations

@@ -5,6 +5,6 @@ Here is what is computed for each track when a day is loaded (`track_statistics`
 quality is anywhere else. How points are stored and loaded is in `warehouse`; how complete a day is, is decided in
 `planning`; reports and dashboard are in `serving`, and what Dagster shows is in `orchestration`.
 
-Read `thresholds`, `track_statistics` and `store.sql` (its tables), then `views` with `views/track_quality.sql`, from
-which most other views follow.
+Read `thresholds`, `track_statistics` and `sql/store.sql` (its tables), then `views` with `sql/track_quality.sql`, from
+which most other views follow, and `day` with `sql/day_publishers.sql` and `sql/day_framerate.sql`.
 """

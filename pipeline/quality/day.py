@@ -1,6 +1,7 @@
 """The quality of one day in a few numbers: a first look, before anyone opens the database.
 
-All figures come from the views. How Dagster shows them is in `orchestration.day_quality`.
+Publishers come from the view `track_quality`, frame rates by hour from `store.samples`. How Dagster shows them is in
+`orchestration.day_quality`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 
 import duckdb
 
-from pipeline.sql import load
+from pipeline.quality.track_statistics import series_ids
+from pipeline.sql import read_statement
 
 __all__ = ["DayQuality", "day_quality"]
 
@@ -53,8 +55,12 @@ class DayQuality:
 
 def day_quality(database: duckdb.DuckDBPyConnection, day: date) -> DayQuality:
     """Return the quality of a day, from a database that has it loaded."""
-    first = day.toordinal() << 32  # ids of the day's series, see warehouse/store.sql
-    calls = database.execute(load("pipeline.quality", "day_publishers"), {"day": day}).to_arrow_table().to_pylist()
-    span = {"day": day, "first": first, "last": first + (1 << 32) - 1}
-    hours = database.execute(load("pipeline.quality", "day_framerate"), span).fetchall()
+    first, last = series_ids(day)
+    calls = (
+        database.execute(read_statement("pipeline.quality", "day_publishers"), {"day": day})
+        .to_arrow_table()
+        .to_pylist()
+    )
+    span = {"day": day, "first": first, "last": last}
+    hours = database.execute(read_statement("pipeline.quality", "day_framerate"), span).fetchall()
     return DayQuality(calls, dict(hours))

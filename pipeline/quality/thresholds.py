@@ -1,7 +1,7 @@
 """The table `quality_thresholds`: what counts as low, short or enough, read from a CSV file that users edit.
 
 The views read the thresholds from the table. `warehouse` reads the file with every load. What the views do with the
-thresholds is in `views/track_quality.sql`.
+thresholds is in `sql/track_quality.sql`.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ Here are the statistics that are too slow to compute per query and do not depend
 
 Durations are time-weighted. An interval runs from a point to the next point of its track. If it is longer than three
 steps of the track, the point counts for one step only, and the rest is a gap: no data. The last point of a track counts
-for no time. The step is the (lower) median between the track's bitrates, since metrics may have instants of their own.
-Each metric is weighted by the intervals between its own points. Time is counted in whole microseconds, so sums are
-exact.
+for no time. The step is the (lower) median time between the track's bitrate points, since metrics may have other
+instants. Each metric is weighted by the intervals between its own points. Time is counted in whole microseconds, so
+sums are exact.
 
 Example: the bitrates of one track, at seconds after 10:00:00.
 
@@ -15,7 +15,7 @@ Example: the bitrates of one track, at seconds after 10:00:00.
     to next        5        5        5       30        5        0
     interval       5        5        5        5        5        0
 
-The steps are 5, 5, 5, 5 and 30 seconds: their median is 5. The step of 30 is longer than 15, so it is a gap.
+The steps are 5, 5, 5, 30 and 5 seconds; their median is 5. The step of 30 is longer than 15, so it is a gap.
 
     step_seconds         5
     active_seconds       25       (the sum of the intervals)
@@ -30,6 +30,7 @@ The steps are 5, 5, 5, 5 and 30 seconds: their median is 5. The step of 30 is lo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import Any
 
@@ -39,7 +40,7 @@ import pyarrow as pa
 
 from pipeline.schema import METRICS, TRACK_KEY
 
-__all__ = ["GAP_STEPS", "HISTOGRAM_FPS", "TrackStatistics", "compute_track_statistics"]
+__all__ = ["GAP_STEPS", "HISTOGRAM_FPS", "TrackStatistics", "compute_track_statistics", "series_ids"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -51,9 +52,18 @@ GAP_STEPS = 3
 HISTOGRAM_FPS = 60
 """Frame rates are counted by whole frames per second; this one includes all above."""
 
+SERIES_BITS = 32
+"""Bits of a series_id that number the series of one day; the bits above are the ordinal of the day."""
+
 STEP_BITS = 37
 """Bits for a step in microseconds. Longer steps than 38 hours count as 38 hours, so that the number of a track and a
 step fit into one whole number."""
+
+
+def series_ids(day: date) -> tuple[int, int]:
+    """Return the first and the last possible series_id of a day. The same tables give the same ids."""
+    first = day.toordinal() << SERIES_BITS
+    return first, first + (1 << SERIES_BITS) - 1
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The views for analysts: their SQL, and a comment on every view and column.
 
-A view is `views/<name>.sql`: one SELECT below a header. The header says what one row is ("Grain: ..."), then documents
+A view is `sql/<name>.sql`: one SELECT below a header. The header says what one row is ("Grain: ..."), then documents
 every column but the ids, whose comments come from `schema`. The tables that views read are in `warehouse`; what is too
 slow to compute per query is in `track_statistics`.
 """
@@ -10,14 +10,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 
 from pipeline.quality.thresholds import THRESHOLDS, THRESHOLDS_FILE
 from pipeline.schema import TABLES, TRACK_KEY
-from pipeline.sql import literal, load
+from pipeline.sql import literal, read_statement
 
-__all__ = ["VIEWS", "ViewDocs", "create_views", "docs_of"]
+__all__ = ["VIEWS", "ViewDocs", "create_views", "read_docs"]
+
+_statement = partial(read_statement, "pipeline.quality")
 
 VIEWS = (
     "track_samples",
@@ -45,7 +48,7 @@ class ViewDocs:
     columns: Mapping[str, str]
 
 
-def docs_of(view: str) -> ViewDocs:
+def read_docs(view: str) -> ViewDocs:
     """Return the documentation of a view: from the header of its file, and for ids from the tables."""
     comment: list[str] = []
     columns: dict[str, str] = {}
@@ -72,13 +75,13 @@ def docs_of(view: str) -> ViewDocs:
 def create_views(database: duckdb.DuckDBPyConnection) -> bool:
     """Create the views and comments if they are outdated. Returns whether anything changed.
 
-    Needs the tables of `warehouse/store.sql` and `quality/store.sql`.
+    Needs the tables of `warehouse/sql/store.sql` and `quality/sql/store.sql`.
     """
     mark = _mark()
     if database.execute("SELECT value FROM store.meta WHERE name = 'views'").fetchone() == (mark,):
         return False
     for view in VIEWS:
-        docs = docs_of(view)
+        docs = read_docs(view)
         database.execute(f"CREATE OR REPLACE VIEW {view} AS {_statement(view)}")
         database.execute(f"COMMENT ON VIEW {view} IS {literal(docs.comment)}")
         for (column,) in database.execute(
@@ -99,7 +102,3 @@ def _mark() -> str:
     """Return a hash of the SQL and the comments. If it changes, the views are outdated."""
     texts = [_statement(view) for view in VIEWS]
     return hashlib.sha256("\0".join([*texts, *THRESHOLDS.values()]).encode()).hexdigest()[:32]
-
-
-def _statement(view: str) -> str:
-    return load("pipeline.quality", f"views/{view}")

@@ -29,7 +29,7 @@ from pipeline.errors import FixSettings, FixStorage, first_line
 from pipeline.serving.access_token import token_file, token_for
 from pipeline.serving.publication import Publication
 from pipeline.settings import Secret, Settings
-from pipeline.sql import literal, load
+from pipeline.sql import literal, read_statement
 
 __all__ = ["EXTENSIONS", "LOOPBACK", "Server", "extension", "run", "token_file", "token_for"]
 
@@ -171,7 +171,7 @@ def _lock_down(database: duckdb.DuckDBPyConnection, extensions: list[Path], fold
             database.execute(f"LOAD {literal(str(file))}")
     except duckdb.Error as error:
         raise FixSettings(f"DuckDB's extension cannot be loaded ({first_line(error)})") from None
-    database.execute(load("pipeline.serving", "only_select"))
+    database.execute(read_statement("pipeline.serving", "only_select"))
     database.execute(f"SET allowed_directories = [{literal(f'{folder}/')}]")
     for setting in LOCKED_SETTINGS:
         database.execute(setting)

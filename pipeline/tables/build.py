@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline.endpoints import PEOPLE, EndpointName
 from pipeline.landing.bodies import BodySql
 from pipeline.landing.landing import Landing
-from pipeline.landing.pages import pages
+from pipeline.landing.pages import read_pages
 from pipeline.model import Stay
 from pipeline.planning.completeness import completeness_rows, judge_calls
 from pipeline.planning.due import expected_windows
@@ -112,7 +112,7 @@ def build_tables(
 
 
 def _pages(landing: Landing, endpoint: EndpointName, day: date) -> pa.Table:
-    return pages(landing, endpoint, day, landing.index(endpoint, day))
+    return read_pages(landing, endpoint, day, landing.index(endpoint, day))
 
 
 def _expected_table(inventory: DayInventory, requests: Mapping[Stay, list[WindowRequest]]) -> pa.Table:

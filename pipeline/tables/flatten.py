@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from types import GenericAlias
 from typing import Any
 
@@ -22,17 +23,28 @@ import pyarrow.compute as pc
 from pipeline.endpoints import ENDPOINTS, SERIES, Field, Node
 from pipeline.landing.bodies import BodySql
 from pipeline.landing.landing import Place
-from pipeline.landing.pages import microseconds, places, usable
+from pipeline.landing.order import microseconds
+from pipeline.landing.pages import body_places, usable_responses
 from pipeline.schema import METRICS, STAY_KEY
-from pipeline.sql import load
+from pipeline.sql import read_statement
 from pipeline.tables.points import UNITS, Points, ResponseWindows, explode_points
 from pipeline.tables.provenance import Provenance
-from pipeline.tables.rows import batches, number_runs, number_windows, optional_text, spread, with_day, with_ids
+from pipeline.tables.rows import (
+    batches,
+    number_runs,
+    number_windows,
+    optional_text,
+    take_as_dictionary,
+    with_day,
+    with_ids,
+)
 
 __all__ = ["BATCH_BYTES", "Findings", "MetricRows", "ReadBodies", "flatten_metrics"]
 
+_statement = partial(read_statement, "pipeline.tables")
+
 BATCH_BYTES = 4 << 20
-"""Bytes of bodies to work on at a time: few enough that memory is reused rather than requested again."""
+"""Characters of bodies to work on at a time: few enough that memory is reused rather than requested again."""
 
 ReadBodies = Callable[[Sequence[Place]], list[str]]
 """Reads the bodies at some places; `Landing.bodies` in production."""
@@ -42,7 +54,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Findings:
-    """What the responses of some whole stays say beside their rows: small, and needed once the day is through.
+    """What else one batch of whole stays yields. It is small; `joins` needs it after the last batch.
 
     Attributes:
         clients: one row per stay: ids, and columns of `participant_sessions`.
@@ -72,12 +84,12 @@ def flatten_metrics(
 
     `index` is that of Participant Metrics, see `Landing.index`. Raises what `read_bodies` raises.
     """
-    responses = usable(index)
+    responses = usable_responses(index)
     responses = responses.sort_by([(name, "ascending") for name in [*STAY_KEY, "fetched_at", "n"]])
     stay = number_runs(responses, STAY_KEY)
     for start, stop in batches(stay, responses.column("body_bytes"), BATCH_BYTES):
         batch = responses.slice(start, stop - start)
-        bodies = read_bodies(places(batch))
+        bodies = read_bodies(body_places(batch))
         provenance.add("participant_metrics", batch, bodies)
         yield _flatten_batch(sql, day, batch, bodies, stay[start:stop] - stay[start])
 
@@ -93,12 +105,12 @@ def _flatten_batch(sql: BodySql, day: date, responses: pa.Table, bodies: list[st
     )
     points = explode_points(tracks, windows, _unreadable(parsed, tracks, bodies))
     ids = responses.take(pa.array(np.flatnonzero(np.diff(stay, prepend=-1)))).select(STAY_KEY)
-    held = sql.query(_statement("tracks"), tracks=described, held=_extent(points))
+    track_rows = sql.query(_statement("tracks"), tracks=described, extents=_extents(points))
     clients = sql.query(_statement("clients"), parsed=_without_tracks(parsed, stay))
     warnings = sql.query(_statement("track_warnings"), tracks=described)
     _, first_of_window = np.unique(window, return_index=True)
     return MetricRows(
-        tracks=with_day("tracks", day, with_ids(held, ids)),
+        tracks=with_day("tracks", day, with_ids(track_rows, ids)),
         metric_points=with_day("metric_points", day, _point_rows(points, ids)),
         track_warnings=with_day("track_warnings", day, with_ids(warnings, ids)),
         findings=Findings(
@@ -120,18 +132,18 @@ def _flatten_batch(sql: BodySql, day: date, responses: pa.Table, bodies: list[st
 
 def _point_rows(points: Points, ids: pa.Table) -> pa.Table:
     """Return one row per data point, with text columns as dictionaries."""
-    series, of = with_ids(points.series, ids), pa.array(points.of)
-    columns = {name: spread(series.column(name), of) for name in series.column_names}
+    runs, of = with_ids(points.runs, ids), pa.array(points.run_of_point)
+    columns = {name: take_as_dictionary(runs.column(name), of) for name in runs.column_names}
     timestamp = pa.array(points.timestamp).cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
     return pa.table(columns | {"timestamp": timestamp, "value": pa.array(points.value)})
 
 
-def _extent(points: Points) -> pa.Table:
-    """Return the stay and track of each series, its first and last point, and how many it has."""
-    starts = np.flatnonzero(np.diff(points.of, prepend=-1))
-    ends = np.append(starts, len(points.of))[1:]
+def _extents(points: Points) -> pa.Table:
+    """Return the stay and track of each run of points, its first and last point, and how many it has."""
+    starts = np.flatnonzero(np.diff(points.run_of_point, prepend=-1))
+    ends = np.append(starts, len(points.run_of_point))[1:]
     return (
-        points.series.select(["stay", "track_id", "track_type"])
+        points.runs.select(["stay", "track_id", "track_type"])
         .append_column("first_point", pa.array(points.timestamp[starts]))
         .append_column("last_point", pa.array(points.timestamp[ends - 1]))
         .append_column("points", pa.array(ends - starts))
@@ -181,10 +193,6 @@ def _unreadable(parsed: pa.Table, tracks: pa.Table, bodies: list[str]) -> npt.ND
         except (msgspec.DecodeError, RecursionError):
             unreadable[n] = True
     return unreadable
-
-
-def _statement(name: str) -> str:
-    return load("pipeline.tables", f"sql/{name}")
 
 
 def _strict_type(node: Node) -> Any:

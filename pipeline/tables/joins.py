@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.landing.bodies import BodySql
-from pipeline.landing.pages import order_of_time
+from pipeline.landing.order import rank_by_time
 from pipeline.model import RETENTION
 from pipeline.planning.listings import ListingRows
 from pipeline.schema import CALL_KEY, STAY_KEY, TABLES, as_table
-from pipeline.sql import load
+from pipeline.sql import read_statement
 from pipeline.tables.flatten import Findings
 
 __all__ = ["completeness_table", "participants_table", "windows_table"]
+
+_statement = partial(read_statement, "pipeline.tables")
 
 
 def participants_table(sql: BodySql, day: date, listings: ListingRows, findings: Sequence[Findings]) -> pa.Table:
@@ -45,12 +48,14 @@ def windows_table(
     row_of_outcome = np.full(index.num_rows, -1)
     row_of_outcome[places] = np.arange(len(places))
     requests = (
-        index.append_column("n", pa.array(order_of_time(index)))
+        index.append_column("n", pa.array(rank_by_time(index)))
         .append_column("suspect", pa.array(suspect))
         .append_column("unit", outcomes.column("unit").take(pa.array(row_of_outcome, mask=row_of_outcome < 0)))
     )
-    held = _concat([found.window_points for found in findings], _no_window_points())
-    rows = sql.query(_statement("windows"), {"day": day}, expected=expected, requests=requests, held=held)
+    window_points = _concat([found.window_points for found in findings], _no_window_points())
+    rows = sql.query(
+        _statement("windows"), {"day": day}, expected=expected, requests=requests, window_points=window_points
+    )
     return as_table("windows", rows)
 
 
@@ -91,7 +96,3 @@ def _no_window_points() -> pa.Table:
 
 def _no_outcomes() -> pa.Table:
     return pa.schema([("place", pa.int64()), ("suspect", pa.bool_()), ("unit", pa.string())]).empty_table()
-
-
-def _statement(name: str) -> str:
-    return load("pipeline.tables", f"sql/{name}")

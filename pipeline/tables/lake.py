@@ -3,7 +3,8 @@
     tables/<table>/session_date=2026-11-01/<table>.parquet
 
 Schema, comments and sort order are those of `schema`. Every file carries a fingerprint of what it was made from, so
-that a file that would come out the same is not written again. How rows are made is in `flatten`.
+that a file that would come out the same is not written again. How rows are made is in `flatten` and
+`joins`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import Broken, FixStorage
-from pipeline.files import day_folder, day_of, quarantine, reading, remove_leftovers, replacing, subfolders
+from pipeline.files import day_folder, day_of, names_in, quarantine, reading, remove_leftovers, replacing
 from pipeline.schema import TABLES, Table
 
 __all__ = ["Lake", "TableWriter"]
@@ -47,7 +48,7 @@ class Lake:
 
     def days(self, table: str = "windows") -> list[date]:
         """Return the days with a file of this table, oldest first. Raises `FixStorage`."""
-        days = [day for name in subfolders(self._root / table) if (day := day_of(name)) is not None]
+        days = [day for name in names_in(self._root / table) if (day := day_of(name)) is not None]
         return [day for day in days if self.has(table, day)]
 
     def has(self, table: str, day: date) -> bool:

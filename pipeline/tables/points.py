@@ -1,9 +1,10 @@
 """From lists of `[timestamp, value]` pairs to sorted columns of data points: the arithmetic of flattening.
 
-NumPy and Arrow only, over as many responses as fit in memory at a time. No files, no JSON, no DuckDB. A series is one
-metric of one track in one response. `explode_points` works in four steps:
+NumPy and Arrow only, over one batch of responses at a time. No files, no JSON, no DuckDB. A series is one
+metric of one track in one response. (In the database, a series is something else: a track with its codec.)
+`explode_points` works in four steps:
 
-1. `_columns` puts the pairs of all series side by side: one long column of times, one of values.
+1. `_columns` puts the pairs of all series end to end, in one column of times and one of values.
 2. `_units` finds the unit of each response's timestamps by their magnitude, and flags suspect responses.
 3. `_ranks` finds the order of the series in the table. Within a series, pairs are sorted already, as a rule.
 4. Points are sorted if they are not, and of equal instants the latest response wins.
@@ -12,8 +13,8 @@ Example: one track has two responses, for 10:00 to 10:30 and for 10:30 to 11:00.
 first sends `bitrate: [[1795, 7], [1800, 8]]`, the second `bitrate: [[1800, 9], [1805, 5]]`. The point on the edge came
 twice, so the value of the later response wins:
 
-    series  0: stay 0, track "cam", metric "bitrate"
-    of         0     0     0
+    runs          0: stay 0, track "cam", metric "bitrate"
+    run_of_point  0     0     0
     timestamp  1795  1800  1805      (as microseconds since 1970)
     value      7     9     5
     unit       "s" for both responses; per_window: 2 and 2, since each window has two distinct points
@@ -71,8 +72,9 @@ class Points:
     """Data points sorted by stay, track, metric and time, unique in these, and what was found on the way.
 
     Attributes:
-        series: one row per stay, track and metric: `stay, track_id, track_type, codec, metric`.
-        of: for each point its row in `series`.
+        runs: one row per run of points with the same stay, track, metric and codec: `stay, track_id, track_type,
+            codec, metric`.
+        run_of_point: for each point its row in `runs`.
         timestamp: microseconds since 1970 (UTC).
         value: as received.
         unit: per response an index into `UNITS`, -1 without points.
@@ -80,8 +82,8 @@ class Points:
         per_window: distinct points by number of the window.
     """
 
-    series: pa.Table
-    of: npt.NDArray[np.int32]
+    runs: pa.Table
+    run_of_point: npt.NDArray[np.int32]
     timestamp: Ints
     value: Floats
     unit: Ints
@@ -150,8 +152,8 @@ def explode_points(tracks: pa.Table, responses: ResponseWindows, unreadable: Fla
         taken, twice_in = _latest(repeated, response, window)
         per_window -= np.bincount(twice_in, minlength=len(per_window))
         timestamp, values, of_group, of_series = timestamp[taken], values[taken], of_group[taken], of_series[taken]
-    rows, of = _described(tracks, series, responses, of_group, of_series)
-    return Points(rows, of, timestamp, values, unit, suspect, per_window)
+    runs, run_of_point = _runs(tracks, series, responses, of_group, of_series)
+    return Points(runs, run_of_point, timestamp, values, unit, suspect, per_window)
 
 
 def _columns(tracks: pa.Table) -> tuple[_Series, Floats, Floats]:
@@ -237,7 +239,7 @@ def _latest(repeated: Flags, response: Ints, window: Ints) -> tuple[Flags, Ints]
     return taken, window[places][by_window][1:][twice]
 
 
-def _described(
+def _runs(
     tracks: pa.Table, series: _Series, responses: ResponseWindows, of_group: Ints, of_series: Ints
 ) -> tuple[pa.Table, npt.NDArray[np.int32]]:
     """Return one row per run of points of the same stay, track, metric and codec, and for each point its row."""

@@ -14,13 +14,14 @@ import pyarrow as pa
 from pipeline.endpoints import EndpointName
 from pipeline.landing.bodies import macros
 from pipeline.schema import CALL_KEY, TABLES
-from pipeline.sql import load, names
+from pipeline.sql import read_statement, statement_names
 from pipeline.tables.unknown_fields import unknown_fields
 
 __all__ = ["VERSION", "Provenance", "fingerprint", "is_outdated", "rules"]
 
 VERSION = "1"
-"""Version of the Python that makes rows (`flatten`, `points`). Increase it when its output changes."""
+"""Version of the Python that decides what rows contain: `tables`, and in `planning` `due`, `inventory` and
+`completeness`. Increase it when their output changes for the same responses."""
 
 
 class Provenance:
@@ -77,8 +78,9 @@ def rules() -> str:
 
     When it changes, tables are rebuilt.
     """
-    packages = ("pipeline.planning", "pipeline.tables")
-    statements = [macros(), *(load(package, name) for package in packages for name in names(package, "sql"))]
+    statements = [macros()]
+    for package in ("pipeline.planning", "pipeline.tables"):
+        statements += [read_statement(package, name) for name in statement_names(package)]
     code = ("".join(re.sub(r"--.*", "", statement).split()) for statement in statements)
     columns = (f"{table.name}: {table.schema.to_string(show_field_metadata=False)}" for table in TABLES.values())
     return hashlib.sha256("\0".join([VERSION, *code, *columns]).encode()).hexdigest()[:8]

@@ -1,4 +1,11 @@
-"""Arrow and NumPy helpers for rows that come grouped by stay: runs, batches, ids, dictionaries."""
+"""Arrow and NumPy helpers for rows that come grouped by stay: runs, batches, ids, dictionaries.
+
+Example: five responses of two stays, with bodies of 3, 3, 3, 2 and 2 characters.
+
+    user_session_id   a  a  a  b  b
+    number_runs       0  0  0  1  1
+    batches(size=9)   (0, 3), (3, 5)      whole stays; no batch is cut inside a stay
+"""
 
 from __future__ import annotations
 
@@ -11,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.landing.pages import microseconds
+from pipeline.landing.order import microseconds
 from pipeline.schema import STAY_KEY, TABLES
 
-__all__ = ["batches", "number_runs", "number_windows", "optional_text", "spread", "with_day", "with_ids"]
+__all__ = ["batches", "number_runs", "number_windows", "optional_text", "take_as_dictionary", "with_day", "with_ids"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -48,7 +55,7 @@ def batches(stay: Ints, body_bytes: pa.ChunkedArray, size: int) -> Iterator[tupl
 
 
 def with_ids(rows: pa.Table, ids: pa.Table) -> pa.Table:
-    """Return `rows` with the ids of their stay instead of its number, which is its row in `ids`."""
+    """Return `rows` with the ids of their stay instead of its number: `stay` 1 becomes the ids in row 1 of `ids`."""
     of = rows.column("stay").combine_chunks()
     columns = {name: ids.column(name).take(of) for name in STAY_KEY}
     columns |= {name: rows.column(name) for name in rows.column_names if name != "stay"}
@@ -61,10 +68,10 @@ def with_day(name: str, day: date, rows: pa.Table) -> pa.Table:
     return rows.select(TABLES[name].schema.names)
 
 
-def spread(column: pa.ChunkedArray, of: pa.Array) -> pa.Array:
-    """Return the values of a column at the rows `of`, as a dictionary of the few that there are."""
+def take_as_dictionary(column: pa.ChunkedArray, rows: pa.Array) -> pa.Array:
+    """Return the values of a column at `rows`, as a dictionary of the few that there are."""
     encoded = column.combine_chunks().dictionary_encode()
-    return pa.DictionaryArray.from_arrays(encoded.indices.take(of), encoded.dictionary)
+    return pa.DictionaryArray.from_arrays(encoded.indices.take(rows), encoded.dictionary)
 
 
 def optional_text(numbers: npt.NDArray[Any], texts: tuple[str, ...]) -> pa.Array:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.errors import FixStorage, first_line
 from pipeline.files import quarantine
 from pipeline.schema import TABLES
-from pipeline.sql import load, quoted
+from pipeline.sql import quoted, read_statement
 
 __all__ = [
     "STORED",
@@ -137,8 +137,8 @@ def _create(database: duckdb.DuckDBPyConnection, owner: str) -> None:
         for name in STORED:
             columns = ", ".join(f"{quoted(column.name)} {_type_name(column.type)}" for column in TABLES[name].schema)
             database.execute(f"CREATE TABLE {name} ({columns})")
-        database.execute(load("pipeline.warehouse", "store"))
-        database.execute(load("pipeline.quality", "store"))
+        database.execute(read_statement("pipeline.warehouse", "store"))
+        database.execute(read_statement("pipeline.quality", "store"))
         for name, value in {"version": str(VERSION), "generation": "0", "owner": owner}.items():
             write_meta(database, name, value)
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from pipeline.files import locked, wal
 from pipeline.quality.thresholds import read_thresholds, replace_thresholds
-from pipeline.quality.track_statistics import compute_track_statistics
+from pipeline.quality.track_statistics import compute_track_statistics, series_ids
 from pipeline.quality.views import create_views
 from pipeline.schema import TABLES
 from pipeline.sql import literal, quoted, registered
@@ -40,10 +40,6 @@ from pipeline.warehouse.published import open_published
 __all__ = ["Loaded", "Source", "Warehouse"]
 
 log = logging.getLogger(__name__)
-
-SERIES_BITS = 32
-"""The ids of a day's series are its ordinal shifted by so many bits, and up, so that the same tables give the same
-ids."""
 
 
 class Source(Protocol):
@@ -94,8 +90,9 @@ class Warehouse:
         `FixStorage`, and `FixSettings` if the file of thresholds is wrong.
         """
         loaded = Loaded()
-        thresholds = None if self._thresholds is None else read_thresholds(self._thresholds)
         with locked(self._lock, "the database"):
+            # Read under the lock: a process that had to wait must not publish thresholds from before the wait.
+            thresholds = None if self._thresholds is None else read_thresholds(self._thresholds)
             if from_scratch:
                 self._remove_writer()
             with self._writing() as (database, is_new):
@@ -194,8 +191,8 @@ def _replace_table(database: duckdb.DuckDBPyConnection, source: Source, table: s
 
 
 def _replace_points(database: duckdb.DuckDBPyConnection, source: Source, day: date) -> int:
-    first = day.toordinal() << SERIES_BITS
-    bounds = {"first": first, "last": first + (1 << SERIES_BITS) - 1}
+    first, last = series_ids(day)
+    bounds = {"first": first, "last": last}
     for table in ("samples", "series"):
         database.execute(f"DELETE FROM store.{table} WHERE series_id BETWEEN $first AND $last", bounds)
     for table in ("track_statistics", "track_spans"):

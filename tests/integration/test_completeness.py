@@ -22,7 +22,7 @@ def test_participant_with_404_is_gone_and_not_requested_again(flow_for: Callable
         states = {(row[5], row[8]) for row in published(flow, "windows")}
         assert ("a-1", "gone") in states
         assert ("a-0", "landed") in states
-        assert flow.completeness(DAY).complete
+        assert flow.completeness(DAY).is_complete
         emulator.clear_requests()
         flow.run(DAY)
         assert emulator.count("participant_metrics") == 0
@@ -78,7 +78,7 @@ def test_stays_that_the_source_counts_but_does_not_list_are_missing(flow_for: Ca
         assert not flow.certificates(DAY)[0]["is_complete"]
         emulator.clear_faults()
         flow.run(DAY)
-        assert flow.completeness(DAY).complete
+        assert flow.completeness(DAY).is_complete
         assert_published(flow, emulator.expected_rows())
 
 

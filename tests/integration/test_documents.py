@@ -36,7 +36,7 @@ def data(source: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = Settings(api_key=KEY, api_secret=Secret(SECRET), base_url=source.url, data=folder)
     with Flow(settings) as flow:
         for day in days_from(date(2026, 11, 21), 2):
-            assert flow.run(day).complete
+            assert flow.run(day).is_complete
     return folder
 
 

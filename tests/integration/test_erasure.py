@@ -29,7 +29,7 @@ def test_erased_user_leaves_no_trace_and_does_not_come_back(flow_for: Callable[.
             with duckdb.connect(str(flow.settings.warehouse), read_only=True) as database:
                 users = database.execute("SELECT DISTINCT user_id FROM metric_points ORDER BY ALL").fetchall()
             assert users == [("user-0",), ("user-2",)]
-            assert flow.completeness(DAY).complete
+            assert flow.completeness(DAY).is_complete
             certificate = flow.certificates(DAY)[0]
             assert (certificate["stays_promised"], certificate["stays_held"], certificate["stays_forgotten"]) == (
                 2,

@@ -110,7 +110,7 @@ def test_ninety_days_in_one_run_are_complete(flow_for: Callable[..., Flow]) -> N
         flow.load([])
         assert_published(flow, emulator.expected_rows())
         assert flow.lake.days() == days
-        assert all(flow.completeness(day).complete for day in days)
+        assert all(flow.completeness(day).is_complete for day in days)
 
 
 def test_rebuild_gives_the_same_tables_without_the_source(flow_for: Callable[..., Flow]) -> None:
@@ -205,7 +205,7 @@ def test_data_remains_after_it_expired_at_the_source(flow_for: Callable[..., Flo
         clock.advance(timedelta(days=100))
         run(flow, *DAYS)
         assert_published(flow, emulator.expected_rows(include_expired=True))
-        assert all(flow.completeness(day).complete for day in DAYS)
+        assert all(flow.completeness(day).is_complete for day in DAYS)
 
 
 def test_empty_response_after_a_newer_report_removes_nothing(flow_for: Callable[..., Flow]) -> None:
@@ -243,7 +243,7 @@ def test_window_that_always_fails_does_not_affect_the_others(flow_for: Callable[
         flow.run(DAY)
         assert emulator.count("participant_metrics") == 1
         assert_published(flow, emulator.expected_rows())
-        assert flow.completeness(DAY).complete
+        assert flow.completeness(DAY).is_complete
 
 
 def test_points_outside_their_window_are_kept_raw_and_not_loaded(flow_for: Callable[..., Flow]) -> None:

@@ -46,7 +46,7 @@ def test_sensor_fetches_live_and_late_calls_until_they_are_complete(
             clock.advance(timedelta(minutes=30))
         assert_published(flow, emulator.expected_rows())
         assert {row[0] for row in published(flow, "metric_points")} == {DAY}
-        assert flow.completeness(DAY).complete
+        assert flow.completeness(DAY).is_complete
 
 
 def test_newer_report_makes_only_its_own_call_due_again(flow_for: Callable[..., Flow]) -> None:

@@ -72,7 +72,7 @@ def test_livestream_of_5000_viewers_costs_little_more_than_its_listings(flow_for
             "participant_stats": pages,
             "participant_metrics": 2 * 6,
         }
-        assert flow.completeness(DAY).complete
+        assert flow.completeness(DAY).is_complete
         assert_published(flow, emulator.expected_rows())
         emulator.clear_requests()
         flow.run(DAY)
@@ -105,7 +105,7 @@ def test_app_without_statistics_costs_one_window_per_viewer(kind: str, flow_for:
         assert emulator.count("participant_stats") == PROBE_CALLS
         assert emulator.count("participant_metrics") == (PROBE_CALLS + 2) * (2 + 1 + 1)
         assert_published(flow, emulator.expected_rows())
-        assert flow.completeness(DAY).complete
+        assert flow.completeness(DAY).is_complete
         emulator.clear_requests()
         flow.run(DAY)
         assert {request.endpoint for request in emulator.requests} == {"call_stats"}
@@ -223,7 +223,7 @@ def test_erased_viewer_is_removed_from_statistics(flow_for: Callable[..., Flow])
         flow.run(DAY)
         assert emulator.count("participant_stats") == 2
         assert {row[4] for row in published(flow, "participant_sessions")} == {"host-0", "viewer-0"}
-        assert flow.completeness(DAY).complete
+        assert flow.completeness(DAY).is_complete
         everything = [path.read_bytes() for path in flow.settings.data.rglob("*") if path.is_file()]
         bodies = [
             row["body"]
@@ -265,7 +265,7 @@ def test_erased_publisher_leaves_the_call_complete(flow_for: Callable[..., Flow]
         flow = flow_for(emulator)
         flow.run(DAY)
         flow.forget("host-1")
-        assert flow.completeness(DAY).complete
+        assert flow.completeness(DAY).is_complete
         emulator.clear_requests()
         flow.run(DAY)
         assert {request.endpoint for request in emulator.requests} == {"call_stats"}

@@ -44,7 +44,7 @@ def test_broken_segment_is_quarantined_and_fetched_again(
         assert f"quarantined as {quarantined.name}; its content will be fetched again" in caplog.text
         assert quarantined.read_bytes() == broken
         assert_published(flow, emulator.expected_rows())
-        assert flow.completeness(DAY).complete
+        assert flow.completeness(DAY).is_complete
 
 
 def test_broken_table_is_quarantined_and_rebuilt(flow_for: Callable[..., Flow]) -> None:

@@ -82,20 +82,20 @@ def explode(responses: list[ResponseTracks]) -> Result:
     points = explode_points(
         tracks, ResponseWindows(*columns), np.array([response.unreadable for response in responses], dtype=bool)
     )
-    series = points.series.to_pylist()
+    runs = points.runs.to_pylist()
     out = [
         (
-            series[of]["stay"],
-            series[of]["track_id"],
-            series[of]["track_type"],
-            series[of]["metric"],
+            runs[run]["stay"],
+            runs[run]["track_id"],
+            runs[run]["track_type"],
+            runs[run]["metric"],
             int(time),
             float(value),
-            series[of]["codec"],
+            runs[run]["codec"],
         )
-        for of, time, value in zip(points.of, points.timestamp, points.value, strict=True)
+        for run, time, value in zip(points.run_of_point, points.timestamp, points.value, strict=True)
     ]
-    assert sorted(set(points.of.tolist())) == list(range(len(series))), "every series has points, and in order"
+    assert sorted(set(points.run_of_point.tolist())) == list(range(len(runs))), "every run has points, and in order"
     return Result(
         out, [int(unit) for unit in points.unit], [bool(one) for one in points.suspect], points.per_window.tolist()
     )

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pipeline.endpoints import ENDPOINT_NAMES, EndpointName
 from pipeline.landing.bodies import BodySql
 from pipeline.landing.landing import Landing, Place
-from pipeline.landing.pages import places
+from pipeline.landing.pages import body_places
 from pipeline.model import Call, Request, Response, Stay, Window
 from pipeline.planning.listings import read_listings
 from pipeline.schema import INSTANT, STAY_KEY, TABLES
@@ -130,7 +130,7 @@ def landed(landing: Landing, endpoint: EndpointName = METRICS, day: date = DAY) 
 
 def landed_places(landing: Landing, endpoint: EndpointName = METRICS, day: date = DAY) -> list[Place]:
     """Return where the bodies of a day are, in the order of landing."""
-    return places(landing.index(endpoint, day))
+    return body_places(landing.index(endpoint, day))
 
 
 # Tables.

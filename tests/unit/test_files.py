@@ -17,21 +17,16 @@ from pipeline.files import (
     day_folder,
     day_of,
     locked,
+    names_in,
     quarantine,
     quarantined,
     reading,
     remove_leftovers,
     replacing,
-    subfolders,
 )
 from tests.support import DAY, no_file_larger_than
 
 # Replacing.
-
-
-def names_in(folder: Path) -> list[str]:
-    """Return the names of all files in a folder, hidden ones too."""
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_replacing_changes_a_file_only_when_the_block_ends(tmp_path: Path) -> None:
@@ -189,15 +184,15 @@ def test_day_folder_has_the_day_in_its_name(tmp_path: Path) -> None:
     assert day_of(day_folder(tmp_path, DAY).name) == DAY
 
 
-def test_subfolders_are_sorted_names_and_none_without_the_folder(tmp_path: Path) -> None:
+def test_names_in_are_sorted_names_and_none_without_the_folder(tmp_path: Path) -> None:
     """A folder that cannot be listed is an error that names it."""
     for name in ("b", "a"):
         (tmp_path / "folder" / name).mkdir(parents=True)
-    assert subfolders(tmp_path / "folder") == ["a", "b"]
-    assert subfolders(tmp_path / "missing") == []
+    assert names_in(tmp_path / "folder") == ["a", "b"]
+    assert names_in(tmp_path / "missing") == []
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(FixStorage, match="file cannot be read"):
-        subfolders(tmp_path / "file")
+        names_in(tmp_path / "file")
 
 
 # Locks.

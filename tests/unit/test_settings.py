@@ -113,7 +113,7 @@ def test_relative_path_is_in_the_working_folder(tmp_path: Path) -> None:
         ),
         ("CALL_METRICS_START", ["yesterday", "2026-13-01", "2026-02-30", "01.11.2026", "2026-11-01T00:00"]),
         ("CALL_METRICS_START", ["0001-01-01", "1969-12-31", "9" * 5_000]),
-        ("CALL_METRICS_CONCURRENCY", ["0", "-1", "257", "many", "1.5", "1e2", "1" * 5_000]),
+        ("CALL_METRICS_CONCURRENCY", ["0", "-1", "257", "many", "1.5", "16.0", "+16", "1_6", "1e2", "1" * 5_000]),
         ("CALL_METRICS_QUOTA_SHARE", ["0", "-0.5", "1.01", "half", "nan", "inf", "50%", "1" * 5_000]),
         ("CALL_METRICS_DATA", ["~nobody-of-that-name/x", "x" * 300]),
         ("CALL_METRICS_WAREHOUSE", ["~nobody-of-that-name/x", "x" * 300, ".", "data/.work/warehouse.duckdb"]),

@@ -1,6 +1,6 @@
 """A dashboard to start from: all calls by day, the worst calls, quality by segment, one call in detail.
 
-Here is what is queried (`queries`, one statement per file, run by `run_query`) and how it looks in Streamlit, which
+Here is what is queried (`sql`, one statement per file, run by `run_query`) and how it looks in Streamlit, which
 comes with the extra `dashboard`. What the figures mean is decided by the views in `quality`, what is missing in
 `planning`. A page about one call that can be passed on is in `report`.
 
@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from pipeline.errors import FixStorage
-from pipeline.sql import load
+from pipeline.sql import read_statement
 from pipeline.warehouse.published import open_published
 
 __all__ = ["run_query"]
@@ -26,11 +26,11 @@ ONE_AT_A_TIME = threading.Lock()
 
 
 def run_query(published: Path, name: str, **parameters: object) -> list[dict[str, Any]]:
-    """Return the rows of a query in `queries`, on what is published now. Raises `FixStorage`."""
+    """Return the rows of a query in `sql`, on what is published now. Raises `FixStorage`."""
     with ONE_AT_A_TIME, open_published(published) as database:
         try:
             rows: list[dict[str, Any]] = (
-                database.execute(load(__name__, f"queries/{name}"), parameters).to_arrow_table().to_pylist()
+                database.execute(read_statement(__name__, name), parameters).to_arrow_table().to_pylist()
             )
         except (duckdb.BinderException, duckdb.CatalogException):  # it has no such column or view
             raise FixStorage(

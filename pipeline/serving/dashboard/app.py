@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 
 # Constants have comments here: Streamlit would draw strings after them on the page.
 
-# Names of the segments, with the value of `$by` in `queries/segments.sql`.
+# Names of the segments, with the value of `$by` in `sql/segments.sql`.
 SEGMENTS = {
     "Network": "network_type",
     "Country": "country",

@@ -1,6 +1,6 @@
 """What a report reads from the published database: one call session with its stays and tracks, as frozen values.
 
-Here is which call session is meant, what is queried (`queries`, with the macro of `this_call.sql`), and how much of it
+Here is which call session is meant, what is queried (`sql`, with the macro of `this_call.sql`), and how much of it
 a page gets. What the figures mean is decided by the views in `quality`; how values are drawn is in `timeline` and
 `stay_chart`, how they are written in `page`.
 """
@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.errors import FixSettings
-from pipeline.sql import load
+from pipeline.sql import read_statement
 
 __all__ = [
     "MAX_CHARTS",
@@ -196,7 +196,7 @@ def read(database: duckdb.DuckDBPyConnection, session: CallSession, participant:
 
     Raises `FixSettings` if the user did not take part.
     """
-    database.execute(load("pipeline.serving.report", "this_call"))
+    database.execute(read_statement("pipeline.serving.report", "this_call"))
     database.execute("SET VARIABLE this_call = $ids", {"ids": vars(session)})
     (call,) = _rows(database, "call")
     users = [row["user_id"] for row in _rows(database, "users")]
@@ -292,13 +292,13 @@ def _grouped(rows: Iterable[Row], *names: str) -> dict[Any, list[Row]]:
 
 
 def _rows(database: duckdb.DuckDBPyConnection, name: str, **parameters: object) -> list[dict[str, Any]]:
-    """Return the rows of a query in `queries`."""
+    """Return the rows of a query in `sql`."""
     rows: list[dict[str, Any]] = _table(database, name, **parameters).to_pylist()
     return rows
 
 
 def _table(database: duckdb.DuckDBPyConnection, name: str, **parameters: object) -> pa.Table:
-    return database.execute(load("pipeline.serving.report", f"queries/{name}"), parameters).to_arrow_table()
+    return database.execute(read_statement("pipeline.serving.report", name), parameters).to_arrow_table()
 
 
 def _listed(rows: list[dict[str, Any]]) -> str:

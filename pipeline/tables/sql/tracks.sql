@@ -1,6 +1,6 @@
 -- Grain: one row per published track. Source: `tracks(n, stay, track_id, track_type, codec)`, one row per track of a
--- response (a greater n is later), and `held(stay, track_id, track_type, first_point, last_point, points)`, one
--- row per series with points, instants in microseconds since 1970.
+-- response (a greater n is later), and `extents(stay, track_id, track_type, first_point, last_point, points)`,
+-- one row per run of points, instants in microseconds since 1970.
 WITH named AS (
     SELECT stay, track_id, track_type, arg_max(codec, n) AS codec
     FROM tracks
@@ -9,7 +9,7 @@ WITH named AS (
 
 counted AS (
     SELECT stay, track_id, track_type, min(first_point) AS first_point, max(last_point) AS last_point, sum(points) AS points
-    FROM held
+    FROM extents
     GROUP BY ALL
 )
 

@@ -1,6 +1,7 @@
 -- Grain: one row per window that should exist. Sources: `expected(call_type, call_id, call_session_id, user_id,
 -- user_session_id, since, until)`; `requests`, the same ids and `since` with one row per request (a greater `n` is later;
--- `status, attempts, fetched_at, error, suspect, unit`); `held(…, since, points)`.
+-- `status, attempts, fetched_at, error, suspect, unit`); `window_points`, the
+-- same ids, `since` and `points`.
 -- A usable response takes precedence over a 404, a 404 over a failure; among equals the latest decides.
 WITH latest AS (
     SELECT
@@ -31,7 +32,7 @@ SELECT
     expected.*,
     CASE
         WHEN decided.response IS NULL THEN 'missing'
-        WHEN held.points > 0 THEN 'landed'
+        WHEN window_points.points > 0 THEN 'landed'
         WHEN decided.suspect THEN 'suspect'
         WHEN decided.response.error IS NULL THEN 'empty'
         WHEN decided.response.status = 404 THEN 'gone'
@@ -39,7 +40,7 @@ SELECT
     END AS state,
     decided.response.status AS http_status,
     decided.response.attempts AS attempts,
-    coalesce(held.points, 0) AS points,
+    coalesce(window_points.points, 0) AS points,
     decided.unit AS timestamp_unit,
     decided.response.fetched_at AS fetched_at,
     CASE
@@ -48,5 +49,5 @@ SELECT
     END AS error
 FROM expected
 LEFT JOIN decided USING (call_type, call_id, call_session_id, user_id, user_session_id, since)
-LEFT JOIN held USING (call_type, call_id, call_session_id, user_id, user_session_id, since)
+LEFT JOIN window_points USING (call_type, call_id, call_session_id, user_id, user_session_id, since)
 ORDER BY call_type, call_id, call_session_id, user_id, user_session_id, since

@@ -120,7 +120,7 @@ def test_sensor_catches_up_by_at_most_a_day_per_tick(
             ticks += 1
         assert ticks > 9
         assert_published(flow, emulator.expected_rows())
-        assert all(flow.completeness(start.date()).complete for start in starts)
+        assert all(flow.completeness(start.date()).is_complete for start in starts)
 
 
 def test_sensor_resumes_where_an_error_stopped_it(flow_for: Callable[..., Flow], instance: dg.DagsterInstance) -> None:

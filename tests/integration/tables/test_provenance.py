@@ -19,7 +19,7 @@ assert pathlib.Path(sql.__file__).is_relative_to(sys.argv[1])
 seen = [provenance.fingerprint()]
 def change(path, text):
     path.write_text(path.read_text() + text)
-    sql.load.cache_clear()
+    sql.read_statement.cache_clear()
     bodies.macros.cache_clear()
     provenance.rules.cache_clear()
     seen.append(provenance.fingerprint())

@@ -30,7 +30,7 @@ def test_every_error_of_httpx_is_translated() -> None:
         covered = [cls for cls in kind.__mro__ if cls in TRANSLATIONS]
         assert covered, f"{kind.__name__} is new"
     for kind, (meaning, _) in TRANSLATIONS.items():
-        error = translated(kind("boom"), "https://example.org")
+        error = translated(kind("boom"), "https://example.org", 60.0)
         assert type(error) is meaning
         assert "{" not in str(error)
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from pipeline.errors import FixStorage, Quarantined
@@ -119,3 +121,32 @@ def test_landing_raises_if_a_body_breaks_after_the_index_was_read(tmp_path: Path
     with pytest.raises(Quarantined, match="was quarantined"):
         landing.bodies(METRICS, DAY, found)
     assert landed(landing) == ["b"]
+
+
+def test_landing_rewrites_the_segments_that_change(tmp_path: Path) -> None:
+    """A segment without rows is removed, and one that would be the same is left alone."""
+    landing = Landing(tmp_path)
+    land(landing, [metrics_response("{}"), metrics_response("[]")], [metrics_response("[]")], [metrics_response("{}")])
+    first, second, third = landing.segments(METRICS, DAY)
+    written = third.stat().st_mtime_ns
+    assert landing.rewrite(METRICS, DAY, without_lists) == 2
+    assert landing.segments(METRICS, DAY) == [first, third]
+    assert landed(landing) == ["{}", "{}"]
+    assert (second.exists(), third.stat().st_mtime_ns) == (False, written)
+    assert landing.rewrite(METRICS, DAY, without_lists) == 0
+
+
+def test_landing_says_which_segment_cannot_be_rewritten(tmp_path: Path) -> None:
+    """The segment keeps its content."""
+    landing = Landing(tmp_path)
+    land(landing, [metrics_response("{}"), metrics_response("[]")])
+    (segment,) = landing.segments(METRICS, DAY)
+    segment.rename(segment.with_name(f"{'1' * 240}.parquet"))  # no room for the suffix of a new file
+    with pytest.raises(FixStorage, match=r"111\.parquet cannot be written \(File name too long\)"):
+        landing.rewrite(METRICS, DAY, without_lists)
+    assert landed(landing) == ["{}", "[]"]
+
+
+def without_lists(rows: pa.Table) -> pa.Table:
+    """Leave out the responses with a list as their body."""
+    return rows.filter(pc.not_equal(rows.column("body"), "[]"))

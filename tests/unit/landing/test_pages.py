@@ -6,23 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.landing.landing import Landing
-from pipeline.landing.pages import order_of_time, pages, usable
+from pipeline.landing.pages import read_pages, usable_responses
 from tests.support import CALL, DAY, at
 from tests.support.responses import FIRST, METRICS, attendance_page, failed_response, land, metrics_response
-
-
-def test_responses_are_ranked_by_when_they_were_fetched(tmp_path: Path) -> None:
-    """Of responses fetched at the same instant, the one that landed later ranks higher."""
-    landing = Landing(tmp_path)
-    land(landing, [metrics_response(fetched_at=instant) for instant in (at(14), at(12), at(13), at(12))])
-    assert order_of_time(landing.index(METRICS, DAY)).tolist() == [3, 0, 2, 1]
 
 
 def test_usable_responses_keep_their_place_in_the_index(tmp_path: Path) -> None:
     """Responses with an error are left out."""
     landing = Landing(tmp_path)
     land(landing, [failed_response(FIRST, 500, "HTTP 500"), metrics_response(fetched_at=at(11)), metrics_response()])
-    rows = usable(landing.index(METRICS, DAY))
+    rows = usable_responses(landing.index(METRICS, DAY))
     assert rows.select(["place", "n"]).to_pylist() == [{"place": 1, "n": 0}, {"place": 2, "n": 2}]
 
 
@@ -31,7 +24,7 @@ def test_pages_have_their_bodies_in_order_of_time(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     newer, older = (replace(attendance_page(fetched_at=at(hour)), body=f"body {hour}") for hour in (13, 12))
     land(landing, [newer], [older], endpoint="participant_sessions")
-    found = pages(landing, "participant_sessions", DAY, landing.index("participant_sessions", DAY))
+    found = read_pages(landing, "participant_sessions", DAY, landing.index("participant_sessions", DAY))
     assert found.column("body").to_pylist() == ["body 12", "body 13"]
     assert found.column("fetched_at").to_pylist() == [at(12), at(13)]
     assert found.column("call_id").to_pylist() == [CALL.call_id] * 2

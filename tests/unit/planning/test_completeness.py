@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -14,12 +14,9 @@ from pipeline.planning.completeness import (
     CallCompleteness,
     DayCompleteness,
     completeness_rows,
-    days_before_the_first,
     is_certified,
     judge_calls,
     judge_day,
-    next_to_expire,
-    problem_lines,
 )
 from pipeline.planning.facts import Attendance, CallFacts, Listing, StayFacts, WindowRequest
 from pipeline.planning.inventory import DayInventory
@@ -84,7 +81,7 @@ def test_window_is_due_until_its_final_response(requests: list[WindowRequest], i
     """The table of call sessions and the judgement of the day agree."""
     completeness = judged(requests={STAY: requests})
     assert completeness.due == is_due
-    assert completeness.complete is (is_due == 0)
+    assert completeness.is_complete is (is_due == 0)
     rows = completeness_rows(judge_calls(inventory(), {STAY: requests}, None)).to_pylist()
     assert [(row["due"], row["is_complete"]) for row in rows] == [(is_due, is_due == 0)]
 
@@ -147,7 +144,7 @@ def test_calls_must_be_listed_after_the_day_is_over(
 def test_day_that_is_not_over_is_not_complete() -> None:
     """Nothing is missing, but more is to come."""
     completeness = judged(listings=(replace(WHOLE, began_at=at(20)),), now=at(21))
-    assert (completeness.verdict, completeness.complete, list(completeness.problems)) == ("going on", False, [])
+    assert (completeness.verdict, completeness.is_complete, list(completeness.problems)) == ("going on", False, [])
 
 
 def test_live_call_is_a_problem_an_hour_after_the_day() -> None:
@@ -159,38 +156,6 @@ def test_live_call_is_a_problem_an_hour_after_the_day() -> None:
     assert sentences(later) == ["calls: 1 call session was still live when last fetched, at 2026-11-02 01:00 UTC"]
     rows = completeness_rows(judge_calls(live, {}, None)).to_pylist()
     assert not rows[0]["is_complete"]
-
-
-def test_next_to_expire_names_days_with_what_is_missing() -> None:
-    """The days that expire first come first, and those that have expired are left out."""
-    first = judged()
-    second = replace(judged(requests={STAY: []}), day=DAY + timedelta(days=1), first_expiry=at(24 * 91 + 10))
-    now = at(24 * 80)
-    assert list(next_to_expire([second, first], now)) == [
-        "2026-11-01 expires at the source in 10 days: nothing is missing",
-        "2026-11-02 expires at the source in 11 days: 1 window of 1 stay has no final response",
-    ]
-    assert list(next_to_expire([first], at(24 * 92))) == []
-
-
-def test_days_before_the_first_are_named_while_the_source_lists_them() -> None:
-    """Days before the first one stored are named as far back as the source still lists them."""
-    assert list(days_before_the_first([DAY], date(2026, 1, 1), at(24 * 10))) == [
-        "2026-08-13 to 2026-10-31 were never fetched, and the source still lists them; 2026-08-13 expires next"
-    ]
-    assert list(days_before_the_first([DAY], date(2026, 1, 1), at(24 * 90))) == []
-    assert list(days_before_the_first([DAY], DAY, at(24 * 10))) == []
-    assert list(days_before_the_first([], date(2026, 1, 1), at(0))) == []
-
-
-def test_problem_lines_are_limited() -> None:
-    """The last line says how many more there are and which command lists them."""
-    one = judged(requests={STAY: []})
-    days = [replace(one, day=date(2026, 10, 1) + timedelta(days=number)) for number in range(25)]
-    lines = list(problem_lines(days))
-    assert len(lines) == 21
-    assert lines[0] == "2026-10-01: 1 window of 1 stay has no final response"
-    assert lines[-1] == "and 5 more; `call-metrics status --json` lists them all"
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import FixSettings
+from pipeline.files import locked
 from pipeline.quality.thresholds import THRESHOLDS_FILE, read_thresholds, replace_thresholds
 from tests.support.small_world import SmallWorld, only, rows_of, steady
 
@@ -67,3 +71,20 @@ def test_kind_without_thresholds_has_no_rule(world: SmallWorld, tmp_path: Path) 
     with world.load(tmp_path) as database:
         assert replace_thresholds(database, [])
         assert only(rows_of(database, "FROM track_quality"))["unclassified_due_to"] == "no rule"
+
+
+def test_thresholds_edited_while_a_load_waits_are_in_it(
+    world: SmallWorld, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A load reads the file once it is its turn."""
+    world.track(steady(0, 60, framerate=10))
+    path = tmp_path / THRESHOLDS_FILE
+    world.load(tmp_path, path).close()
+    with caplog.at_level(logging.INFO, "pipeline.files"), ThreadPoolExecutor(1) as pool:
+        with locked(tmp_path / "locks" / "warehouse.lock", "a test"):
+            loading = pool.submit(world.load, tmp_path, path)
+            while "waiting for it" not in caplog.text and not loading.done():
+                time.sleep(0.01)
+            path.write_text(path.read_text().replace("camera,7,", "camera,12,"))
+        with loading.result(60) as database:
+            assert only(rows_of(database, "FROM track_quality"))["class"] == "poor"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.schema import INSTANT
-from pipeline.tables.rows import batches, number_runs, number_windows, optional_text, spread
+from pipeline.tables.rows import batches, number_runs, number_windows, optional_text, take_as_dictionary
 from tests.support import at, examples
 
 
@@ -40,10 +40,10 @@ def test_batches_are_whole_stays_of_about_the_given_size(stays: list[tuple[int, 
 
 
 @pytest.mark.parametrize("values", [["a", "b", None, "a"], [None], []])
-def test_spread_values_are_those_of_the_column(values: list[str | None]) -> None:
+def test_take_as_dictionary_values_are_those_of_the_column(values: list[str | None]) -> None:
     """The values are a dictionary of the few that there are."""
     of = pa.array([place for place, _ in enumerate(values) for _ in range(2)], pa.int32())
-    column = spread(pa.chunked_array([pa.array(values, pa.string())]), of)
+    column = take_as_dictionary(pa.chunked_array([pa.array(values, pa.string())]), of)
     assert column.to_pylist() == [value for value in values for _ in range(2)]
     assert pa.types.is_dictionary(column.type)
 

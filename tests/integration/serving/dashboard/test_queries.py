@@ -18,7 +18,7 @@ from pipeline.flow import Flow
 from pipeline.serving import dashboard
 from pipeline.serving.dashboard.columns import COLUMNS
 from pipeline.settings import Settings
-from pipeline.sql import load, names
+from pipeline.sql import read_statement, statement_names
 from tests.support import erasure
 from tests.support.dashboard import DAY
 
@@ -35,7 +35,7 @@ SEGMENTS = ("network_type", "country", "client_name", "client_version", "codec")
 def parameters(name: str, session: str) -> dict[str, Any]:
     """Return a value for every parameter that the query names."""
     values = {"first": DAY, "last": DAY, "by": "network_type", "session": session}
-    text = without_comments(load("pipeline.serving.dashboard", name))
+    text = without_comments(read_statement("pipeline.serving.dashboard", name))
     return {wanted: values[wanted] for wanted in set(re.findall(r"\$(\w+)", text))}
 
 
@@ -46,9 +46,9 @@ def without_comments(text: str) -> str:
 def test_every_query_has_rows_and_headings(published: Path) -> None:
     """Each statement runs, returns rows of a database with data, and has a heading for each column of a table."""
     session = dashboard.run_query(published, "calls", first=DAY, last=DAY)[0]["call_session_id"]
-    for name in names("pipeline.serving.dashboard", "queries"):
-        rows = dashboard.run_query(published, name.removeprefix("queries/"), **parameters(name, session))
-        assert rows or name in ("queries/worst_calls", "queries/incomplete_days"), name
+    for name in statement_names("pipeline.serving.dashboard"):
+        rows = dashboard.run_query(published, name, **parameters(name, session))
+        assert rows or name in ("worst_calls", "incomplete_days"), name
         assert set().union(*rows) <= set(COLUMNS) | HEADINGS, name
     assert SPAN.items() <= dashboard.run_query(published, "span")[0].items()
     assert [day["calls"] for day in dashboard.run_query(published, "days", first=DAY, last=DAY)] == [2]
@@ -105,5 +105,5 @@ def test_database_of_another_version_is_refused(tmp_path: Path) -> None:
 
 def test_every_query_states_its_grain() -> None:
     """Each file begins with what one row is."""
-    for name in names("pipeline.serving.dashboard", "queries"):
-        assert load("pipeline.serving.dashboard", name).startswith("-- Grain: one row"), name
+    for name in statement_names("pipeline.serving.dashboard"):
+        assert read_statement("pipeline.serving.dashboard", name).startswith("-- Grain: one row"), name

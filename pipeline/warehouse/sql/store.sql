@@ -1,9 +1,11 @@
 -- The tables behind the published ones: how data points are stored, and which tables of a day are loaded.
 --
 -- store.samples: one row per track, codec and instant, with the metrics side by side; `pivot.py` says why.
--- store.series: one row per track and codec; says which ones a series_id means. The ids of a day start at its ordinal
--- times 2^32, so that the same tables give the same ids.
--- `track_statistics.py` computes three of the columns. track_number is the first series_id of the track; shares_track
+-- store.series: one row per track and codec, with its series_id. The ids of a day start at its ordinal times 2^32, so
+-- that the same tables give the same ids.
+-- store.meta: version, generation and owner of the database, and the marks of its views and comments.
+-- store.loaded: one row per table and day that is loaded, with its fingerprint.
+-- `quality/track_statistics.py` computes three of the columns. track_number is the first series_id of the track; shares_track
 -- says whether the track has other series, because its codec changed; interval_seconds is the time that a sample
 -- counts for.
 CREATE SCHEMA IF NOT EXISTS store;
