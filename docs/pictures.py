@@ -30,7 +30,7 @@ DAYS = 7
 CALL = "meeting-20261122-04"
 """A call in which everyone had trouble at the same time."""
 
-SECONDS = 90
+MAX_WAIT_SECONDS = 90
 """Most seconds to wait for a server or a page."""
 
 
@@ -75,9 +75,9 @@ def _picture_report(data: Path, environment: dict[str, str]) -> None:
 
 def _picture(address: str, name: str, *, ready: str, width: int, height: int) -> None:
     """Take a picture of a page once an expression of JavaScript is true."""
-    with tempfile.TemporaryDirectory() as profile, Page(address, Path(profile), seconds=SECONDS) as page:
+    with tempfile.TemporaryDirectory() as profile, Page(address, Path(profile), seconds=MAX_WAIT_SECONDS) as page:
         page.resize(width, height)
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + MAX_WAIT_SECONDS
         while not page.evaluate(ready):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{address} did not show what the picture is of")
@@ -97,7 +97,7 @@ def _server(command: list[str], url: str, environment: dict[str, str]) -> Iterat
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + MAX_WAIT_SECONDS
         while True:
             try:
                 with urlopen(url, timeout=5):  # noqa: S310 - our own server on loopback

@@ -71,7 +71,7 @@ def backfill(since: str, until: str) -> int:
     days = days_to_run(since, until, settings)
     settings.credentials()
     settings.keep_apart_from_demo()
-    from pipeline.cli.backfill import run_days  # takes a second, which a refusal need not wait for
+    from pipeline.cli.backfill import run_days  # imported last: it takes a second, and a refusal should be immediate
 
     return run_days(settings, days)
 
@@ -104,11 +104,12 @@ def forget(user: str) -> int:
     from pipeline.cli import console
     from pipeline.files import quarantined
     from pipeline.flow import Flow
+    from pipeline.planning.problems import counted
 
     settings = _settings()
     with console.logging_to_stderr(), Flow(settings) as flow:
         days = flow.forget(user)
-    found = f"was removed from {len(days)} days" if days else "was not found"
+    found = f"was removed from {counted(len(days), 'day')}" if days else "was not found"
     print(f"The user {found}, and is left out of everything that lands from now on.")
     if left := [str(path) for path in quarantined(settings.data, settings.warehouse)]:
         print(f"Quarantined files may still name them, and are yours to deal with: {', '.join(left)}")
@@ -144,7 +145,7 @@ def sql(query: str, form: str) -> int:
     help="File to write (default: report-SESSION.html; -: stdout).",
 )
 def report(session: str, participant: str | None, output: str | None) -> int:
-    """Write all about one call session as one HTML page, for whoever has the ticket."""
+    """Write a report about one call session, as one HTML page."""
     from datetime import UTC, datetime
 
     from pipeline.serving.report import make, write
@@ -176,7 +177,7 @@ def doctor() -> int:
 
 
 @call_metrics.command()
-@click.option("--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Address to listen at.")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Address to listen on.")
 @click.option(
     "--port",
     type=PORT_OR_ANY,
@@ -186,7 +187,7 @@ def doctor() -> int:
     help="TCP port; 0 takes any that is free.",
 )
 def serve(host: str, port: int) -> int:
-    """Serve the published database, read-only, to DuckDB on other machines."""
+    """Serve the published database, read-only, to DuckDB on other machines; needs the extra `serve`."""
     from pipeline.cli import console
     from pipeline.serving.server import LOOPBACK, Server, run, token_file
 
@@ -206,7 +207,7 @@ def serve(host: str, port: int) -> int:
 @call_metrics.command()
 @click.option("--port", type=PORT, default=3000, show_default=True, metavar="PORT", help="TCP port on 127.0.0.1.")
 def ui(port: int) -> int:
-    """Open Dagster on the same runs."""
+    """Serve Dagster's web interface, with the runs of this data folder."""
     settings = _settings()
     _refuse_used(port)
     from pipeline.orchestration.runner import home, ui_command
@@ -219,7 +220,7 @@ def ui(port: int) -> int:
 @call_metrics.command()
 @click.option("--port", type=PORT, default=8501, show_default=True, metavar="PORT", help="TCP port on 127.0.0.1.")
 def dashboard(port: int) -> int:
-    """Open the dashboard on the published database; needs the extra `dashboard`."""
+    """Serve the dashboard for the published database; needs the extra `dashboard`."""
     from pipeline.serving.dashboard.__main__ import main
 
     _settings()
@@ -244,13 +245,16 @@ def dashboard(port: int) -> int:
     type=click.Choice(["demo", "odd", "uniform"]),
     default="demo",
     show_default=True,
-    help="What happened there.",
+    help="Data to serve: demo (realistic), odd (edge cases) or uniform (equal calls).",
 )
 @click.option(
     "--days", type=WholeNumber(1, 90), default=3, show_default=True, metavar="N", help="Number of days before today."
 )
 def emulator(port: int, world: str, days: int) -> int:
-    """Serve a stand-in for Stream's API on 127.0.0.1."""
+    """Serve a stand-in for Stream's API on 127.0.0.1.
+
+    It prints its url, key and secret as JSON: set STREAM_BASE_URL, STREAM_API_KEY and STREAM_API_SECRET to them.
+    """
     from pipeline.emulator import run
 
     try:
@@ -286,7 +290,7 @@ def _settings() -> Settings:
 def _refuse_used(port: int) -> None:
     """Raise `FixSettings` if a server listens on the port of 127.0.0.1."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
-        raise _unusable(port, "another server answers there")
+        raise _unusable(port, "another server is listening there")
 
 
 def _unusable(port: int, why: str | None) -> FixSettings:

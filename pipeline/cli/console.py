@@ -20,7 +20,7 @@ from pipeline.extract.crawl import Progress
 
 __all__ = ["ProgressReporter", "logging_to_stderr", "stderr", "stdout"]
 
-WIDTH_OF_FILES = 160
+WIDTH_WITHOUT_TERMINAL = 160
 """Columns if stdout is not a terminal; wide enough that nothing is cut off."""
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -127,7 +127,7 @@ def stderr() -> Console:
 def stdout() -> Console:
     console = Console(file=sys.stdout, soft_wrap=True, highlight=False)
     if not console.is_terminal:
-        console.width = WIDTH_OF_FILES
+        console.width = WIDTH_WITHOUT_TERMINAL
     return console
 
 

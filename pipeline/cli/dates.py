@@ -1,4 +1,4 @@
-"""What --from and --to mean to each command."""
+"""What --from and --to mean to each command. How a date is parsed is in `settings`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 from pipeline.errors import FixSettings
 from pipeline.settings import Settings, parse_date
 
-__all__ = ["days_to_run", "days_to_show", "landed_between"]
+__all__ = ["days_to_run", "days_to_show", "landed_between", "none_between"]
 
 
 def days_to_run(since: str, until: str, settings: Settings) -> list[date]:
     """Return the days from --from to --to, both included. Raises `FixSettings` if they cannot be run."""
     first, last = parse_date("--from", since), parse_date("--to", until)
     today = datetime.now(UTC).date()
-    if last < first:
-        raise FixSettings(f"--to {last} is before --from {first}; swap them")
+    _refuse_swapped(first, last)
     if first < settings.start:
         raise FixSettings(f"--from {first} is before CALL_METRICS_START, which is {settings.start}; set it earlier")
     if last > today:
@@ -27,7 +26,7 @@ def days_to_run(since: str, until: str, settings: Settings) -> list[date]:
 def days_to_show(landed: Sequence[date], since: str | None, until: str | None) -> list[date]:
     """Return every day from --from (default: the first landed day) to --to (default: the last one), gaps included.
 
-    Days after today are left out. Raises `FixSettings` if --from or --to is not a date.
+    Days after today are left out. Raises `FixSettings` if --from and --to are not dates in order.
     """
     ends = landed_between(landed, since, until)
     ends += [parse_date(name, text) for name, text in (("--from", since), ("--to", until)) if text]
@@ -35,10 +34,21 @@ def days_to_show(landed: Sequence[date], since: str | None, until: str | None) -
 
 
 def landed_between(landed: Sequence[date], since: str | None, until: str | None) -> list[date]:
-    """Return the landed days from --from to --to. Raises `FixSettings` if one of them is not a date."""
+    """Return the landed days from --from to --to. Raises `FixSettings` if these are not dates in order."""
     first = parse_date("--from", since) if since else date.min
     last = parse_date("--to", until) if until else date.max
+    _refuse_swapped(first, last)
     return [day for day in landed if first <= day <= last]
+
+
+def none_between(landed: Sequence[date]) -> str:
+    """Return the sentence for a range without a landed day, although some have landed."""
+    return f"no day from --from to --to has landed; the landed days are {landed[0]} to {landed[-1]}"
+
+
+def _refuse_swapped(first: date, last: date) -> None:
+    if last < first:
+        raise FixSettings(f"--to {last} is before --from {first}; swap them")
 
 
 def _range(first: date, last: date) -> list[date]:

@@ -1,4 +1,7 @@
-"""`call-metrics doctor`: what a backfill needs, checked one by one. Each finding is a sentence."""
+"""`call-metrics doctor`: what a backfill needs, checked one by one. Each finding is a sentence.
+
+How a request is sent is in `extract`.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,6 @@ from pipeline.tables.lake import Lake
 
 __all__ = ["Finding", "examine"]
 
-FINE, WRONG, UNUSABLE = ExitCode
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -35,9 +36,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     try:
         credentials = settings.credentials()
     except FixSettings as error:
-        yield Finding(UNUSABLE, f"credentials: {error}")
+        yield Finding(ExitCode.NOT_STARTED, f"credentials: {error}")
         return
-    yield Finding(FINE, f"credentials: key {credentials.key[:4]}…, secret set")
+    yield Finding(ExitCode.COMPLETE, f"credentials: key {credentials.key[:4]}…, secret set")
     yield from asyncio.run(_source(settings))
 
 
@@ -48,8 +49,10 @@ def _data_folder(settings: Settings) -> Finding:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        return Finding(WRONG, f"data: {settings.data} cannot be written ({error.strerror}); set CALL_METRICS_DATA")
-    return Finding(FINE, f"data: {settings.data} can be written")
+        return Finding(
+            ExitCode.INCOMPLETE, f"data: {settings.data} cannot be written ({error.strerror}); set CALL_METRICS_DATA"
+        )
+    return Finding(ExitCode.COMPLETE, f"data: {settings.data} can be written")
 
 
 def _timestamps(settings: Settings) -> Iterator[Finding]:
@@ -60,18 +63,19 @@ def _timestamps(settings: Settings) -> Iterator[Finding]:
         try:
             rows = lake.read("windows", day, ["timestamp_unit", "state"])
         except CallMetricsError as error:
-            yield Finding(WRONG, f"tables: {error}")
+            yield Finding(ExitCode.INCOMPLETE, f"tables: {error}")
             continue
         units |= {unit for unit in rows.column("timestamp_unit").to_pylist() if unit}
         suspect += rows.column("state").to_pylist().count("suspect")
     if suspect:
         yield Finding(
-            WRONG, f"timestamps: {suspect} windows have points outside their time; their raw responses are kept"
+            ExitCode.INCOMPLETE,
+            f"timestamps: {suspect} windows have points outside their time; their raw responses are kept",
         )
     elif units:
-        yield Finding(FINE, f"timestamps: in {' and '.join(sorted(units))}, all in their windows")
+        yield Finding(ExitCode.COMPLETE, f"timestamps: in {' and '.join(sorted(units))}, all in their windows")
     else:
-        yield Finding(FINE, "timestamps: no points have landed yet")
+        yield Finding(ExitCode.COMPLETE, "timestamps: no points have landed yet")
 
 
 async def _source(settings: Settings) -> list[Finding]:
@@ -81,23 +85,25 @@ async def _source(settings: Settings) -> list[Finding]:
             limits = await api.rate_limits()
             skew = api.skew.total_seconds()
     except FixCredentials as error:
-        return [Finding(UNUSABLE, f"credentials: {error}")]
+        return [Finding(ExitCode.NOT_STARTED, f"credentials: {error}")]
     except FixSettings as error:
-        return [Finding(UNUSABLE, f"network: {error}")]
+        return [Finding(ExitCode.NOT_STARTED, f"network: {error}")]
     except RequestFailed as error:
-        return [Finding(WRONG, f"network: {settings.base_url} does not respond as it should: {error}")]
-    findings.append(Finding(FINE, f"network: {settings.base_url} responds and accepts the credentials"))
+        return [Finding(ExitCode.INCOMPLETE, f"network: {settings.base_url} does not respond as it should: {error}")]
+    findings.append(Finding(ExitCode.COMPLETE, f"network: {settings.base_url} responds and accepts the credentials"))
     if skew:
         ahead = "behind" if skew > 0 else "ahead of"
         findings.append(
             Finding(
-                WRONG,
+                ExitCode.INCOMPLETE,
                 f"clock: ours is {abs(skew):.0f} s {ahead} the source's; requests allow for it, but set the clock",
             )
         )
     else:
-        findings.append(Finding(FINE, "clock: agrees with the source's"))
-    findings.append(Finding(FINE, f"quotas: {_quotas(limits) or 'the source lists none for our endpoints'}"))
+        findings.append(Finding(ExitCode.COMPLETE, "clock: agrees with the source's"))
+    findings.append(
+        Finding(ExitCode.COMPLETE, f"quotas: {_quotas(limits) or 'the source lists none for our endpoints'}")
+    )
     return findings
 
 

@@ -1,4 +1,7 @@
-"""How a command ends: an exit code, and one sentence on stderr if something is wrong."""
+"""How a command ends: an exit code, and one sentence on stderr if something is wrong.
+
+Which error gives which code is in `main`.
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,14 @@
-"""A rebuild: tables and database from the raw responses, what each day has, and what is missing."""
+"""A rebuild: tables and database from the raw responses, what each day has, and what is missing.
+
+The rebuild itself is `Flow.rebuild`.
+"""
 
 from __future__ import annotations
 
 from datetime import date
 
 from pipeline.cli import console, status
-from pipeline.cli.dates import landed_between
+from pipeline.cli.dates import landed_between, none_between
 from pipeline.cli.outcome import ExitCode
 from pipeline.flow import Flow
 from pipeline.settings import Settings
@@ -15,13 +18,16 @@ __all__ = ["run_rebuild"]
 
 
 def run_rebuild(settings: Settings, since: str | None, until: str | None) -> ExitCode:
-    """Rebuild the landed days from --from to --to. Raises `FixSettings` if one of them is not a date."""
+    """Rebuild the landed days from --from to --to. Raises `FixSettings` if these are not dates in order."""
     with console.logging_to_stderr(), Flow(settings) as flow:
-        landed = landed_between(flow.landing.days(), since, until)
-        flow.rebuild(landed, _print_built)
-        days = [flow.completeness(day) for day in landed]
-    if not days:
+        landed = flow.landing.days()
+        chosen = landed_between(landed, since, until)
+        flow.rebuild(chosen, _print_built)
+        days = [flow.completeness(day) for day in chosen]
+    if not landed:
         print(f"no raw responses under {settings.raw}; there is nothing to rebuild")
+    elif not chosen:
+        print(none_between(landed))
     status.print_missing(days)
     return status.exit_code(days)
 

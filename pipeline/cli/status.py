@@ -1,4 +1,7 @@
-"""What is known, landed and missing of each day: as a table, as JSON, as lines, and as an exit code."""
+"""What is known, landed and missing of each day: as a table, as JSON, as lines, and as an exit code.
+
+What counts as missing is decided in `planning.completeness`.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ from typing import Any
 from rich.table import Table
 
 from pipeline.cli import console
-from pipeline.cli.dates import days_to_show
+from pipeline.cli.dates import days_to_show, none_between
 from pipeline.cli.outcome import ExitCode
 from pipeline.flow import Flow
 from pipeline.model import RETENTION
 from pipeline.planning.completeness import DayCompleteness
+from pipeline.planning.problems import counted
 from pipeline.schema import WINDOW_STATES
 from pipeline.settings import Settings
 
@@ -38,6 +42,8 @@ def print_status(settings: Settings, since: str | None, until: str | None, *, as
     now = datetime.now(UTC)
     if as_json:
         print(json.dumps([_as_json(day, now, calls[day.day]) for day in days], indent=2, default=str))
+    elif not days and landed:
+        print(none_between(landed))
     elif not days:
         print(
             f"nothing has landed under {settings.data} yet; start with `call-metrics backfill` or `call-metrics demo`"
@@ -75,7 +81,7 @@ def next_to_expire(days: Sequence[DayCompleteness], now: datetime, most: int = 3
     listed = [day for day in days if day.expires_at + timedelta(days=1) > now]
     for day in sorted(listed, key=lambda day: (day.expires_at, day.day))[:most]:
         missing = "; ".join(map(str, day.problems[:3])) or "nothing is missing"
-        yield f"{day.day} expires at the source in {day.days_left(now)} days: {missing}"
+        yield f"{day.day} expires at the source in {counted(day.days_left(now), 'day')}: {missing}"
 
 
 def days_before_the_first(landed: Sequence[date], start: date, now: datetime) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""How arguments are parsed: what click does not do by itself, and the one sentence for a usage error."""
+"""How arguments are parsed: what click does not do by itself, and the one sentence for a usage error.
+
+The commands are in `commands`.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,9 @@ def usage_error(error: click.UsageError) -> str:
         message = f"{_name(error.param)} {message}"
     command = error.ctx.command_path if error.ctx else PROGRAM
     message = " ".join(message.split()).rstrip(".")
-    return f"{command}: {message[:1].lower()}{message[1:]}; see `{command} --help`"
+    if not message[1:2].isupper():  # not the name of an argument, such as SHELL
+        message = f"{message[:1].lower()}{message[1:]}"
+    return f"{command}: {message}; see `{command} --help`"
 
 
 def _name(param: click.Parameter) -> str:

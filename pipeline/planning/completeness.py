@@ -164,11 +164,11 @@ class DayCompleteness:
         return self.verdict == "complete"
 
     @property
-    def verdict(self) -> Literal["complete", "going on", "incomplete"]:
+    def verdict(self) -> Literal["complete", "in progress", "incomplete"]:
         """Whether something is missing, and if not, whether more is still to come."""
         if self.problems:
             return "incomplete"
-        return "complete" if self.is_over and not self.live_calls else "going on"
+        return "complete" if self.is_over and not self.live_calls else "in progress"
 
     @property
     def needs_another_run(self) -> bool:

@@ -74,7 +74,7 @@ def test_live_call_is_stored_up_to_now_and_completed_later(flow_for: Callable[..
         flow.run(DAY)
         assert_published(flow, emulator.expected_rows())
         completeness = flow.completeness(DAY)
-        assert (completeness.live_calls, completeness.verdict) == (1, "going on")
+        assert (completeness.live_calls, completeness.verdict) == (1, "in progress")
         emulator.clear_requests()
         clock.advance(timedelta(minutes=5))
         flow.run(DAY)

@@ -32,6 +32,19 @@ def test_rebuild_of_nothing_says_so(command: Callable[..., Any]) -> None:
     assert out.endswith("there is nothing to rebuild\n")
 
 
+def test_range_without_a_landed_day_names_the_landed_days(command: Callable[..., Any]) -> None:
+    """`rebuild` and `status` do not say that there is nothing at all, and refuse dates in the wrong order."""
+    with Emulator(SMALL) as emulator:
+        assert finish(command("backfill", *DAYS, on=emulator))[0] == 0
+    long_ago = ("--from", "2020-01-01", "--to", "2020-01-02")
+    sentence = f"no day from --from to --to has landed; the landed days are {YESTERDAY} to {YESTERDAY}\n"
+    assert finish(command("rebuild", *long_ago)) == (0, sentence, "")
+    for name in ("rebuild", "status"):
+        code, out, err = finish(command(name, "--from", "2020-01-02", "--to", "2020-01-01"))
+        assert (code, out) == (2, "")
+        assert err == "call-metrics: --to 2020-01-01 is before --from 2020-01-02; swap them\n"
+
+
 def test_rebuild_waits_for_a_backfill(command: Callable[..., Any], tmp_path: Path) -> None:
     """Both end well, nothing is fetched twice, and the database holds everything."""
     with Emulator(LARGE, quotas={"participant_metrics": Quota(60, 1.0)}) as emulator:

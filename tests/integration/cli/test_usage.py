@@ -35,6 +35,7 @@ from tests.support.command_line import finish
             "call-metrics emulator: --port must be a whole number from 0 to 65535, not '65536'",
         ),
         (("ui", "--port", "0"), "call-metrics ui: --port must be a whole number from 1 to 65535, not '0'"),
+        (("completion", "pwsh"), "call-metrics completion: SHELL 'pwsh' is not one of 'bash', 'zsh', 'fish'"),
         (("serve", "--port", "+1"), "call-metrics serve: --port must be a whole number from 0 to 65535, not '+1'"),
     ],
 )

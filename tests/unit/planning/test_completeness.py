@@ -144,14 +144,14 @@ def test_calls_must_be_listed_after_the_day_is_over(
 def test_day_that_is_not_over_is_not_complete() -> None:
     """Nothing is missing, but more is to come."""
     completeness = judged(listings=(replace(WHOLE, began_at=at(20)),), now=at(21))
-    assert (completeness.verdict, completeness.is_complete, list(completeness.problems)) == ("going on", False, [])
+    assert (completeness.verdict, completeness.is_complete, list(completeness.problems)) == ("in progress", False, [])
 
 
 def test_live_call_is_a_problem_an_hour_after_the_day() -> None:
     """A call that was live when last fetched may be left alone for an hour, and then data is missing."""
     live = inventory(replace(FACTS, ended_at=None), Attendance())
     listed_at = WHOLE.began_at
-    assert judged(live, now=listed_at + timedelta(minutes=59)).verdict == "going on"
+    assert judged(live, now=listed_at + timedelta(minutes=59)).verdict == "in progress"
     later = judged(live, now=listed_at + timedelta(minutes=61))
     assert sentences(later) == ["calls: 1 call session was still live when last fetched, at 2026-11-02 01:00 UTC"]
     rows = completeness_rows(judge_calls(live, {}, None)).to_pylist()
