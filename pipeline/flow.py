@@ -183,9 +183,9 @@ class Flow:
         for day in self.landing.days():
             if now < day_ends(day) + RETENTION and not self._is_certified(day):
                 try:
-                    judged = self.completeness(day)
-                    if judged.needs_another_run or not self.lake.has("ingest_completeness_by_call", day):
-                        expiries[day] = judged.expires_at
+                    completeness = self.completeness(day)
+                    if completeness.needs_another_run or not self.lake.has("ingest_completeness_by_call", day):
+                        expiries[day] = completeness.expires_at
                 except CallMetricsError:  # something is broken: a run fixes it, or says what to do
                     expiries[day] = day_ends(day) + RETENTION
         return sorted(expiries, key=lambda day: (expiries[day], day))

@@ -1,4 +1,7 @@
-"""A backfill: days run one after the other through Dagster's job, what was missing afterwards, and the exit code."""
+"""A backfill: days run one after the other through Dagster's job, what was missing afterwards, and the exit code.
+
+How a day runs in this process is in `orchestration.runner`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from pipeline.cli import console, signals, status
 from pipeline.cli.outcome import ExitCode, end_with
 from pipeline.errors import CallMetricsError, FixCredentials, FixStorage, Interrupted
 from pipeline.flow import Flow
-from pipeline.orchestration.runner import Runner, open_instance
+from pipeline.orchestration.instance import open_instance
+from pipeline.orchestration.runner import Runner
 from pipeline.planning.completeness import DayCompleteness
 from pipeline.settings import Settings
 
@@ -34,7 +38,7 @@ def run_days(settings: Settings, days: Sequence[date]) -> ExitCode:
         open_instance(settings) as instance,
     ):
         runner = Runner(instance, flow)
-        gc.freeze()  # Dagster's many objects live to the end: spare every collection a walk through them
+        gc.freeze()  # Dagster's objects live until the end; spare the garbage collector from walking them each time
         try:
             with reporter.shown(), flow.publishing_seldom():
                 for day in days:

@@ -210,7 +210,8 @@ def ui(port: int) -> int:
     """Serve Dagster's web interface, with the runs of this data folder."""
     settings = _settings()
     _refuse_used(port)
-    from pipeline.orchestration.runner import home, ui_command
+    from pipeline.orchestration.instance import home
+    from pipeline.orchestration.ui import ui_command
 
     environment = {**os.environ, "DAGSTER_HOME": str(home(settings)), "CALL_METRICS_DATA": str(settings.data)}
     print(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)

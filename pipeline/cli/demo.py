@@ -1,4 +1,7 @@
-"""The demo: an emulator in a process of its own, a backfill from it, and a first query."""
+"""The demo: an emulator in a process of its own, a backfill from it, and a first query.
+
+What happens in the demo is in `emulator.world.demo`.
+"""
 
 from __future__ import annotations
 

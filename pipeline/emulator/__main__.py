@@ -20,20 +20,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal arrives, and return the exit code."""
     parser = argparse.ArgumentParser("python -m pipeline.emulator", description="A stand-in for Stream's Video API.")
     parser.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1 (default: any free one)")
-    parser.add_argument("--world", choices=WORLD_NAMES, default="demo", help="what happened (default: demo)")
-    parser.add_argument("--days", type=int, default=3, help="how many days before today (default: 3)")
+    parser.add_argument("--world", choices=WORLD_NAMES, default="demo", help="data to serve (default: demo)")
+    parser.add_argument("--days", type=int, default=3, help="number of days before today (default: 3)")
     parser.add_argument(
-        "--today", type=date.fromisoformat, help="the day after the world's last whole one (default: today, UTC)"
+        "--today", type=date.fromisoformat, help="the day that counts as today, as YYYY-MM-DD (default: today, UTC)"
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other values")
-    parser.add_argument("--journal", type=int, default=0, help="requests kept in memory (default: 0)")
     parser.add_argument(
         "--quota",
         action="append",
         default=[],
         type=_quota,
         metavar="ENDPOINT=LIMIT[/SECONDS]",
-        help="requests an endpoint takes in a window of so many seconds (60 unless said); may be repeated",
+        help="requests that an endpoint accepts per window of SECONDS (default: 60); may be repeated",
     )
     given = parser.parse_args(arguments)
     try:
@@ -43,7 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.days,
             given.seed,
             quotas=dict(given.quota),
-            max_logged_requests=given.journal,
             today=given.today,
         )
     except OSError as error:

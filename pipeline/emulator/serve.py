@@ -9,7 +9,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from types import FrameType
 from typing import Final
@@ -56,9 +56,7 @@ def run(
     seed: int = 0,
     *,
     quotas: Mapping[str, Quota | None] | None = None,
-    max_logged_requests: int | None = 0,
     today: date | None = None,
-    ready: Callable[[Emulator], None] = announce,
 ) -> int:
     """Serve a ready-made world until SIGTERM or SIGINT, and return 0. Must be called in the main thread.
 
@@ -68,9 +66,7 @@ def run(
         days: number of days before `today`.
         seed: another seed gives other values.
         quotas: see `Emulator`.
-        max_logged_requests: see `Emulator`.
         today: the day after the last whole one; None for today in UTC.
-        ready: called once requests are served.
 
     Raises:
         OSError: the port is taken.
@@ -83,8 +79,8 @@ def run(
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         made = make_world(world, today or real_time().date(), days, seed)
-        with Emulator(made, port=port, quotas=quotas, max_logged_requests=max_logged_requests) as emulator:
-            ready(emulator)
+        with Emulator(made, port=port, quotas=quotas, max_logged_requests=0) as emulator:
+            announce(emulator)
             stop.wait()
     finally:
         for number, handler in previous.items():

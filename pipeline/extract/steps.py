@@ -26,7 +26,7 @@ from pipeline.landing.days import DayLocks
 from pipeline.landing.landing import Landing
 from pipeline.model import Call, Request, Response
 from pipeline.planning.due import participants_are_due, resumable_listing, stats_are_due
-from pipeline.planning.facts import CallFacts, Listing
+from pipeline.planning.facts import CallFacts, Listing, is_refusal
 from pipeline.planning.inventory import Inventories
 from pipeline.planning.listings import updated_sessions
 
@@ -164,7 +164,7 @@ class Extract:
         elif probes <= 0:
             return []
         failures = await self._list_people(api, "participant_stats", day, due, landed, probes=probes)
-        failed = [failure for failure in failures if not _is_refusal(failure)]
+        failed = [failure for failure in failures if not is_refusal(failure.status)]
         if failed:
             log.warning(
                 "%s: participant statistics of %d calls could not be fetched (%s); run the day again to fetch them",
@@ -243,12 +243,8 @@ class Extract:
 
             for _ in range(min(probes, len(waiting))):
                 await list_call(waiting.pop())  # the newest: one that is about to expire says little about the others
-                if len(failures) < done or not _is_refusal(failures[-1]):
+                if len(failures) < done or not is_refusal(failures[-1].status):
                     break
             if not probes or len(failures) < done:
                 await for_each(waiting, list_call, self._workers)
         return failures
-
-
-def _is_refusal(response: Response) -> bool:
-    return response.status is not None and 400 <= response.status < 500

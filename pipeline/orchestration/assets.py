@@ -70,7 +70,7 @@ def _raw_asset(endpoint: Endpoint, partitions: dg.PartitionsDefinition, pool: st
         pool=pool,
     )
     def raw(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> dg.MaterializeResult[None]:
-        with _stopping_at_our_errors():
+        with _failing_with_our_sentence():
             landed = flow.extract.land(endpoint.name, _day(context))
         for failure in landed.failures[:MAX_LOGGED_FAILURES]:
             context.log.warning(failure)
@@ -96,12 +96,12 @@ def _lake_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     )
     def lake(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
         day = _day(context)
-        with _stopping_at_our_errors():
+        with _failing_with_our_sentence():
             built = flow.build_tables(day)
-            judged = flow.completeness(day)
+            completeness = flow.completeness(day)
         for table in built.rows:
-            yield dg.MaterializeResult(asset_key=["lake", table], metadata=_lake_metadata(table, built, judged))
-        yield from completeness_results(judged, datetime.now(UTC))
+            yield dg.MaterializeResult(asset_key=["lake", table], metadata=_lake_metadata(table, built, completeness))
+        yield from completeness_results(completeness, datetime.now(UTC))
 
     return lake
 
@@ -119,15 +119,15 @@ def _lake_spec(table: Table) -> dg.AssetSpec:
     )
 
 
-def _lake_metadata(table: str, built: TablesBuilt, judged: DayCompleteness) -> dict[str, Any]:
+def _lake_metadata(table: str, built: TablesBuilt, completeness: DayCompleteness) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "dagster/partition_row_count": built.rows[table],
         "path": dg.MetadataValue.path(str(built.paths[table])),
         "changed": table in built.changed,
     }
     if table == "windows":
-        metadata |= {f"windows_{state}": count for state, count in judged.windows.items()}
-        metadata["windows_due"] = judged.due
+        metadata |= {f"windows_{state}": count for state, count in completeness.windows.items()}
+        metadata["windows_due"] = completeness.due
     if table == "metric_points" and built.unknown_fields:
         metadata["unknown_fields"] = built.unknown_fields
     return metadata
@@ -144,7 +144,7 @@ def _warehouse_assets(partitions: dg.PartitionsDefinition, pool: str | None) -> 
     )
     def warehouse(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
         day = _day(context)
-        with _stopping_at_our_errors():
+        with _failing_with_our_sentence():
             loaded = flow.load([day])
             counts = flow.row_counts(day)
         quality = quality_metadata(flow, day, context.log)
@@ -182,7 +182,7 @@ def _day(context: dg.AssetExecutionContext) -> date:
 
 
 @contextmanager
-def _stopping_at_our_errors() -> Iterator[None]:
+def _failing_with_our_sentence() -> Iterator[None]:
     """Within the block, an error that a user can act on fails the run with its sentence, without another attempt."""
     try:
         yield

@@ -43,37 +43,43 @@ MAX_PROBLEMS = 10
 """Problems that one check lists."""
 
 
-def completeness_results(judged: DayCompleteness, now: datetime) -> Iterator[dg.AssetCheckResult]:
+def completeness_results(completeness: DayCompleteness, now: datetime) -> Iterator[dg.AssetCheckResult]:
     """Yield the results of `COMPLETENESS_CHECKS` for a day, at `now`."""
-    expired = judged.expires_at <= now
-    expiry = f"the first of it {'expired' if expired else 'expires'} at the source on {judged.expires_at:%Y-%m-%d}"
-    live = f"; still live: {judged.live_calls} of {counted(judged.calls, 'call')}" if judged.live_calls else ""
+    expired = completeness.expires_at <= now
+    expiry = (
+        f"the first of it {'expired' if expired else 'expires'} at the source on {completeness.expires_at:%Y-%m-%d}"
+    )
+    live = (
+        f"; still live: {completeness.live_calls} of {counted(completeness.calls, 'call')}"
+        if completeness.live_calls
+        else ""
+    )
     yield _result(
         WINDOWS_CHECK,
-        judged.day,
-        [problem for problem in judged.problems if problem.kind in ("windows", "suspect")],
+        completeness.day,
+        [problem for problem in completeness.problems if problem.kind in ("windows", "suspect")],
         expiry,
-        f"nothing is missing from {counted(sum(judged.windows.values()), 'window')}{live}",
-        {"windows_due": judged.due, **judged.windows},
+        f"nothing is missing from {counted(sum(completeness.windows.values()), 'window')}{live}",
+        {"windows_due": completeness.due, **completeness.windows},
     )
     yield _result(
         STAYS_CHECK,
-        judged.day,
-        [problem for problem in judged.problems if problem.kind in ("calls", "stays")],
+        completeness.day,
+        [problem for problem in completeness.problems if problem.kind in ("calls", "stays")],
         expiry,
-        f"stored: {counted(judged.held, 'stay')} in {counted(judged.calls, 'call')}; the source counts "
-        f"{judged.promised}{live}",
-        {"promised": judged.promised, "held": judged.held},
+        f"stored: {counted(completeness.held, 'stay')} in {counted(completeness.calls, 'call')}; the source counts "
+        f"{completeness.promised}{live}",
+        {"promised": completeness.promised, "held": completeness.held},
     )
-    days_left = judged.days_left(now)
-    is_urgent = now >= judged.expires_at - URGENT_WITHIN
+    days_left = completeness.days_left(now)
+    is_urgent = now >= completeness.expires_at - URGENT_WITHIN
     yield _result(
         EXPIRY_CHECK,
-        judged.day,
-        judged.problems if is_urgent else [],
+        completeness.day,
+        completeness.problems if is_urgent else [],
         f"{expiry}, in {counted(days_left, 'day')}" if days_left else expiry,
-        f"what is missing can be fetched until {judged.expires_at:%Y-%m-%d}"
-        if judged.problems
+        f"what is missing can be fetched until {completeness.expires_at:%Y-%m-%d}"
+        if completeness.problems
         else "nothing is missing",
         {"days_left": days_left},
     )

@@ -20,9 +20,9 @@ BAR_HEIGHT = 18
 BAR_ONLY_HEIGHT = 40
 FULL_HEIGHT = 190
 COLUMN_BASE = 170
-"""Where the columns stand, in pixels from the top."""
+"""Baseline of the columns, in pixels from the top."""
 COLUMN_HEIGHT = 90
-LEAST_TOP = 30
+MIN_SCALE_TOP = 30
 """Frames per second that the highest column stands for at least, so that low rates look low."""
 
 
@@ -55,7 +55,7 @@ def _framerates(by_hour: Mapping[int, int]) -> Iterator[str]:
     if not by_hour:
         return
     columns = min(48, max(24, *(hour + 1 for hour in by_hour)))  # calls may go on into the next day
-    step, top = WIDTH / columns, max(LEAST_TOP, *by_hour.values())
+    step, top = WIDTH / columns, max(MIN_SCALE_TOP, *by_hour.values())
     yield _text(0, 56, "frames per second that 5 % of all camera time does not exceed, by hour (UTC)")
     for hour in range(columns):
         middle = (hour + 0.5) * step

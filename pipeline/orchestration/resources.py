@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from pipeline.flow import Flow
-from pipeline.orchestration.run_locks import alive
+from pipeline.orchestration.run_locks import holding_run_lock
 from pipeline.settings import Settings
 
 __all__ = ["flow_resource", "shared_flow_resource"]
@@ -17,7 +17,7 @@ __all__ = ["flow_resource", "shared_flow_resource"]
 @dg.resource(description="The pipeline over the data folder of the settings, for one run")
 def flow_resource(context: dg.InitResourceContext) -> Iterator[Flow]:
     """Yield a new `Flow` for each run, with the settings of the environment and `.env`."""
-    with Flow(Settings.load()) as flow, alive(flow.settings, context.run.run_id if context.run else None):
+    with Flow(Settings.load()) as flow, holding_run_lock(flow.settings, context.run.run_id if context.run else None):
         yield flow
 
 
@@ -26,7 +26,7 @@ def shared_flow_resource(flow: Flow) -> dg.ResourceDefinition:
 
     @dg.resource(description="The pipeline of the process that runs the backfill")
     def shared(context: dg.InitResourceContext) -> Iterator[Flow]:
-        with alive(flow.settings, context.run.run_id if context.run else None):
+        with holding_run_lock(flow.settings, context.run.run_id if context.run else None):
             yield flow
 
     return shared

@@ -18,14 +18,14 @@ import filelock
 from pipeline.files import locked
 from pipeline.settings import Settings
 
-__all__ = ["alive", "end_dead_runs", "end_if_dead"]
+__all__ = ["end_dead_runs", "end_if_dead", "holding_run_lock"]
 
 UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 
 
 @contextmanager
-def alive(settings: Settings, run_id: str | None) -> Iterator[None]:
-    """Hold the lock of a run (if it has an id) for the length of the block. It is free once the process is dead."""
+def holding_run_lock(settings: Settings, run_id: str | None) -> Iterator[None]:
+    """Hold the lock of a run (if it has an id) within the block. It is free once the process is dead."""
     with ExitStack() as held:
         if run_id is not None:
             path = _lock(settings, run_id)

@@ -1,7 +1,7 @@
 """Runs days for the command line: through the job `ingest`, in this process.
 
-The runs are recorded in the Dagster instance like any other. The instance is opened in `instance`, Dagster's user
-interface is started with `ui`, and both are offered here too, so that the command line needs this module alone.
+The runs are recorded in the Dagster instance like any other. How the instance is opened is in `instance`, and how
+Dagster's web interface is started is in `ui`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipeline.errors import CallMetricsError, Interrupted
 from pipeline.flow import Flow
 from pipeline.orchestration.definitions import build_definitions
-from pipeline.orchestration.instance import home, open_instance, unusable_records
+from pipeline.orchestration.instance import unusable_records
 from pipeline.orchestration.resources import shared_flow_resource
-from pipeline.orchestration.ui import ui_command
 
-__all__ = ["Runner", "home", "open_instance", "original_error", "ui_command"]
+__all__ = ["Runner", "original_error"]
 
 SILENT = {"console": {"config": {"log_level": "CRITICAL"}}}
 """Dagster prints nothing about a run: the command line reports by itself."""

@@ -20,22 +20,22 @@ from pipeline.errors import CallMetricsError, FixSettings
 from pipeline.flow import Flow
 from pipeline.orchestration.run_locks import end_dead_runs
 
-__all__ = ["LOOK_OVERLAP", "LOOK_SPAN", "MAX_LOOKS_PER_TICK", "TICK_BUDGET_SECONDS", "Cursor", "build_sensor"]
+__all__ = ["MAX_SPANS_PER_TICK", "OVERLAP", "SPAN", "TICK_BUDGET_SECONDS", "Cursor", "build_sensor"]
 
-LOOK_OVERLAP = timedelta(minutes=10)
-"""How far each look reaches back before the end of the last one: updates arrive during a look, and rows do not contain
-the time of their update."""
+OVERLAP = timedelta(minutes=10)
+"""How far each list reaches back before the end of the last one: updates arrive while it is fetched, and rows do not
+contain the time of their update."""
 
-LOOK_SPAN = timedelta(hours=1)
-"""Most time that one look covers, so that a look after weeks without one is as short as any other."""
+SPAN = timedelta(hours=1)
+"""Most time that one list covers, so that the first list after weeks is as short as any other."""
 
-MAX_LOOKS_PER_TICK = 24
-"""Most looks in one tick: a day of updates."""
+MAX_SPANS_PER_TICK = 24
+"""Most lists in one tick: a day of updates."""
 
 TICK_BUDGET_SECONDS = 20.0
-"""Seconds after which a tick starts no other look. Dagster ends a tick after 60, and its progress would be lost."""
+"""Seconds after which a tick starts no other list. Dagster ends a tick after 60, and its progress would be lost."""
 
-News = Mapping[date, Iterable[str]]
+NewVersions = Mapping[date, Iterable[str]]
 """Days with updates, and the versions of their call sessions."""
 
 
@@ -54,14 +54,14 @@ def build_sensor(
         end_dead_runs(context.instance, flow.settings)
         try:
             before = Cursor.read(context.cursor)
-            cursor, news = _catch_up(flow, before)
+            cursor, new = _catch_up(flow, before)
         except CallMetricsError as error:
             return dg.SkipReason(str(error))
-        days = {day for day in news.keys() | before.waiting if day >= partitions.start.date()}
+        days = {day for day in new.keys() | before.waiting if day >= partitions.start.date()}
         ready = sorted(day for day in days if partitions.has_partition_key(f"{day}"))
         return dg.SensorResult(
             run_requests=[
-                dg.RunRequest(run_key=f"{day}:{_digest(news.get(day, ()))}", partition_key=f"{day}") for day in ready
+                dg.RunRequest(run_key=f"{day}:{_digest(new.get(day, ()))}", partition_key=f"{day}") for day in ready
             ],
             cursor=replace(cursor, waiting=frozenset(days.difference(ready))).text(),
         )
@@ -71,15 +71,15 @@ def build_sensor(
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far the sensor has looked.
+    """How far the sensor has listed updates.
 
     Attributes:
-        looked_until: the end of the last look, by the source's clock; None before the first look.
-        seen: versions in the last look, for the next look overlaps with it.
+        listed_until: the end of the last list, by the source's clock; None before the first one.
+        seen: versions in the last list, since the next one overlaps with it.
         waiting: days with updates that have no partition yet, since the source's clock is ahead of ours.
     """
 
-    looked_until: datetime | None = None
+    listed_until: datetime | None = None
     seen: frozenset[str] = frozenset()
     waiting: frozenset[date] = frozenset()
 
@@ -93,19 +93,19 @@ class Cursor:
             waiting = frozenset(date.fromisoformat(day) for day in stored.get("waiting", ()))
             return cls(datetime.fromisoformat(stored["asked_at"]), frozenset(stored["seen"]), waiting)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise FixSettings(f"the cursor {text[:60]!r} is not one of this sensor; reset it in Dagster") from None
+            raise FixSettings(f"the cursor {text[:60]!r} was not written by this sensor; reset it in Dagster") from None
 
     def text(self) -> str:
         """Return it as JSON, which `read` reads. The key `asked_at` cannot change: Dagster has stored cursors."""
-        looked_until = self.looked_until.isoformat() if self.looked_until else None
+        listed_until = self.listed_until.isoformat() if self.listed_until else None
         return json.dumps(
-            {"asked_at": looked_until, "seen": sorted(self.seen), "waiting": sorted(f"{day}" for day in self.waiting)}
+            {"asked_at": listed_until, "seen": sorted(self.seen), "waiting": sorted(f"{day}" for day in self.waiting)}
         )
 
 
 @dataclass(frozen=True)
-class _Look:
-    """One list of updates.
+class _UpdateList:
+    """The updates of one span.
 
     Attributes:
         updates: day and version of each call session in it.
@@ -118,38 +118,38 @@ class _Look:
     is_last: bool
 
 
-def _catch_up(flow: Flow, cursor: Cursor) -> tuple[Cursor, News]:
-    """Look span by span, from the cursor on. Returns how far that went, and the versions that are new by day.
+def _catch_up(flow: Flow, cursor: Cursor) -> tuple[Cursor, NewVersions]:
+    """List updates span by span, from the cursor on. Returns the new cursor, and the new versions by day.
 
-    A session that is updated during a look moves to a later span: this look misses it, and a later one finds it. Raises
-    what the first look raises. An error in a later one ends the tick, and the next tick meets it again.
+    A session that is updated while a list is fetched moves to a later span: this list misses it, a later one has it.
+    Raises what the first list raises. An error in a later one ends the tick, and the next tick meets it again.
     """
     started = time.monotonic()
-    news: dict[date, list[str]] = {}
-    for number in range(MAX_LOOKS_PER_TICK):
+    new: dict[date, list[str]] = {}
+    for number in range(MAX_SPANS_PER_TICK):
         try:
-            look = _look(flow, cursor.looked_until)
+            listed = _list_updates(flow, cursor.listed_until)
         except CallMetricsError:
             if number == 0:
                 raise
             break
-        for day, version in look.updates:
+        for day, version in listed.updates:
             if version not in cursor.seen:
-                news.setdefault(day, []).append(version)
-        cursor = Cursor(look.until, frozenset(version for _, version in look.updates))
-        if look.is_last or time.monotonic() - started > TICK_BUDGET_SECONDS:
+                new.setdefault(day, []).append(version)
+        cursor = Cursor(listed.until, frozenset(version for _, version in listed.updates))
+        if listed.is_last or time.monotonic() - started > TICK_BUDGET_SECONDS:
             break
-    return cursor, news
+    return cursor, new
 
 
-def _look(flow: Flow, looked_until: datetime | None) -> _Look:
-    """List the updates after the last look, of at most `LOOK_SPAN`; of the last day if there was no look before."""
-    since = looked_until - LOOK_OVERLAP if looked_until else None
-    until = looked_until + LOOK_SPAN if looked_until else None
+def _list_updates(flow: Flow, listed_until: datetime | None) -> _UpdateList:
+    """List the updates after the last list, of at most `SPAN`; of the last day if there was none before."""
+    since = listed_until - OVERLAP if listed_until else None
+    until = listed_until + SPAN if listed_until else None
     listed = flow.extract.updates(since, until)
     end = min(listed.listed_at, until or listed.listed_at)
     updates = [(row["session_date"], row["version"][:16]) for row in listed.sessions.to_pylist()]
-    return _Look(updates, end, is_last=end == listed.listed_at)
+    return _UpdateList(updates, end, is_last=end == listed.listed_at)
 
 
 def _digest(versions: Iterable[str]) -> str:

@@ -1,4 +1,7 @@
-"""Dagster's user interface: the command line that starts it, with a daemon for schedules and the sensor."""
+"""Dagster's web interface: the command line that starts it, with a daemon for schedules and the sensor.
+
+The folder of its records is prepared in `instance`.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from pipeline.model import RETENTION, Call, Stay, Window
 
-__all__ = ["Attendance", "CallFacts", "Listing", "StayFacts", "WindowRequest"]
+__all__ = ["Attendance", "CallFacts", "Listing", "StayFacts", "WindowRequest", "is_refusal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Listing:
     @property
     def refused(self) -> bool:
         """Whether the source refuses the request, now and later."""
-        return self.status is not None and 400 <= self.status < 500
+        return is_refusal(self.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +141,8 @@ class Attendance:
     held: int = 0
     listings: Sequence[Listing] = field(default=())
     stats_listings: Sequence[Listing] = field(default=())
+
+
+def is_refusal(status: int | None) -> bool:
+    """Return whether the source refused a request (4xx, such as 403 or 404), and will refuse it again."""
+    return status is not None and 400 <= status < 500

@@ -20,6 +20,7 @@ __all__ = [
     "ChangedDatabase",
     "EarlierDatabase",
     "ForeignDatabase",
+    "duckdb_type",
     "is_content_error",
     "open_writer",
     "quarantine_database",
@@ -135,7 +136,7 @@ def quarantine_database(path: Path, error: Exception) -> None:
 def _create(database: duckdb.DuckDBPyConnection, owner: str) -> None:
     with transaction(database):
         for name in STORED:
-            columns = ", ".join(f"{quoted(column.name)} {_type_name(column.type)}" for column in TABLES[name].schema)
+            columns = ", ".join(f"{quoted(column.name)} {duckdb_type(column.type)}" for column in TABLES[name].schema)
             database.execute(f"CREATE TABLE {name} ({columns})")
         database.execute(read_statement("pipeline.warehouse", "store"))
         database.execute(read_statement("pipeline.quality", "store"))
@@ -143,9 +144,10 @@ def _create(database: duckdb.DuckDBPyConnection, owner: str) -> None:
             write_meta(database, name, value)
 
 
-def _type_name(type_: pa.DataType) -> str:
+def duckdb_type(type_: pa.DataType) -> str:
+    """Return DuckDB's name of an Arrow type of our tables."""
     if pa.types.is_list(type_):
-        return f"{_type_name(type_.value_type)}[]"
+        return f"{duckdb_type(type_.value_type)}[]"
     return {
         "date32[day]": "DATE",
         "string": "VARCHAR",

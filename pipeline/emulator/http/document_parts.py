@@ -1,4 +1,4 @@
-"""Parts of JSON that several documents share."""
+"""Parts of JSON that several documents share. The documents are in `list_documents` and `metrics_document`."""
 
 from __future__ import annotations
 

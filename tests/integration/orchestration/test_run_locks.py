@@ -11,7 +11,7 @@ import dagster as dg
 
 from pipeline.orchestration.definitions import build_definitions
 from pipeline.orchestration.instance import open_instance
-from pipeline.orchestration.run_locks import alive, end_dead_runs, end_if_dead
+from pipeline.orchestration.run_locks import end_dead_runs, end_if_dead, holding_run_lock
 from pipeline.settings import Settings
 
 HOLDER = """
@@ -83,7 +83,7 @@ def test_end_if_dead_never_ends_a_living_run(instance: dg.DagsterInstance, tmp_p
 
     def start_and_end() -> None:
         while not stop.is_set():
-            with alive(settings, run_id):
+            with holding_run_lock(settings, run_id):
                 pass
 
     thread = threading.Thread(target=start_and_end)
