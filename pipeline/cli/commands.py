@@ -157,10 +157,10 @@ def report(session: str, participant: str | None, output: str | None) -> int:
         path = Path(output or page.file_name)
         write(page, path)
         print(f"{path} ({len(page.html) / 1e6:.1f} MB)")
-    if not page.shortfalls:
+    if not page.problems:
         return ExitCode.COMPLETE
     return end_with(
-        ExitCode.INCOMPLETE, f"the page is written, but the call's data is incomplete: {' '.join(page.shortfalls)}"
+        ExitCode.INCOMPLETE, f"the page is written, but the call's data is incomplete: {' '.join(page.problems)}"
     )
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import streamlit as st
 
 from pipeline.errors import CallMetricsError
-from pipeline.planning.completeness import CallCompleteness
-from pipeline.planning.problems import Problem, calls_still_live, counted, sentence
+from pipeline.planning.completeness import CallCompleteness, row_problems
+from pipeline.planning.problems import Problem, calls_still_live, counted
 from pipeline.serving.dashboard import run_query
 from pipeline.serving.dashboard.charts import judged, percent, poor_share_by_segment, publishers_by_day, video_by_minute
 from pipeline.serving.dashboard.tables import table
@@ -177,9 +177,8 @@ def _call_header(call: Row, session: str) -> None:
         ("Low at the same time", f"{call['low_at_once']:,}", at),
         ("Stream's score", "–" if score is None else f"{score:.0f}", "0 to 100, as received"),
     )
-    if not call["is_complete"]:
-        problems = CallCompleteness.of_row(call, is_live=call["ended_at"] is None).problems
-        st.warning(f"This call is incomplete. {' '.join(map(sentence, problems))}")
+    if problems := row_problems(call, is_live=bool(call["is_live"]), live_at=call["live_at"]):
+        st.warning(f"This call is incomplete. {' '.join(problems)}")
 
 
 def _video(minutes: Sequence[Row]) -> None:

@@ -19,7 +19,7 @@ import duckdb
 from pipeline.errors import FixSettings, FixStorage, first_line
 from pipeline.files import replacing
 from pipeline.serving.report import content, page
-from pipeline.serving.report.sentences import shortfalls
+from pipeline.serving.report.sentences import problems
 from pipeline.warehouse.published import open_published
 
 __all__ = ["Report", "make", "write"]
@@ -35,12 +35,12 @@ class Report:
     Attributes:
         html: the page, in UTF-8.
         file_name: a name for its file.
-        shortfalls: what is missing of the call, in sentences; empty if it is complete.
+        problems: what is missing of the call, in sentences; empty if it is complete.
     """
 
     html: bytes
     file_name: str
-    shortfalls: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 def make(published: Path, wanted: str, participant: str | None, now: datetime) -> Report:
@@ -58,7 +58,7 @@ def make(published: Path, wanted: str, participant: str | None, now: datetime) -
                 f"{published} cannot be used for reports ({first_line(error)}); `call-metrics rebuild` rebuilds it"
             ) from None
     safe_id = re.sub(r"[^\w.-]+", "_", session.call_session_id)[:MAX_NAME_LENGTH]
-    return Report(page.render(call, now), f"report-{safe_id}.html", shortfalls(call))
+    return Report(page.render(call, now), f"report-{safe_id}.html", problems(call))
 
 
 def write(report: Report, path: Path) -> None:

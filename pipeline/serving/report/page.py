@@ -24,7 +24,7 @@ from pipeline.serving.report.facts import call_facts, lost_time, stay_facts, war
 from pipeline.serving.report.figures import Chart
 from pipeline.serving.report.formatting import bits, clock, duration, number, percent
 from pipeline.serving.report.lines import MAX_COLUMNS
-from pipeline.serving.report.sentences import findings, left_out, notes, shortfalls
+from pipeline.serving.report.sentences import findings, left_out, notes, problems
 from pipeline.serving.report.stay_chart import stay_chart
 from pipeline.serving.report.timeline import timeline
 
@@ -55,7 +55,7 @@ def render(call: CallContent, now: datetime) -> bytes:
         style=Markup(_file("page.css")),  # noqa: S704 - our own
         figures=Markup(figures),  # noqa: S704 - has no character that ends a script
         charts=charts,
-        shortfalls=shortfalls(call),
+        problems=problems(call),
         notes=notes(call),
         findings=findings(call),
         left_out=left_out(call),

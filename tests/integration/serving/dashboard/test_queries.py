@@ -26,7 +26,7 @@ SPAN = {"first": DAY, "last": DAY}
 
 HEADINGS = {*SPAN, "newest_fetch_at", "ended_at", "is_complete", "stays_promised", "stays_held"}
 HEADINGS |= {"windows_due", "windows_suspect", "windows_missing", "windows_failed"}
-HEADINGS |= {"minute", "framerate", "users_with_video"}
+HEADINGS |= {"is_live", "live_at", "minute", "framerate", "users_with_video"}
 """Columns that no table shows."""
 
 SEGMENTS = ("network_type", "country", "client_name", "client_version", "codec")
