@@ -90,7 +90,7 @@ def test_days_count_a_missing_stay_also_after_an_erasure(settings_for: Callable[
         flow.run(erasure.DAY)
         for users, promised in ((2, 3), (1, 2)):
             (day,) = dashboard.run_query(flow.settings.warehouse, "days", **span)
-            assert (day["stays_open"], day["users"], day["complete_calls"]) == (1, users, 0)
+            assert (day["stays_missing"], day["users"], day["complete_calls"]) == (1, users, 0)
             (incomplete,) = dashboard.run_query(flow.settings.warehouse, "incomplete_days", **span)
             assert (incomplete["stays_held"], incomplete["stays_promised"]) == (users, promised)
             flow.forget("bob")
