@@ -188,7 +188,8 @@ def doctor() -> int:
 def serve(host: str, port: int) -> int:
     """Serve the published database, read-only, to DuckDB on other machines; needs the extra `serve`."""
     from pipeline.cli import console
-    from pipeline.serving.server import LOOPBACK, Server, run, token_file
+    from pipeline.serving.access_token import token_file
+    from pipeline.serving.server import LOOPBACK, Server, run
 
     settings = _settings()
 
