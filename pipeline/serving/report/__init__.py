@@ -3,8 +3,9 @@
 Here is the door: `make` a report from the published database, `write` it to a file. The page loads nothing from the
 network. What quality means is in `quality`, what is missing in `planning`; the command is in `cli`.
 
-Read `content` (what the report reads from the database), then `page` with `page.html.j2` (the page), and what is on
-it: `sentences`, `facts` and `formatting` (text), `timeline` and `stay_chart` with `lines` and `figures` (charts).
+Read `find` (which call session is meant), `values` (what a page shows of it) and `content` (how that is read from the
+database, with `queries`), then `page` with `page.html.j2` (the page), and what is on it: `sentences`, `facts` and
+`formatting` (text), `timeline` and `stay_chart` with `lines` and `figures` (charts).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import duckdb
 from pipeline.errors import FixSettings, FixStorage, first_line
 from pipeline.files import replacing
 from pipeline.serving.report import content, page
+from pipeline.serving.report.find import check_user, find_session
 from pipeline.serving.report.sentences import problems
 from pipeline.warehouse.published import open_published
 
@@ -51,7 +53,9 @@ def make(published: Path, wanted: str, participant: str | None, now: datetime) -
     """
     with open_published(published) as database:
         try:
-            session = content.find(database, wanted)
+            session = find_session(database, wanted)
+            if participant is not None:
+                check_user(database, session, participant)
             call = content.read(database, session, participant)
         except duckdb.Error as error:
             raise FixStorage(

@@ -19,14 +19,15 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from pipeline.schema import WINDOW_STATES
-from pipeline.serving.report.content import MAX_TABLE_ROWS, CallContent
-from pipeline.serving.report.facts import call_facts, lost_time, stay_facts, warning_groups
+from pipeline.serving.report.content import MAX_TABLE_ROWS
+from pipeline.serving.report.facts import call_facts, stay_facts, warning_groups
 from pipeline.serving.report.figures import Chart
 from pipeline.serving.report.formatting import bits, clock, duration, number, percent
 from pipeline.serving.report.lines import MAX_COLUMNS
 from pipeline.serving.report.sentences import findings, left_out, notes, problems
 from pipeline.serving.report.stay_chart import stay_chart
 from pipeline.serving.report.timeline import timeline
+from pipeline.serving.report.values import CallContent
 
 __all__ = ["render"]
 
@@ -64,7 +65,6 @@ def render(call: CallContent, now: datetime) -> bytes:
         stay_facts=stay_facts,
         call_facts=call_facts(call.session),
         warning_groups=warning_groups,
-        lost_time=lost_time,
         states=WINDOW_STATES,
         limits={"warnings": MAX_WARNING_ROWS, "windows": MAX_WINDOW_ROWS, "columns": MAX_COLUMNS},
         now=now,
