@@ -17,8 +17,9 @@ from pipeline.errors import CallMetricsError
 from pipeline.planning.completeness import CallCompleteness, row_problems
 from pipeline.planning.problems import Problem, calls_still_live, counted
 from pipeline.serving.dashboard import run_query
-from pipeline.serving.dashboard.charts import judged, percent, poor_share_by_segment, publishers_by_day, video_by_minute
+from pipeline.serving.dashboard.charts import poor_share_by_segment, publishers_by_day, video_by_minute
 from pipeline.serving.dashboard.tables import table
+from pipeline.serving.formatting import percent_of
 from pipeline.settings import Settings
 
 Row = Mapping[str, Any]
@@ -144,8 +145,8 @@ def _totals(stored: Sequence[Row], days: int) -> None:
     _metrics(
         ("Calls", f"{calls:,}", f"on {len(stored)} of {days} days"),
         ("People", f"{_sum(stored, 'users'):,}", "once per call"),
-        ("Poor publishers", percent(poor, poor + good), f"{poor:,} of {poor + good:,} judged"),
-        ("Complete calls", percent(complete, calls), f"{calls - complete:,} incomplete"),
+        ("Poor publishers", percent_of(poor, poor + good), f"{poor:,} of {poor + good:,} judged"),
+        ("Complete calls", percent_of(complete, calls), f"{calls - complete:,} incomplete"),
     )
 
 
@@ -171,11 +172,12 @@ def _call_header(call: Row, session: str) -> None:
     ended = f"{call['ended_at']:{INSTANT}}" if call["ended_at"] else "still live"
     at = f"publishers, first at {call['low_at']:%H:%M:%S} UTC" if call["low_at"] else "publishers"
     score = call["source_score"]
+    poor, good = call["poor_publishers"], call["good_publishers"]
     st.subheader(f"{call['call_type']}:{call['call_id']}", anchor=False)
     st.caption(f"{call['started_at']:{INSTANT}} to {ended}, UTC · {session}")
     _metrics(
         ("People", f"{call['users']:,}", f"{call['publishers']:,} published · {call['rejoins']:,} rejoins"),
-        ("Poor publishers", f"{call['poor_publishers']:,} of {judged(call):,}", "of those judged"),
+        ("Poor publishers", f"{poor:,} of {poor + good:,}", "of those judged"),
         ("Low at the same time", f"{call['low_at_once']:,}", at),
         ("Stream's score", "–" if score is None else f"{score:.0f}", "0 to 100, as received"),
     )

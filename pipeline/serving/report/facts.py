@@ -1,7 +1,7 @@
 """What the page lists about a call and a stay: names with values, and warnings.
 
 Columns that are added to a table later appear on the page by themselves, under the name of the column. How single
-values read is in `formatting`.
+values read is in `serving.formatting`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The template has the order and the fixed texts. Everything from the database goes through its autoescape or, within
 scripts, through `_script_json`. The page's own policy (CSP) forbids it any request, and any script but its own two.
-Sentences are in `sentences`, values in `facts` and `formatting`, charts in `timeline` and `stay_chart`.
+Sentences are in `sentences`, values in `facts` and `serving.formatting`, charts in `timeline` and `stay_chart`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from pipeline.schema import WINDOW_STATES
+from pipeline.serving.formatting import bits, clock, duration, number, percent
 from pipeline.serving.report.content import MAX_TABLE_ROWS
 from pipeline.serving.report.facts import call_facts, stay_facts, warning_groups
 from pipeline.serving.report.figures import Chart
-from pipeline.serving.report.formatting import bits, clock, duration, number, percent
 from pipeline.serving.report.lines import MAX_COLUMNS
 from pipeline.serving.report.sentences import findings, left_out, notes, problems
 from pipeline.serving.report.stay_chart import stay_chart

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.planning.completeness import row_problems
 from pipeline.planning.problems import counted
+from pipeline.serving.formatting import clock
 from pipeline.serving.report.content import MAX_TABLE_ROWS
-from pipeline.serving.report.formatting import clock
 from pipeline.serving.report.values import CallContent
 
 __all__ = ["findings", "left_out", "notes", "problems"]
