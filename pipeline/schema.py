@@ -275,8 +275,8 @@ _TABLES = (
                 _column(
                     "is_complete",
                     pa.bool_(),
-                    "Whether the call has ended, all promised stays are stored, every window has a final response, and "
-                    "none is suspect",
+                    "Whether the call has ended, its participants were listed in full since its report, all promised "
+                    "stays are stored, every window has a final response, and none is suspect",
                 ),
             ]
         ),

@@ -5,5 +5,5 @@ database read-only. What the figures mean is decided in `quality` (how good) and
 database is filled and published is in `warehouse`; the commands that call these modules are in `cli`.
 
 Each part can be read alone: `query` (`call-metrics sql`), `server` with `publication` and `access_token` (`call-metrics
-serve`), `report` (`call-metrics report`), `dashboard` (`call-metrics dashboard`).
+serve`), `report` (`call-metrics report`), `dashboard` (`call-metrics dashboard`). The last two share `formatting`.
 """

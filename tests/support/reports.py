@@ -11,7 +11,8 @@ from typing import Any
 
 from pipeline.schema import WINDOW_STATES
 from pipeline.serving.report import Report, content
-from pipeline.serving.report.content import CallContent
+from pipeline.serving.report.find import find_session
+from pipeline.serving.report.values import CallContent
 from pipeline.warehouse.published import open_published
 from tests.support.small_world import IDS, SmallWorld, seconds
 
@@ -51,7 +52,7 @@ def lose_a_window(world: SmallWorld) -> None:
 def read_call(path: Path, participant: str | None = None) -> CallContent:
     """Return what a page shows of the small world's call."""
     with open_published(path) as database:
-        return content.read(database, content.find(database, "s1"), participant)
+        return content.read(database, find_session(database, "s1"), participant)
 
 
 def text_of(report: Report) -> str:

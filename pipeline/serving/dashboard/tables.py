@@ -1,4 +1,8 @@
-"""How tables look: headings for readers, and only the columns that have a value."""
+"""How tables look: headings for readers, and only the columns that have a value.
+
+What the headings say is in `columns`. Which rows a table has is decided by the queries in `sql`, and where it is placed
+by `app`.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_sql_prints_every_format_and_changes_nothing(command: Callable[..., Any]
     ):
         code, out, err = finish(command("sql", refused))
         assert (code, out) == (2, ""), refused
-        assert err.startswith("call-metrics: the query cannot be answered"), err
+        assert err.startswith("call-metrics: the query failed"), err
     assert not (tmp_path / "out.csv").exists()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from pipeline.emulator import (
@@ -20,6 +21,7 @@ from pipeline.emulator import (
     uniform_world,
 )
 from pipeline.flow import Flow
+from pipeline.serving import report
 from tests.support.dashboard import DAY, WORLD, page
 from tests.support.flows import days_from, run
 
@@ -80,6 +82,34 @@ def test_overview_says_which_calls_are_live(flow_for: Callable[..., Flow], monke
     (warning,) = page("Overview").warning
     assert "- 2026-11-02: 1 call session was still live when last fetched" in warning.value
     assert "windows" not in warning.value
+
+
+def test_live_call_that_everyone_has_left_says_why_it_is_incomplete(
+    flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else is missing of it. The report has the same sentence."""
+    began = datetime(2026, 11, 2, 9, tzinfo=UTC)
+    stay = StaySpec("ann", "ann-1", joined_at=began, left_at=began + timedelta(minutes=5))
+    live = CallSpec("default", "live", "live-1", started_at=began, participants=(stay,))
+    with Emulator(World((live,)), clock=ManualClock(began + timedelta(minutes=40))) as emulator:
+        flow = flow_for(emulator)
+        run(flow, DAY)
+    monkeypatch.setenv("CALL_METRICS_WAREHOUSE", str(flow.settings.warehouse))
+    problem = "The call was still live when last fetched, at 2026-11-02 09:40 UTC; later data is not stored."
+    shown = page("A call")
+    assert [warning.value for warning in shown.warning] == [f"This call is incomplete. {problem}"]
+    assert "2026-11-02 09:00 to still live, UTC · live-1" in [caption.value for caption in shown.caption]
+    assert report.make(flow.settings.warehouse, "live-1", None, datetime.now(UTC)).problems == (problem,)
+
+
+def test_call_without_a_certificate_is_not_called_complete(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call without a row on its completeness has a warning that says so."""
+    with duckdb.connect(str(published)) as database:
+        database.execute("DELETE FROM ingest_completeness_by_call")
+    monkeypatch.setenv("CALL_METRICS_WAREHOUSE", str(published))
+    assert [warning.value for warning in page("A call").warning] == [
+        "This call is incomplete. The database does not say how complete the call is."
+    ]
 
 
 def test_overview_lists_few_incomplete_days(flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch) -> None:

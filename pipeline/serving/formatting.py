@@ -1,13 +1,15 @@
-"""How values read on the page: instants, durations, numbers, bitrates, shares. An unknown value is a dash.
+"""How values read in the report and the dashboard: instants, durations, numbers, bitrates, shares.
 
-Functions of one value only. Sentences are in `sentences`, names and values of whole rows in `facts`.
+Here are functions of single values only. An unknown value is a dash. How rows of values are laid out is in `report` and
+`dashboard`; numbers in the dashboard's tables are formatted by Streamlit, see `dashboard.columns`.
 """
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
-__all__ = ["bits", "clock", "duration", "number", "percent"]
+__all__ = ["bits", "clock", "duration", "number", "percent", "percent_of"]
 
 UNKNOWN = "–"
 
@@ -59,3 +61,11 @@ def percent(share: float | None) -> str:
     if 0.999 < share < 1:
         return "> 99.9 %"
     return f"{100 * share:.0f} %" if share in (0, 1) else f"{100 * share:.1f} %"
+
+
+def percent_of(part: int, whole: int) -> str:
+    """Return a part of a count as a percentage with one decimal, rounded down: 100.0 % means all of them.
+
+    `percent` is for shares that were computed elsewhere, and marks those that are almost nothing or almost all.
+    """
+    return f"{math.floor(1000 * part / whole) / 10:.1f} %" if whole else UNKNOWN
