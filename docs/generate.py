@@ -47,7 +47,7 @@ def tables() -> Iterator[str]:
     )
     yield "## Ids"
     yield (
-        f"Every table starts with `session_date` and {_code(CALL_KEY)}. Tables of a participant go on with "
+        f"Every table starts with `session_date` and {_code(CALL_KEY)}. Tables of a participant continue with "
         f"{_code(STAY_KEY[len(CALL_KEY) :])}, tables of a track with {_code(TRACK_KEY[len(STAY_KEY) :])}."
     )
     schema = TABLES["tracks"].schema
@@ -63,6 +63,13 @@ def tables() -> Iterator[str]:
                 if name not in IDS
             ),
         )
+        if table.name == "participant_sessions":
+            yield (
+                "`is_subscriber`, `client_name`, `client_version` and `network_type` come from Participant Metrics "
+                "alone. They are NULL for a stay without metrics: none are requested for a user who published nothing, "
+                "if participant statistics say so. `client_ip` and the place (`city` to `accuracy_radius_meters`) come "
+                "from Participant Metrics, and otherwise from participant statistics."
+            )
         if table.name == "windows":
             yield "`state` is one of:"
             yield _rows(("state", ""), ((f"`{state}`", text) for state, text in WINDOW_STATES.items()))
@@ -86,7 +93,7 @@ def views() -> Iterator[str]:
     yield "# Views"
     yield (
         "The views are in `warehouse.duckdb`, on top of the [tables](tables.md). Durations are weighted by time. "
-        "Missing data counts as neither good nor bad. The definitions are in `pipeline/quality/views`, one file each. "
+        "Missing data counts as neither good nor bad. The definitions are in `pipeline/quality/sql`, one file each. "
         "Ids (`session_date` to `track_type`) are described with the tables."
     )
     for view in VIEWS:
