@@ -95,7 +95,9 @@ class QuotaState:
         reserve = min(allowance.limit * (1 - self._share), allowance.limit - 1)
         usable = allowance.remaining - reserve
         users = self._users
-        return 0.0 if in_flight * users < usable - (users - 1) else allowance.reset - now
+        # One request may always go, or a wrong guess of the users could hold back a small quota for ever.
+        is_open = in_flight < usable and (in_flight == 0 or (in_flight + 1) * users <= usable)
+        return 0.0 if is_open else allowance.reset - now
 
     def sent(self, now: float) -> None:
         """Take in that a request was sent."""

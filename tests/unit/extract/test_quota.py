@@ -325,6 +325,46 @@ def test_limiter_uses_the_quota_and_hardly_ever_exceeds_it(server: Server, in_fl
     assert refusals(server) <= 0.03
 
 
+@pytest.mark.parametrize("workers", [2, 4, 8])
+@pytest.mark.parametrize("limit", [1000, 3000])
+def test_limiters_share_a_quota_through_its_headers_alone(workers: int, limit: int) -> None:
+    """Several processes together use the quota, and the more there are, the fewer requests each has in flight."""
+    server = Server(limit=limit, seconds=60, offset=0.37, latency=jittered(0.05, 0.3))
+
+    async def all_work() -> None:
+        await asyncio.gather(*(work(server, Limiter(clock=CLOCK), 12 * 60) for _ in range(workers)))
+
+    simulate(all_work())
+    assert used(server, 10) >= 0.95
+    assert refusals(server) <= 0.03
+
+
+def test_state_divides_what_is_left_by_the_users_of_the_quota() -> None:
+    """If the quota shrinks four times as fast as we send, a quarter of what is left may be in flight."""
+    state = QuotaState()
+    state.learn(Allowance(1000, 1000, reset=60.0), now=0.0)
+    for number in range(1, 26):
+        state.sent(1.0)
+        state.learn(Allowance(1000, 1000 - 4 * number, reset=60.0), now=1.0)
+    state.learn(Allowance(1000, 900, reset=60.0), now=1.0)
+    assert state.opens_in(1.0, in_flight=224) == 0
+    assert state.opens_in(1.0, in_flight=225) == 59
+    state.learn(Allowance(1000, 60, reset=120.0), now=60.0)  # a new window, of which nothing else is known yet
+    assert state.opens_in(61.0, in_flight=14) == 0
+    assert state.opens_in(61.0, in_flight=15) == 59
+
+
+def test_state_always_lets_one_request_go() -> None:
+    """Also if there seem to be more users than requests left: the guess may be wrong, and is corrected by sending."""
+    state = QuotaState()
+    state.learn(Allowance(1000, 1000, reset=60.0), now=0.0)
+    for _ in range(20):
+        state.sent(1.0)
+    state.learn(Allowance(1000, 10, reset=60.0), now=1.0)
+    assert state.opens_in(1.0, in_flight=0) == 0
+    assert state.opens_in(1.0, in_flight=1) == 59
+
+
 def test_limiter_leaves_what_other_programs_use() -> None:
     """If others use half of the quota, the other half is used and refusals stay rare."""
     server = Server(limit=300, seconds=60, others=2.5, latency=jittered(0.05, 0.5))
