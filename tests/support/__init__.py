@@ -1,6 +1,7 @@
 """Helpers of all tests: a day and its ids, hypothesis settings, simulated time, resource limits, comparing tables.
 
-Responses made by hand are in `responses`, whole runs on the emulator in `flows`, servers for the client in `api`.
+Responses made by hand are in `responses`, whole runs on the emulator in `flows`, servers for the client in `api`, a plain
+client of the emulator in `emulator_reader`.
 """
 
 from __future__ import annotations
