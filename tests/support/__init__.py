@@ -1,6 +1,7 @@
 """Helpers of all tests: a day and its ids, hypothesis settings, simulated time, resource limits, comparing tables.
 
-Responses made by hand are in `responses`, whole runs on the emulator in `flows`, servers for the client in `api`.
+Responses made by hand are in `responses`, whole runs on the emulator in `flows`, servers for the client in `api`, and
+a plain client of the emulator in `emulator_reader`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def at(hour: int, minute: int = 0, second: float = 0) -> datetime:
 
 
 def examples(count: int) -> hypothesis.settings:
-    """Return settings for so many examples, the same ones every time, without a deadline."""
+    """Return settings for `count` examples, the same ones every time, without a deadline."""
     return hypothesis.settings(
         max_examples=count,
         derandomize=True,
@@ -86,7 +87,7 @@ def simulate(main: Coroutine[Any, Any, T]) -> T:
 
 @contextlib.contextmanager
 def no_more_files_open() -> Iterator[None]:
-    """Let opening any file fail within the block, as if the system had no file descriptor left."""
+    """Make opening any file fail within the block, as if the system had no file descriptor left."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
@@ -97,7 +98,7 @@ def no_more_files_open() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_file_larger_than(size: int) -> Iterator[None]:
-    """Let writing more than so many bytes to a file fail within the block, as on a full disk."""
+    """Make writing more than `size` bytes to a file fail within the block, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -59,7 +59,7 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The file that the block is the content of."""
+        """Return the path of the file that the block is written to, if any."""
         found = re.search(r"file=(\S+)", self.attributes)
         return found[1] if found else None
 
@@ -160,7 +160,7 @@ class Document:
         )
         self._servers.callback(_end, process)
         lines: list[str] = []
-        said = threading.Event()
+        is_ready = threading.Event()
 
         def read() -> None:
             assert process.stdout is not None
@@ -168,10 +168,10 @@ class Document:
                 for line in output:
                     lines.append(line)
                     if ready in line:
-                        said.set()
+                        is_ready.set()
 
         threading.Thread(target=read, daemon=True).start()
-        assert said.wait(SECONDS), f"{self._where(block)}: {''.join(lines)[-2000:]}"
+        assert is_ready.wait(SECONDS), f"{self._where(block)}: {''.join(lines)[-2000:]}"
 
     def _where(self, block: Block) -> str:
         return f"{self.path.relative_to(ROOT)}, line {block.first_line}"

@@ -25,7 +25,7 @@ AFTERWARDS = datetime(2026, 3, 3, 12, tzinfo=UTC)
 
 
 def a_call(start: datetime, *, minutes: int) -> CallSpec:
-    """A call of one person who talks to its end."""
+    """Return a call of one person who talks to its end."""
     end = start + timedelta(minutes=minutes)
     talk = Points.every(60, start, bitrate=tuple(range(minutes)))
     mic = TrackSpec("mic", "audio", "opus", talk)
@@ -34,7 +34,7 @@ def a_call(start: datetime, *, minutes: int) -> CallSpec:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that no one listened at a moment ago."""
+    """Return a TCP port of 127.0.0.1 that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -48,7 +48,7 @@ class DagsterServer:
     output: str = ""
 
     def query(self, query: str) -> Any:
-        """The data of a GraphQL query."""
+        """Return the data of a GraphQL query."""
         request = urllib.request.Request(
             f"{self.url}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
         )
@@ -60,7 +60,7 @@ class DagsterServer:
 def dagster_server(
     command: Sequence[str], port: int, folder: Path, environment: Mapping[str, str], seconds: float = 240
 ) -> Iterator[DagsterServer]:
-    """Run a command that serves Dagster, for the length of the block; it must answer within so many seconds."""
+    """Run a command that serves Dagster, for the length of the block. It must respond within `seconds`."""
     server = DagsterServer(f"http://127.0.0.1:{port}")
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(

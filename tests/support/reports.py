@@ -43,7 +43,7 @@ def promise(world: SmallWorld, **columns: Any) -> None:
 
 
 def lose_a_window(world: SmallWorld) -> None:
-    """Let ann's second window fail for good."""
+    """Make ann's second window fail permanently."""
     stay = {"user_id": "ann", "user_session_id": "ann", "since": seconds(700), "until": seconds(900)}
     world.rows["windows"].append(IDS | stay | {"state": "failed", "error": "502"})
     promise(world, is_complete=False, windows_due=1, windows_failed=1, windows_landed=4)

@@ -170,13 +170,13 @@ def test_secret_in_an_address_is_not_repeated(tmp_path: Path) -> None:
     ],
 )
 def test_misspelt_setting_is_refused_with_the_meant_one(tmp_path: Path, variable: str, meant: str) -> None:
-    """A misspelt name is not ignored in silence."""
+    """A misspelt name is not ignored silently."""
     sentence = f"{variable} is not a setting of Call Metrics; did you mean {meant}?"
     assert refusal(tmp_path, **{variable: "1"}) == sentence
 
 
 def test_unknown_setting_is_refused_even_if_empty(tmp_path: Path) -> None:
-    """Whoever sets it believes that it has an effect."""
+    """Someone who sets it expects an effect."""
     assert "CALL_METRICS_" in refusal(tmp_path, CALL_METRICS_QQQQ="")
 
 

@@ -26,7 +26,7 @@ RUNS = "{ runsOrError { ... on Runs { results { jobName status } } } }"
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """The environment of a user with a home, a data folder and a Dagster instance of their own."""
+    """Return the environment of a user with a home, a data folder and a Dagster instance of their own."""
     shutil.copyfile(CHECKOUT / "dagster.yaml", tmp_path / "dagster.yaml")
     return {
         "PATH": f"{BIN}:{os.environ['PATH']}",
@@ -37,7 +37,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def dg(*arguments: str, environment: dict[str, str]) -> str:
-    """What `dg` prints in the checkout."""
+    """Return what `dg` prints in the checkout."""
     command = [BIN / "dg", *arguments]
     done = subprocess.run(
         command, env=environment, cwd=CHECKOUT, capture_output=True, text=True, timeout=150, check=True

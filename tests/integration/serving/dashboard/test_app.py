@@ -27,7 +27,7 @@ from tests.support.flows import days_from, run
 
 
 def test_pages_show_what_is_published(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All pages come up without an error, with the figures of the day, and the reader can look into a call."""
+    """All pages open without an error, with the figures of the day, and the reader can look into a call."""
     monkeypatch.setenv("CALL_METRICS_WAREHOUSE", str(published))
     overview, worst, segments, call = map(page, ("Overview", "Worst calls", "Who has poor quality", "A call"))
     for shown in (overview, worst, segments, call):
@@ -52,7 +52,7 @@ def test_pages_show_what_is_published(published: Path, monkeypatch: pytest.Monke
 def test_pages_say_what_is_missing_and_do_not_count_it_as_good(
     flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A call whose metrics cannot be fetched: the overview and the call say so, and no one in it is good."""
+    """A call whose metrics cannot be fetched: the overview and the call say so, and no one in it counts as good."""
     with Emulator(WORLD, faults=(Fault("unrecoverable", "participant_metrics"),)) as emulator:
         flow = flow_for(emulator)
         run(flow, DAY)

@@ -34,7 +34,7 @@ def test_report_names_an_erasure_and_does_not_blame_the_source(flow_for: Callabl
         report.make(flow.settings.warehouse, "s1", "bob", NOW)
 
 
-def test_report_keeps_an_erasure_apart_from_a_missing_stay(settings_for: Callable[..., Settings]) -> None:
+def test_report_distinguishes_an_erasure_from_a_missing_stay(settings_for: Callable[..., Settings]) -> None:
     """Bob is erased, and cat's stay is missing: of two promised stays one is stored, and one was left out."""
     with (
         Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator,
