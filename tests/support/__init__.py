@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import resource
 import selectors
+import socket
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -158,3 +159,10 @@ def _as_requested(database: Path, landing: Landing, expected: ExpectedRows) -> l
 
 def _hashable(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(tuple(value) if isinstance(value, list) else value for value in row)
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -31,13 +30,6 @@ def a_call(start: datetime, *, minutes: int) -> CallSpec:
     mic = TrackSpec("mic", "audio", "opus", talk)
     stay = StaySpec(user_id="ann", user_session_id=f"{start:%j}", joined_at=start, left_at=end, tracks=(mic,))
     return CallSpec("default", f"{start:%j}", "s", started_at=start, ended_at=end, participants=(stay,))
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -104,17 +104,9 @@ def packages() -> dict[str, list[str]]:
 
 
 PACKAGES = packages()
-WITHOUT_ORDER = ("pipeline", "pipeline/serving")
-"""Packages that describe their parts, but do not say in which order to read them. To be removed with the sentence."""
 
 
-@pytest.mark.parametrize(
-    "package",
-    [
-        pytest.param(one, marks=pytest.mark.xfail(reason="it has no such sentence yet") if one in WITHOUT_ORDER else ())
-        for one in PACKAGES
-    ],
-)
+@pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_says_in_which_order_to_read_it(package: str) -> None:
     """A paragraph that begins with "Read", or the list that follows it, names modules of the package."""
     docstring = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))) or ""

@@ -13,7 +13,8 @@ import pytest
 
 from pipeline.orchestration.ui import ui_command
 from pipeline.schema import TABLES
-from tests.support.orchestration import DagsterServer, dagster_server, free_port
+from tests.support import free_port
+from tests.support.orchestration import DagsterServer, dagster_server
 
 CHECKOUT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
