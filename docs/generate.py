@@ -19,21 +19,12 @@ from pipeline.quality.thresholds import DEFAULTS, THRESHOLDS, THRESHOLDS_FILE
 from pipeline.quality.views import VIEWS, read_docs
 from pipeline.schema import CALL_KEY, STAY_KEY, TABLES, TRACK_KEY, WINDOW_STATES
 from pipeline.settings import Settings
+from pipeline.warehouse.database import duckdb_type
 
 __all__ = ["PAGES", "main"]
 
 FOLDER = Path(__file__).parent / "reference"
 IDS = ("session_date", *TRACK_KEY)
-TYPES = {
-    "date32[day]": "DATE",
-    "string": "VARCHAR",
-    "int64": "BIGINT",
-    "double": "DOUBLE",
-    "bool": "BOOLEAN",
-    "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
-    "list<item: string>": "VARCHAR[]",
-}
-"""DuckDB's names of Arrow types."""
 
 
 def tables() -> Iterator[str]:
@@ -171,7 +162,7 @@ def _comment(table: str, column: str) -> str:
 
 
 def _type(schema: pa.Schema, column: str) -> str:
-    return TYPES[str(schema.field(column).type)]
+    return duckdb_type(schema.field(column).type)
 
 
 def _code(names: tuple[str, ...]) -> str:

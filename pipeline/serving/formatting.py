@@ -6,10 +6,9 @@ Here are functions of single values only. An unknown value is a dash. How rows o
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 
-__all__ = ["bits", "clock", "duration", "number", "percent", "percent_of"]
+__all__ = ["bits", "clock", "duration", "number", "percent", "share"]
 
 UNKNOWN = "–"
 
@@ -52,20 +51,17 @@ def bits(value: float | None) -> str:
     return f"{value:.0f}"
 
 
-def percent(share: float | None) -> str:
+def percent(of: float | None) -> str:
     """Return a share as a percentage. It reads 0 % or 100 % only if it is exactly that."""
-    if share is None:
+    if of is None:
         return UNKNOWN
-    if 0 < share < 0.001:
+    if 0 < of < 0.001:
         return "< 0.1 %"
-    if 0.999 < share < 1:
+    if 0.999 < of < 1:
         return "> 99.9 %"
-    return f"{100 * share:.0f} %" if share in (0, 1) else f"{100 * share:.1f} %"
+    return f"{100 * of:.0f} %" if of in (0, 1) else f"{100 * of:.1f} %"
 
 
-def percent_of(part: int, whole: int) -> str:
-    """Return a part of a count as a percentage with one decimal, rounded down: 100.0 % means all of them.
-
-    `percent` is for shares that were computed elsewhere, and marks those that are almost nothing or almost all.
-    """
-    return f"{math.floor(1000 * part / whole) / 10:.1f} %" if whole else UNKNOWN
+def share(part: int, whole: int) -> float | None:
+    """Return a part of a count, from 0 to 1; None without a count."""
+    return part / whole if whole else None

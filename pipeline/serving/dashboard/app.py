@@ -19,7 +19,7 @@ from pipeline.planning.problems import Problem, calls_still_live, counted
 from pipeline.serving.dashboard import run_query
 from pipeline.serving.dashboard.charts import poor_share_by_segment, publishers_by_day, video_by_minute
 from pipeline.serving.dashboard.tables import table
-from pipeline.serving.formatting import percent_of
+from pipeline.serving.formatting import percent, share
 from pipeline.settings import Settings
 
 Row = Mapping[str, Any]
@@ -145,8 +145,8 @@ def _totals(stored: Sequence[Row], days: int) -> None:
     _metrics(
         ("Calls", f"{calls:,}", f"on {len(stored)} of {days} days"),
         ("People", f"{_sum(stored, 'users'):,}", "once per call"),
-        ("Poor publishers", percent_of(poor, poor + good), f"{poor:,} of {poor + good:,} judged"),
-        ("Complete calls", percent_of(complete, calls), f"{calls - complete:,} incomplete"),
+        ("Poor publishers", percent(share(poor, poor + good)), f"{poor:,} of {poor + good:,} judged"),
+        ("Complete calls", percent(share(complete, calls)), f"{calls - complete:,} incomplete"),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 
 from pipeline.serving.dashboard.columns import COLUMNS
-from pipeline.serving.formatting import percent_of
+from pipeline.serving.formatting import percent, share
 
 __all__ = ["poor_share_by_segment", "publishers_by_day", "video_by_minute"]
 
@@ -98,7 +98,7 @@ def _day_labels(days: Sequence[Row]) -> Iterator[dict[str, Any]]:
         text = "" if day["calls"] else "?"
         if day["calls"] and len(days) <= MAX_LABELLED_DAYS:
             poor, good = day["poor_publishers"], day["good_publishers"]
-            text = percent_of(poor, poor + good)
+            text = percent(share(poor, poor + good))
         top = sum(day[f"{name}_publishers"] or 0 for name in CLASS_COLORS)
         yield {"session_date": day["session_date"], "top": top, "text": text}
 

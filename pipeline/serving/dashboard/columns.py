@@ -15,7 +15,8 @@ class Column(NamedTuple):
 
     Attributes:
         label: its heading, with the unit.
-        form: how Streamlit formats it: `percent`, a printf format, `instant` (UTC), or "" for the value itself.
+        form: how it is formatted: `percent` (a share from 0 to 1), a printf format, `instant` (UTC), or "" for
+            the value itself.
         explained: what the heading means, if it is not obvious.
     """
 

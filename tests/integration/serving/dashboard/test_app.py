@@ -36,8 +36,8 @@ def test_pages_show_what_is_published(published: Path, monkeypatch: pytest.Monke
     assert {metric.label: metric.value for metric in overview.metric} == {
         "Calls": "2",
         "People": "4",
-        "Poor publishers": "0.0 %",
-        "Complete calls": "100.0 %",
+        "Poor publishers": "0 %",
+        "Complete calls": "100 %",
     }
     assert [info.value for info in worst.info] == [
         "No call has a poor publisher in these days. The overview shows how many could be judged."
