@@ -18,7 +18,7 @@ from pipeline.cli.commands import call_metrics
 from pipeline.quality.thresholds import DEFAULTS, THRESHOLDS, THRESHOLDS_FILE
 from pipeline.quality.views import VIEWS, read_docs
 from pipeline.schema import CALL_KEY, STAY_KEY, TABLES, TRACK_KEY, WINDOW_STATES
-from pipeline.settings import Settings
+from pipeline.settings import SECRETS, Settings
 from pipeline.warehouse.database import duckdb_type
 
 __all__ = ["PAGES", "main"]
@@ -106,6 +106,10 @@ def settings() -> Iterator[str]:
     yield _rows(
         ("variable", "meaning", "default"),
         [(f"`{field.validation_alias}`", f"{field.description}", _default(field.default)) for field in fields]
+        + [
+            (f"`{name}_FILE`", f"file that holds `{name}`, as Docker and Kubernetes mount secrets", "")
+            for name in SECRETS
+        ]
         + [("`DAGSTER_HOME`", "where Dagster keeps its records of runs", "`dagster` in the data folder")],
     )
     yield "Proxies and certificates follow the variables that every tool reads: see [operations](../operations.md)."
