@@ -100,6 +100,8 @@ def write_segment(path: Path, groups: Iterable[pa.Table]) -> None:
 def open_segment(path: Path) -> Iterator[pq.ParquetFile]:
     """Open a segment for reading. Raises `Broken`, and `FixStorage` if a later version wrote it or the disk fails."""
     with reading(path, REMEDY), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        if not set(RAW_SCHEMA.names) <= set(file.schema_arrow.names):
+            raise Broken(f"{path} is not a file of raw responses; {REMEDY}", "not a file of raw responses")
         version = int((file.metadata.metadata or {}).get(b"call_metrics.raw_version", b"0"))
         if version > VERSION:
             raise FixStorage(f"{path} was written by a later version of Call Metrics; upgrade this one")
