@@ -19,7 +19,7 @@ pytest.importorskip("pyiceberg", reason="pyiceberg is not installed (extra dev)"
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("table", TABLES)
 def test_iceberg_reads_a_registered_day_right(table: str, tmp_path: Path) -> None:
-    """A filter on the date finds the rows, since files have statistics on it. Without them it finds none, in silence."""
+    """A filter on the date finds the rows, by the statistics of the files; without them it finds none, in silence."""
     from pyiceberg.catalog.sql import SqlCatalog
     from pyiceberg.expressions import EqualTo
     from pyiceberg.transforms import IdentityTransform
