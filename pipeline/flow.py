@@ -36,7 +36,8 @@ from pipeline.settings import Settings
 from pipeline.tables.build import TablesBuilt, build_tables
 from pipeline.tables.lake import Lake
 from pipeline.tables.provenance import is_outdated
-from pipeline.warehouse.load import Loaded, Warehouse
+from pipeline.warehouse.day import Loaded
+from pipeline.warehouse.load import Warehouse
 
 __all__ = ["Flow"]
 

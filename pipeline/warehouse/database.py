@@ -30,7 +30,7 @@ __all__ = [
     "write_meta",
 ]
 
-VERSION = 3
+VERSION = 4
 """Version of what is in the schema `store`. A writer's database of an earlier version is rebuilt from the tables, one
 of a later version is refused."""
 
@@ -93,7 +93,8 @@ def read_meta(database: duckdb.DuckDBPyConnection, name: str) -> str | None:
 
 def write_meta(database: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
     """Set a value of `store.meta`."""
-    database.execute("INSERT OR REPLACE INTO store.meta VALUES ($name, $value)", {"name": name, "value": value})
+    database.execute("DELETE FROM store.meta WHERE name = $name", {"name": name})
+    database.execute("INSERT INTO store.meta VALUES ($name, $value)", {"name": name, "value": value})
 
 
 @contextlib.contextmanager
