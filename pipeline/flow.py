@@ -36,8 +36,8 @@ from pipeline.settings import Settings
 from pipeline.tables.build import TablesBuilt, build_tables
 from pipeline.tables.lake import Lake
 from pipeline.tables.provenance import is_outdated
+from pipeline.warehouse.choice import choose_turns, choose_warehouse
 from pipeline.warehouse.day import Loaded
-from pipeline.warehouse.load import Warehouse
 
 __all__ = ["Flow"]
 
@@ -68,7 +68,8 @@ class Flow:
         self._temporary = settings.work / "tmp"
         self._upgrade_mark = settings.work / "upgrading"
         self._is_upgraded = False
-        self._locks = DayLocks(settings.work / "locks")
+        turns = choose_turns(settings.warehouse, settings.data, settings.work / "locks")
+        self._locks = DayLocks(turns)
         self._session = ApiSession(settings, connect)
         self.landing = Landing(
             settings.raw, redactor=lambda: redactor(settings.client_ip, ErasedUsers.read(self._erased_file))
@@ -78,9 +79,10 @@ class Flow:
             self.landing, self._inventories, self._locks, self._session, workers=settings.concurrency, report=report
         )
         self.lake = Lake(settings.tables)
-        self.warehouse = Warehouse(
+        self.warehouse = choose_warehouse(
             settings.warehouse,
             settings.work / "warehouse.duckdb",
+            turns=turns,
             owner=self.landing.id,
             thresholds=settings.data / THRESHOLDS_FILE,
         )

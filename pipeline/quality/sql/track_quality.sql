@@ -82,7 +82,7 @@ known AS (
             AND tracks.track_type IS NOT DISTINCT FROM series.track_type
             AND series.series_id = series.track_number
     LEFT JOIN store.track_statistics AS statistics
-        ON series.session_date = statistics.session_date AND series.series_id = statistics.track_number
+        ON tracks.session_date = statistics.session_date AND series.series_id = statistics.track_number
     LEFT JOIN warned
         ON
             tracks.session_date = warned.session_date

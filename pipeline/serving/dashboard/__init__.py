@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from pipeline.catalog import LakeCatalog
 from pipeline.errors import FixStorage
 from pipeline.sql import read_statement
 from pipeline.warehouse.published import open_published
@@ -25,7 +26,7 @@ ONE_AT_A_TIME = threading.Lock()
 """DuckDB shares a file that is open twice in a process. Only a reader that opens it alone gets the newest content."""
 
 
-def run_query(published: Path, name: str, **parameters: object) -> list[dict[str, Any]]:
+def run_query(published: Path | LakeCatalog, name: str, **parameters: object) -> list[dict[str, Any]]:
     """Return the rows of a query in `sql`, on what is published now. Raises `FixStorage`."""
     with ONE_AT_A_TIME, open_published(published) as database:
         try:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipeline.catalog import LakeCatalog
 from pipeline.errors import FixSettings, FixStorage, first_line
 from pipeline.files import replacing
 from pipeline.serving.report import content, page
@@ -43,7 +44,7 @@ class Report:
     shortfalls: tuple[str, ...]
 
 
-def make(published: Path, wanted: str, participant: str | None, now: datetime) -> Report:
+def make(published: Path | LakeCatalog, wanted: str, participant: str | None, now: datetime) -> Report:
     """Return the report of a call session, or of one user in it, made at `now`.
 
     `wanted` is the id of the call session, or `type:id` of a call with only one session. Raises `FixStorage` if the
