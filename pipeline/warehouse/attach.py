@@ -98,7 +98,7 @@ def lake_errors(catalog: LakeCatalog) -> Iterator[None]:
 
 def _shortest(reason: str) -> str:
     """Return the reason behind a long message: what PostgreSQL says, or the beginning."""
-    for mark in ("connection to server", "could not translate host name"):
+    for mark in ("connection to server", "could not translate host name", "ERROR: "):
         if mark in reason:
-            reason = reason[reason.index(mark) :]
+            reason = reason[reason.index(mark) :].removeprefix("ERROR: ")
     return reason.partition(" LINE ")[0].partition(" Is the server running")[0][:200].strip()

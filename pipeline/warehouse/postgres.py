@@ -23,7 +23,7 @@ from pipeline.turns import StillMine
 if TYPE_CHECKING:
     import psycopg2
 
-__all__ = ["INSTALL", "PostgresTurns", "explain", "server_problems"]
+__all__ = ["INSTALL", "PostgresTurns", "explain", "is_english", "server_problems"]
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def server_problems(catalog: LakeCatalog) -> list[str]:
             "current_setting('max_connections')::int - (SELECT count(*) FROM pg_stat_activity)",
         )
     problems = []
-    if not (language in ("", "C", "POSIX") or language.startswith(("C.", "en"))):
+    if not is_english(language):
         problems.append(
             f"PostgreSQL's messages are in {language}, and DuckLake understands English ones only; "
             "set lc_messages to C for the database or the role"
@@ -120,6 +120,11 @@ def server_problems(catalog: LakeCatalog) -> list[str]:
     if free < 4:
         problems.append(f"PostgreSQL has {free} connections left, and a worker needs up to 4; raise max_connections")
     return problems
+
+
+def is_english(language: str) -> bool:
+    """Return whether a value of `lc_messages` gives English messages."""
+    return language in ("", "C", "POSIX") or language.startswith(("C.", "en_", "English"))
 
 
 @contextmanager

@@ -69,7 +69,7 @@ rejoined AS (
 
 -- The peak: how many publishers are low at once. Calls and publishers are numbered within their day, so that windows and
 -- groups are over numbers and not over three or four texts, and a filter on session_date reads only its day.
-limits AS (
+limits AS NOT MATERIALIZED (
     SELECT
         series.session_date,
         series.series_id,
@@ -100,9 +100,8 @@ low AS (
 ),
 
 edges AS (
-    SELECT session_date, call_number, publisher, since AS instant, 1 AS change FROM low
-    UNION ALL
-    SELECT session_date, call_number, publisher, until, -1 FROM low
+    SELECT session_date, call_number, publisher, unnest([since, until]) AS instant, unnest([1, -1]) AS change
+    FROM low
 ),
 
 turns AS (

@@ -76,4 +76,4 @@ FROM (
     FROM store.samples
     WHERE resolution_width IS NOT NULL
 ) AS points
-INNER JOIN store.series AS series USING (session_date, series_id);
+INNER JOIN store.series AS series USING (series_id);
