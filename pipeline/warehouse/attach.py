@@ -40,6 +40,8 @@ def attach(
     `file` is the catalog's file if it is not the one of `catalog`. Raises `FixSettings` without the extra `scale`, and
     `FixStorage` if the lake cannot be attached.
     """
+    if read_only and catalog.file is not None and not catalog.file.exists():
+        raise NoLake(f"{catalog} does not exist yet")
     names = ("ducklake", "postgres_scanner") if catalog.postgres is not None else ("ducklake",)
     files = [extension_file(name, needed_by="a DuckLake", install=INSTALL) for name in names]
     options = ["DATA_INLINING_ROW_LIMIT 0"]

@@ -30,8 +30,6 @@ def open_published(published: Path | LakeCatalog) -> duckdb.DuckDBPyConnection:
 
 def _open_lake(catalog: LakeCatalog) -> duckdb.DuckDBPyConnection:
     missing = f"{catalog} does not exist yet; `call-metrics backfill` or `call-metrics demo` creates it"
-    if catalog.file is not None and not catalog.file.exists():
-        raise FixStorage(missing)
     try:
         database = attach(catalog, read_only=True)
     except NoLake:
