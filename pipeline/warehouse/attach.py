@@ -18,7 +18,7 @@ from pipeline.sql import literal
 from pipeline.warehouse.extensions import NO_DOWNLOADS, extension_file, load_extensions
 from pipeline.warehouse.postgres import INSTALL
 
-__all__ = ["LAKE", "NoLake", "attach", "lake_errors", "lock_down"]
+__all__ = ["LAKE", "NoLake", "attach", "attach_to", "detach_from", "lake_errors", "lock_down", "open_host"]
 
 LAKE = "lake"
 """The name of the attached lake in every connection of ours."""
@@ -32,18 +32,49 @@ class NoLake(FixStorage):
     """There is no lake in the catalog yet."""
 
 
-def attach(
-    catalog: LakeCatalog, *, read_only: bool, file: Path | None = None, memory: str | None = None
-) -> duckdb.DuckDBPyConnection:
+def attach(catalog: LakeCatalog, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """Return a DuckDB in UTC with the lake attached and in use. A lake that does not exist is created by a writer.
 
-    `file` is the catalog's file if it is not the one of `catalog`. Raises `FixSettings` without the extra `scale`, and
-    `FixStorage` if the lake cannot be attached.
+    Raises `FixSettings` without the extra `scale`, `NoLake` if there is nothing to read, and `FixStorage` if the lake
+    cannot be attached.
+    """
+    database = open_host(catalog)
+    try:
+        attach_to(database, catalog, read_only=read_only)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def open_host(catalog: LakeCatalog, memory: str | None = None) -> duckdb.DuckDBPyConnection:
+    """Return a DuckDB in UTC that can attach the lake: loading its extensions takes most of the time.
+
+    With `memory`, it has that much, and one thread. Raises `FixSettings` without the extra `scale`.
+    """
+    names = ("ducklake", "postgres_scanner") if catalog.postgres is not None else ("ducklake",)
+    files = [extension_file(name, needed_by="a DuckLake", install=INSTALL) for name in names]
+    database = duckdb.connect(config=NO_DOWNLOADS)
+    try:
+        load_extensions(database, files)
+        database.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")
+        if memory is not None:
+            database.execute(f"SET memory_limit = '{memory}'; SET threads = 1")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def attach_to(
+    database: duckdb.DuckDBPyConnection, catalog: LakeCatalog, *, read_only: bool, file: Path | None = None
+) -> None:
+    """Attach the lake and use it. `file` is the catalog's file if it is not the one of `catalog`.
+
+    Raises `NoLake` and `FixStorage`.
     """
     if read_only and catalog.file is not None and not catalog.file.exists():
         raise NoLake(f"{catalog} does not exist yet")
-    names = ("ducklake", "postgres_scanner") if catalog.postgres is not None else ("ducklake",)
-    files = [extension_file(name, needed_by="a DuckLake", install=INSTALL) for name in names]
     options = ["DATA_INLINING_ROW_LIMIT 0"]
     if read_only:
         options.append("READ_ONLY")
@@ -51,20 +82,15 @@ def attach(
         options.append(f"DATA_PATH {literal(catalog.data_path)}")
     if catalog.file is not None and Path(catalog.data_path).exists():  # the data folder may have been moved
         options += [f"DATA_PATH {literal(catalog.data_path)}"] * read_only + ["OVERRIDE_DATA_PATH true"]
-    source = f"ducklake:{file or catalog.connection}"
-    database = duckdb.connect(config=NO_DOWNLOADS)
-    try:
-        load_extensions(database, files)
-        database.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")
-        if memory is not None:
-            database.execute(f"SET memory_limit = '{memory}'; SET threads = 1")
-        with lake_errors(catalog):
-            database.execute(f"ATTACH {literal(source)} AS {LAKE} ({', '.join(options)})")
-            database.execute(f"USE {LAKE}")
-    except BaseException:
-        database.close()
-        raise
-    return database
+    with lake_errors(catalog):
+        source = f"ducklake:{file or catalog.connection}"
+        database.execute(f"ATTACH {literal(source)} AS {LAKE} ({', '.join(options)})")
+        database.execute(f"USE {LAKE}")
+
+
+def detach_from(database: duckdb.DuckDBPyConnection) -> None:
+    """Detach the lake, which writes what a catalog's file still lacks to it."""
+    database.execute(f"USE memory; DETACH {LAKE}")
 
 
 def lock_down(database: duckdb.DuckDBPyConnection, catalog: LakeCatalog) -> None:

@@ -29,7 +29,7 @@ from pipeline.quality.thresholds import Row, has_thresholds, read_thresholds
 from pipeline.schema import TABLES
 from pipeline.sql import literal, quoted, read_statement
 from pipeline.turns import StillMine, Turns
-from pipeline.warehouse.attach import LAKE, attach, lake_errors
+from pipeline.warehouse.attach import LAKE, attach, attach_to, detach_from, lake_errors, open_host
 from pipeline.warehouse.database import MEMORY, STORED, VERSION, duckdb_type, read_meta, transaction, write_meta
 from pipeline.warehouse.day import Loaded, Source, changed_tables
 from pipeline.warehouse.definitions import is_current, update_definitions
@@ -119,10 +119,13 @@ class DuckLake:
         left. Raises `FixStorage`, and `FixSettings` if the file of thresholds is wrong.
         """
         loaded = Loaded()
-        is_new = self._prepare(loaded)
+        with self._looking() as database:
+            is_ready = database is not None and self._is_prepared(database)
+            held = {day: _held(database, day) for day in days} if is_ready and database is not None else {}
+        is_new = not is_ready and self._prepare(loaded)
         present = self._registered() if from_scratch else {}
         for day in sorted({*days, *source.days()} if is_new else days):
-            self._load_day(source, day, loaded, rebuild=rebuild, present=present)
+            self._load_day(source, day, held.get(day, {}), loaded, rebuild=rebuild, present=present)
         if from_scratch:
             self.remove_everything_old()
         return loaded
@@ -170,11 +173,8 @@ class DuckLake:
 
     def _prepare(self, loaded: Loaded) -> bool:
         """Create what is missing, and update views, comments and thresholds. Returns whether the lake was new."""
-        with self._looking() as found:
-            if found is not None and self._is_prepared(found):
-                return False
         with self._publishing() as (database, still_mine):
-            # Read again in our turn: a process that had to wait must not publish thresholds from before the wait.
+            # Read in our turn: a process that had to wait must not publish thresholds from before the wait.
             thresholds = self._wanted_thresholds()
             with transaction(database):
                 is_new = self._create_tables(database)
@@ -226,11 +226,19 @@ class DuckLake:
         return True
 
     def _load_day(
-        self, source: Source, day: date, loaded: Loaded, *, rebuild: bool, present: dict[tuple[str, str, date], str]
+        self,
+        source: Source,
+        day: date,
+        held: dict[str, str],
+        loaded: Loaded,
+        *,
+        rebuild: bool,
+        present: dict[tuple[str, str, date], str],
     ) -> None:
-        """Write the files of the tables that have changed, wait for our turn, and publish them."""
-        with self._looking() as database:
-            held = {} if database is None else _held(database, day)
+        """Write the files of the tables that have changed, wait for our turn, and publish them.
+
+        `held` are the fingerprints that were published a moment ago.
+        """
         work = self._write(source, day, changed_tables(source, day, held, rebuild=rebuild))
         if not work.marks:
             return
@@ -299,18 +307,13 @@ class DuckLake:
     @contextlib.contextmanager
     def _looking(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
         """Read the lake without a turn. Yields None if there is no lake yet."""
-        if self._catalog.file is not None:
-            if not self._catalog.file.exists():
-                yield None
-                return
-            with self.reading() as database:
-                yield database
+        if self._catalog.file is not None and not self._catalog.file.exists():
+            yield None
             return
-        if self._connection is None:
+        if self._catalog.postgres is not None and self._connection is None:
             with self._publishing():  # in our turn: the first one to attach creates the catalog
                 pass
-        with self._attached().cursor() as database, lake_errors(self._catalog):
-            database.execute(f"USE {LAKE}")
+        with self._attached(read_only=True) as database:
             yield database
 
     @contextlib.contextmanager
@@ -318,12 +321,37 @@ class DuckLake:
         """Write the lake, in our turn. Raises `FixStorage`."""
         with self._turns.of_publishing() as still_mine:
             if self._catalog.postgres is not None:
-                with self._attached().cursor() as database, lake_errors(self._catalog):
-                    database.execute(f"USE {LAKE}")
+                Path(self._catalog.data_path).mkdir(parents=True, exist_ok=True)
+                with self._attached(read_only=False) as database:
                     yield database, still_mine
             else:
-                with self._copy() as file, self._writing(file) as database, lake_errors(self._catalog):
+                with self._copy() as file, self._attached(read_only=False, file=file) as database:
                     yield database, still_mine
+
+    @contextlib.contextmanager
+    def _attached(self, *, read_only: bool, file: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Use the lake. What takes long stays open: the extensions, and the connection to PostgreSQL."""
+        is_new = self._connection is None
+        if self._connection is None:
+            self._connection = open_host(self._catalog, MEMORY)
+        if self._catalog.postgres is not None:
+            if is_new:
+                try:
+                    attach_to(self._connection, self._catalog, read_only=False)
+                except BaseException:
+                    self.close()
+                    raise
+            with self._connection.cursor() as database, lake_errors(self._catalog):
+                database.execute(f"USE {LAKE}")
+                yield database
+            return
+        attach_to(self._connection, self._catalog, read_only=read_only, file=file)
+        try:
+            with lake_errors(self._catalog):
+                yield self._connection
+        finally:
+            with lake_errors(self._catalog):
+                detach_from(self._connection)
 
     @contextlib.contextmanager
     def _copy(self) -> Iterator[Path]:
@@ -337,16 +365,6 @@ class DuckLake:
                 if file.exists():
                     shutil.copyfile(file, temporary)
                 yield temporary
-
-    def _writing(self, file: Path) -> duckdb.DuckDBPyConnection:
-        return attach(self._catalog, read_only=False, file=file, memory=MEMORY)
-
-    def _attached(self) -> duckdb.DuckDBPyConnection:
-        """Return the connection to a lake in PostgreSQL. It stays open, since attaching takes longer than a load."""
-        if self._connection is None:
-            Path(self._catalog.data_path).mkdir(parents=True, exist_ok=True)
-            self._connection = attach(self._catalog, read_only=False, memory=MEMORY)
-        return self._connection
 
 
 def _tables(database: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
