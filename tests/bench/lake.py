@@ -133,6 +133,7 @@ def large(folder: Path, settings: dict[str, Any], days: list[date]) -> None:
         root = folder / name.replace(" ", "-")
         root.mkdir(parents=True, exist_ok=True)
         places[name], warehouse = opened(root, setting)
+        warehouse.load(LargeDays([]), [])
         seconds = []
         for day in days:
             _points(day)  # made before the clock starts
