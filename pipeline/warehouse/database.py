@@ -13,6 +13,7 @@ from pipeline.errors import FixStorage, first_line
 from pipeline.files import quarantine
 from pipeline.schema import TABLES
 from pipeline.sql import quoted, read_statement
+from pipeline.warehouse.points_view import points_view
 
 __all__ = [
     "STORED",
@@ -141,6 +142,7 @@ def _create(database: duckdb.DuckDBPyConnection, owner: str) -> None:
             database.execute(f"CREATE TABLE {name} ({columns})")
         database.execute(read_statement("pipeline.warehouse", "store"))
         database.execute(read_statement("pipeline.quality", "store"))
+        database.execute(points_view(samples_have_ids=False))
         for name, value in {"version": str(VERSION), "generation": "0", "owner": owner}.items():
             write_meta(database, name, value)
 

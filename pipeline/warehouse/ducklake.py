@@ -34,6 +34,8 @@ from pipeline.warehouse.database import MEMORY, STORED, VERSION, duckdb_type, re
 from pipeline.warehouse.day import Loaded, Source, changed_tables
 from pipeline.warehouse.definitions import is_current, update_definitions
 from pipeline.warehouse.lake_files import LakeFile, LakeFiles, TableFiles, split_path
+from pipeline.warehouse.pivot import SERIES_KEY
+from pipeline.warehouse.points_view import points_view
 
 __all__ = ["Cleaned", "DuckLake"]
 
@@ -53,10 +55,6 @@ LOADED = pa.schema(
         pa.field("row_count", pa.int64()),
     ]
 )
-
-JOINED_BY_DAY = ("USING (series_id)", "USING (session_date, series_id)")
-"""How the view `metric_points` differs in a lake: a filter on the date then finds the files of both tables. In a
-database it would cost a tenth more time, and find nothing that the number of a series does not."""
 
 GRACE = timedelta(days=1)
 """How long a file stays that nothing refers to any more: a query or a publication may have begun before, and none takes
@@ -217,8 +215,11 @@ class DuckLake:
         for name in STORED:
             columns = ", ".join(f"{quoted(column.name)} {duckdb_type(column.type)}" for column in TABLES[name].schema)
             database.execute(f"CREATE TABLE {name} ({columns})")
-        database.execute(read_statement("pipeline.warehouse", "store").replace(*JOINED_BY_DAY))
+        database.execute(read_statement("pipeline.warehouse", "store"))
         database.execute(read_statement("pipeline.quality", "store"))
+        for name in SERIES_KEY:
+            database.execute(f"ALTER TABLE store.samples ADD COLUMN {name} VARCHAR")
+        database.execute(points_view(samples_have_ids=True))
         for schema, name in BY_DAY:
             database.execute(f"ALTER TABLE {schema}.{name} SET PARTITIONED BY (session_date)")
         for name, value in {"version": str(VERSION), "owner": self._owner()}.items():
@@ -286,7 +287,7 @@ class DuckLake:
                 if file.path is not None:
                     database.execute(
                         f"CALL ducklake_add_data_files('{LAKE}', '{file.table}', {literal(str(file.path))}, "
-                        f"schema => '{file.schema}', hive_partitioning => true, ignore_extra_columns => true)"
+                        f"schema => '{file.schema}', hive_partitioning => true)"
                     )
             counts = ", ".join(f"(SELECT count(*) FROM {file.schema}.{file.table} {where})" for file in files)
             if database.execute(f"SELECT {counts}").fetchone() != tuple(file.rows for file in files):

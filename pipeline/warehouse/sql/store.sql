@@ -1,6 +1,7 @@
 -- The tables behind the published ones: how data points are stored, and which tables of a day are loaded.
 --
--- store.samples: one row per track, codec and instant, with the metrics side by side; `pivot.py` says why.
+-- store.samples: one row per track, codec and instant, with the metrics side by side; `pivot.py` says why. In a DuckLake
+--     it also has the ids of its series. The view metric_points is in `points_view.py`.
 -- store.series: one row per track and codec, with its series_id. The ids of a day start at its ordinal times 2^32, so
 -- that the same tables give the same ids.
 -- store.meta: version, generation and owner of the database, and the mark of its views and comments.
@@ -51,29 +52,3 @@ CREATE TABLE IF NOT EXISTS store.samples (
     resolution_height DOUBLE,
     interval_seconds DOUBLE NOT NULL
 );
-
--- Samples as points again. UNPIVOT would be shorter, but here a filter on metric reads only the column of that metric.
-CREATE OR REPLACE VIEW metric_points AS
-SELECT
-    series.* EXCLUDE (series_id, track_number, shares_track),
-    points.metric,
-    points."timestamp",
-    points.value
-FROM (
-    SELECT session_date, series_id, 'bitrate' AS metric, "timestamp", bitrate AS value
-    FROM store.samples
-    WHERE bitrate IS NOT NULL
-    UNION ALL
-    SELECT session_date, series_id, 'framerate', "timestamp", framerate
-    FROM store.samples
-    WHERE framerate IS NOT NULL
-    UNION ALL
-    SELECT session_date, series_id, 'resolution_height', "timestamp", resolution_height
-    FROM store.samples
-    WHERE resolution_height IS NOT NULL
-    UNION ALL
-    SELECT session_date, series_id, 'resolution_width', "timestamp", resolution_width
-    FROM store.samples
-    WHERE resolution_width IS NOT NULL
-) AS points
-INNER JOIN store.series AS series USING (series_id);
