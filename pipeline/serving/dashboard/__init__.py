@@ -15,8 +15,8 @@ from typing import Any
 
 import duckdb
 
-from pipeline.catalog import LakeCatalog
-from pipeline.errors import FixStorage
+from pipeline.catalog import LakeCatalog, without_password
+from pipeline.errors import FixStorage, first_line
 from pipeline.sql import read_statement
 from pipeline.warehouse.published import open_published
 
@@ -37,4 +37,6 @@ def run_query(published: Path | LakeCatalog, name: str, **parameters: object) ->
             raise FixStorage(
                 f"{published} is of another version of Call Metrics; `call-metrics rebuild` rebuilds it"
             ) from None
+        except duckdb.IOException as error:  # of a lake: its server, or a file that was cleaned away
+            raise FixStorage(f"{published} cannot be read ({without_password(first_line(error))})") from None
     return rows

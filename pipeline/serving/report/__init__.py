@@ -16,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipeline.catalog import LakeCatalog
+from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixSettings, FixStorage, first_line
 from pipeline.files import replacing
 from pipeline.serving.report import content, page
@@ -56,7 +56,8 @@ def make(published: Path | LakeCatalog, wanted: str, participant: str | None, no
             call = content.read(database, session, participant)
         except duckdb.Error as error:
             raise FixStorage(
-                f"{published} cannot be used for reports ({first_line(error)}); `call-metrics rebuild` rebuilds it"
+                f"{published} cannot be used for reports ({without_password(first_line(error))}); "
+                "`call-metrics rebuild` rebuilds it"
             ) from None
     safe_id = re.sub(r"[^\w.-]+", "_", session.call_session_id)[:MAX_NAME_LENGTH]
     return Report(page.render(call, now), f"report-{safe_id}.html", shortfalls(call))

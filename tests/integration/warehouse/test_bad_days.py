@@ -14,12 +14,13 @@ import pytest
 
 from pipeline.catalog import LakeCatalog
 from pipeline.emulator import Emulator, ManualClock
-from pipeline.errors import FixStorage
+from pipeline.errors import FixSettings, FixStorage
 from pipeline.flow import Flow
 from pipeline.turns import FileTurns, Turns
 from pipeline.warehouse.choice import choose_turns
 from pipeline.warehouse.ducklake import DuckLake
-from pipeline.warehouse.postgres import PostgresTurns, is_english, server_problems
+from pipeline.warehouse.extensions import extension_file
+from pipeline.warehouse.postgres import INSTALL, PostgresTurns, is_english, server_problems
 from pipeline.warehouse.published import open_published
 from tests.support import DAY
 from tests.support.flows import AFTERWARDS, WORLD
@@ -60,7 +61,8 @@ import sys, time
 from datetime import date
 from pathlib import Path
 from pipeline.catalog import LakeCatalog
-from pipeline.warehouse.postgres import PostgresTurns
+from pipeline.warehouse.extensions import extension_file
+from pipeline.warehouse.postgres import INSTALL, PostgresTurns
 
 with PostgresTurns(LakeCatalog.parse(sys.argv[1], Path()), "data").of_day(date(2026, 11, 1)):
     print("held", flush=True)
@@ -279,6 +281,12 @@ def test_what_will_break_the_lake_is_named(database: Database) -> None:
     assert problem == "the role cannot create tables in the schema public, so it can only read the lake"
     assert all(map(is_english, ("C", "POSIX", "C.UTF-8", "en_US.utf8", "")))
     assert not any(map(is_english, ("de_DE.utf8", "fr_FR.UTF-8")))
+
+
+def test_missing_extension_is_one_sentence() -> None:
+    """It names the extra."""
+    with pytest.raises(FixSettings, match=r"a DuckLake needs DuckDB's extension nowhere; .*'call-metrics\[scale\]'"):
+        extension_file("nowhere", needed_by="a DuckLake", install=INSTALL)
 
 
 def test_file_turns_are_those_of_one_machine(tmp_path: Path) -> None:
