@@ -34,6 +34,23 @@ from tests.support.lakes import ManyDays, days_from, files, lake_of, query, uneq
 
 DAYS = days_from(DAY, 3)
 
+OUT_OF_REACH = (
+    "SELECT * FROM read_text('/etc/passwd')",
+    "FROM read_parquet('/tmp/*.parquet')",
+    "FROM '/etc/passwd'",
+    "FROM glob('/etc/*')",
+    "COPY (SELECT 1) TO '{lake}x.csv'",
+    "INSERT INTO windows (call_id) VALUES ('x')",
+    "DELETE FROM windows",
+    "ATTACH '/tmp/x.duckdb'",
+    "FROM postgres_scan('host=127.0.0.1', 'public', 'x')",
+    "FROM postgres_query('__ducklake_metadata_lake', 'SELECT 1')",
+    "CALL ducklake_cleanup_old_files('lake', cleanup_all => true)",
+    "SELECT 1; SELECT 2",
+    "SET enable_external_access = true",
+)
+"""What a query on a lake must not do."""
+
 
 @pytest.fixture
 def settings(tmp_path: Path, lake_setting: str) -> Settings:
@@ -281,36 +298,19 @@ def test_reports_and_dashboard_read_the_lake(flow_for: Callable[..., Flow], lake
     assert newest_day(flow.settings.warehouse, FLOW_DAY) == (FLOW_DAY, True)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "SELECT * FROM read_text('/etc/passwd')",
-        "FROM read_parquet('/tmp/*.parquet')",
-        "FROM '/etc/passwd'",
-        "FROM glob('/etc/*')",
-        "COPY (SELECT 1) TO '{lake}x.csv'",
-        "INSERT INTO windows (call_id) VALUES ('x')",
-        "DELETE FROM windows",
-        "ATTACH '/tmp/x.duckdb'",
-        "FROM postgres_scan('host=127.0.0.1', 'public', 'x')",
-        "FROM postgres_query('__ducklake_metadata_lake', 'SELECT 1')",
-        "CALL ducklake_cleanup_old_files('lake', cleanup_all => true)",
-        "SELECT 1; SELECT 2",
-        "SET enable_external_access = true",
-    ],
-)
 def test_queries_reach_nothing_but_the_lake(
-    lake: DuckLake, settings: Settings, statement: str, capsys: pytest.CaptureFixture[str]
+    lake: DuckLake, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One sentence refuses what would read other files, write, or connect to another server."""
-    lake.load(ManyDays(DAYS), DAYS)
+    lake.load(ManyDays(DAYS), DAYS[:1])
     print_result(settings.warehouse, "SELECT count(*) AS n FROM windows", "csv")
     assert capsys.readouterr().out == "n\n0\n"
     before = files(lake_of(settings))
-    with pytest.raises(FixSettings, match="the query cannot be answered: ") as caught:
-        print_result(settings.warehouse, statement.format(lake=lake_of(settings).data_path), "csv")
-    assert "\n" not in str(caught.value)
-    assert capsys.readouterr().out == ""
+    for statement in OUT_OF_REACH:
+        with pytest.raises(FixSettings, match="the query cannot be answered: ") as caught:
+            print_result(settings.warehouse, statement.format(lake=lake_of(settings).data_path), "csv")
+        assert "\n" not in str(caught.value)
+        assert capsys.readouterr().out == ""
     assert files(lake_of(settings)) == before
 
 
