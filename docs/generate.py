@@ -20,6 +20,7 @@ from pipeline.quality.views import VIEWS, read_docs
 from pipeline.schema import CALL_KEY, STAY_KEY, TABLES, TRACK_KEY, WINDOW_STATES
 from pipeline.settings import SECRETS, Settings
 from pipeline.warehouse.database import duckdb_type
+from pipeline.warehouse.definitions import COLUMN_COMMENTS, COLUMN_COMMENTS_TABLE
 
 __all__ = ["PAGES", "main"]
 
@@ -77,6 +78,9 @@ def tables() -> Iterator[str]:
     yield _rows(("column", ""), ((f"`{name}`", text) for name, text in THRESHOLDS.items()))
     lines = [line.split(",") for line in DEFAULTS.splitlines()]
     yield _rows(lines[0], lines[1:])
+    yield "## `column_comments`"
+    yield f"{COLUMN_COMMENTS_TABLE}, also where the catalog has none: DuckLake takes no comments on columns of views."
+    yield _rows(("column", ""), ((f"`{name}`", text) for name, text in COLUMN_COMMENTS.items()))
 
 
 def views() -> Iterator[str]:

@@ -165,10 +165,12 @@ def quarantine(path: Path, why: str, then: str) -> str:
     return sentence
 
 
-def quarantined(data: Path, warehouse: Path) -> list[Path]:
-    """Return all quarantined files of a data folder and a published database, sorted."""
+def quarantined(data: Path, warehouse: Path | None) -> list[Path]:
+    """Return all quarantined files of a data folder and a published file, sorted. A DuckLake has no such file."""
     mark = f"*{QUARANTINE_MARK}*"
-    found = {*data.rglob(mark), *warehouse.parent.glob(f"{warehouse.name}{mark.removeprefix('*')}")}
+    found = set(data.rglob(mark))
+    if warehouse is not None:
+        found |= set(warehouse.parent.glob(f"{warehouse.name}{mark.removeprefix('*')}"))
     return sorted(path for path in found if path.is_file())
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -36,7 +36,9 @@ from pipeline.settings import Settings
 from pipeline.tables.build import TablesBuilt, build_tables
 from pipeline.tables.lake import Lake
 from pipeline.tables.provenance import is_outdated
-from pipeline.warehouse.load import Loaded, Warehouse
+from pipeline.warehouse.choice import choose_turns, choose_warehouse
+from pipeline.warehouse.day import Loaded
+from pipeline.warehouse.ducklake import Cleaned, DuckLake
 
 __all__ = ["Flow"]
 
@@ -67,7 +69,8 @@ class Flow:
         self._temporary = settings.work / "tmp"
         self._upgrade_mark = settings.work / "upgrading"
         self._is_upgraded = False
-        self._locks = DayLocks(settings.work / "locks")
+        turns = choose_turns(settings.warehouse, settings.data, settings.work / "locks")
+        self._locks = DayLocks(turns)
         self._session = ApiSession(settings, connect)
         self.landing = Landing(
             settings.raw, redactor=lambda: redactor(settings.client_ip, ErasedUsers.read(self._erased_file))
@@ -77,9 +80,10 @@ class Flow:
             self.landing, self._inventories, self._locks, self._session, workers=settings.concurrency, report=report
         )
         self.lake = Lake(settings.tables)
-        self.warehouse = Warehouse(
+        self.warehouse = choose_warehouse(
             settings.warehouse,
             settings.work / "warehouse.duckdb",
+            turns=turns,
             owner=self.landing.id,
             thresholds=settings.data / THRESHOLDS_FILE,
         )
@@ -91,6 +95,8 @@ class Flow:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._session.close()
+        if isinstance(self.warehouse, DuckLake):
+            self.warehouse.close()
 
     def run(self, day: date) -> DayCompleteness:
         """Run every step for one day, in order, and return what is missing afterwards."""
@@ -156,6 +162,12 @@ class Flow:
             self.build_tables(day, rebuild=day in days)
         self.warehouse.load(self.lake, self.lake.days(), rebuild=True, from_scratch=True)
         return days
+
+    def clean_lake(self) -> Cleaned | None:
+        """Remove old snapshots and unused files of a DuckLake; None if the warehouse is a file."""
+        if not isinstance(self.warehouse, DuckLake):
+            return None
+        return self.warehouse.clean(timedelta(days=self.settings.snapshot_days))
 
     def completeness(self, day: date) -> DayCompleteness:
         """Return what is stored of a day and what is missing."""

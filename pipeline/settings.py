@@ -32,6 +32,7 @@ from pydantic import (
 from pydantic_core import PydanticUseDefault
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
+from pipeline.catalog import LAKE_PREFIX, LakeCatalog
 from pipeline.errors import FixSettings
 
 __all__ = ["MIN_TOKEN", "SECRETS", "ClientIp", "Credentials", "Secret", "Settings", "parse_date"]
@@ -97,6 +98,16 @@ def _api_address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _path_or_lake(value: object) -> object:
+    """Return the path of a database, or the text that names a DuckLake."""
+    if not isinstance(value, str):
+        return value
+    if not value.startswith(LAKE_PREFIX):
+        return Path(value).expanduser()
+    LakeCatalog.parse(value, Path())
+    return value
+
+
 def _parse_start(value: object) -> object:
     return parse_date("CALL_METRICS_START", value) if isinstance(value, str) else value
 
@@ -115,6 +126,11 @@ ApiAddress = Annotated[
 AnyPath = Annotated[
     Path, AfterValidator(Path.expanduser), _or_refuse("is {value}, whose home folder is unknown; write the whole path")
 ]
+PathOrLake = Annotated[
+    Path | str,
+    BeforeValidator(_path_or_lake),
+    _or_refuse("is {value}, whose home folder is unknown; write the whole path"),
+]
 ClientIp = Literal["keep", "truncate", "drop"]
 ClientIpSetting = Annotated[ClientIp, _or_refuse("is {value}; write keep, truncate or drop")]
 Concurrency = Annotated[
@@ -122,6 +138,12 @@ Concurrency = Annotated[
     Field(ge=1, le=256),
     BeforeValidator(_whole_number),
     _or_refuse("is {value}; write a whole number from 1 to 256"),
+]
+Days = Annotated[
+    int,
+    Field(ge=1, le=3650),
+    BeforeValidator(_whole_number),
+    _or_refuse("is {value}; write a whole number of days from 1 to 3650"),
 ]
 Share = Annotated[float, Field(gt=0, le=1), _or_refuse("is {value}; write a number above 0 and at most 1, such as 0.5")]
 Start = Annotated[
@@ -157,8 +179,14 @@ class Settings(BaseSettings):
     )
     base_url: ApiAddress = _setting("STREAM_BASE_URL", "https://video.stream-io-api.com", "address of the API")
     data: AnyPath = _setting("CALL_METRICS_DATA", Path("data"), "folder in which everything is kept")
-    warehouse_file: AnyPath | None = _setting(
-        "CALL_METRICS_WAREHOUSE", None, f"the published database; `{WAREHOUSE}` in the data folder unless set"
+    warehouse_file: PathOrLake | None = _setting(
+        "CALL_METRICS_WAREHOUSE",
+        None,
+        f"the published database; `{WAREHOUSE}` in the data folder unless set. "
+        "`ducklake:postgres:dbname=… host=… user=…`, or `ducklake:` and the path of a file, makes it a DuckLake",
+    )
+    snapshot_days: Days = _setting(
+        "CALL_METRICS_SNAPSHOT_DAYS", 7, "days that a DuckLake keeps what was replaced, for readers and to look back"
     )
     start: Start = _setting("CALL_METRICS_START", date(2026, 1, 1), "first day that can be ingested (UTC)")
     concurrency: Concurrency = _setting("CALL_METRICS_CONCURRENCY", 16, "requests in flight at the same time, 1 to 256")
@@ -223,6 +251,11 @@ class Settings(BaseSettings):
         _refuse_unless("folder", "CALL_METRICS_DATA", data)
         if settings.warehouse_file is None:
             return settings.model_copy(update={"data": data})
+        if isinstance(settings.warehouse_file, str):
+            lake = LakeCatalog.parse(settings.warehouse_file, data, folder)
+            if lake.file is not None:
+                _refuse_unless("file", "CALL_METRICS_WAREHOUSE", lake.file)
+            return settings.model_copy(update={"data": data, "warehouse_file": str(lake)})
         warehouse = folder / settings.warehouse_file
         _refuse_unless("file", "CALL_METRICS_WAREHOUSE", warehouse)
         if warehouse.resolve().is_relative_to((data / WORK).resolve()):
@@ -230,9 +263,16 @@ class Settings(BaseSettings):
         return settings.model_copy(update={"data": data, "warehouse_file": warehouse})
 
     @property
-    def warehouse(self) -> Path:
-        """The published database."""
+    def warehouse(self) -> Path | LakeCatalog:
+        """The published database: a file, or a DuckLake."""
+        if isinstance(self.warehouse_file, str):
+            return LakeCatalog.parse(self.warehouse_file, self.data)
         return self.warehouse_file or self.data / WAREHOUSE
+
+    @property
+    def warehouse_path(self) -> Path | None:
+        """The file of the published database; None if it is a DuckLake."""
+        return self.warehouse if isinstance(self.warehouse, Path) else None
 
     @property
     def raw(self) -> Path:

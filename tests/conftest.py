@@ -13,6 +13,7 @@ from pipeline.emulator import KEY, SECRET, Emulator
 from pipeline.extract.client import StreamApi
 from pipeline.flow import Flow
 from pipeline.settings import Secret, Settings
+from tests.support.postgres import PASSWORD, Database, Postgres, missing_programs
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,6 +57,31 @@ def flow_for(settings_for: Callable[..., Settings]) -> Iterator[Callable[..., Fl
     yield make
     for flow in flows:
         flow.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """Return a PostgreSQL server, one for each process of the tests. It ends with the process."""
+    if reason := missing_programs():
+        pytest.skip(reason)
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """Return an empty database of the server, with the password where PostgreSQL's clients look for it."""
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    return postgres.create_database()
+
+
+@pytest.fixture(params=["file", "postgres"])
+def lake_setting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return a value of CALL_METRICS_WAREHOUSE: a DuckLake with its catalog in a file, or in PostgreSQL."""
+    if request.param == "file":
+        return f"ducklake:{tmp_path / 'catalog.ducklake'}"
+    setting: str = request.getfixturevalue("database").setting()
+    return setting
 
 
 def _connect_without_backoff(settings: Settings) -> StreamApi:

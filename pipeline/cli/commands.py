@@ -119,7 +119,7 @@ def forget(user: str) -> int:
     found = f"was removed from {counted(len(days), 'day')}" if days else "was not found"
     print(f"The user {found}, and is left out of everything that lands from now on.")
     print(f"The data folder is {settings.data}.")
-    if left := [str(path) for path in quarantined(settings.data, settings.warehouse)]:
+    if left := [str(path) for path in quarantined(settings.data, settings.warehouse_path)]:
         print(f"Quarantined files may still name them, and are yours to deal with: {', '.join(left)}")
     return ExitCode.COMPLETE
 
@@ -201,6 +201,8 @@ def serve(host: str, port: int) -> int:
     from pipeline.serving.server import LOOPBACK, Server, run
 
     settings = _settings()
+    if settings.warehouse_path is None:
+        raise FixSettings(f"{settings.warehouse} needs no server: let DuckDB attach it; `serve` is for a file")
 
     def ready(server: Server) -> None:
         token = "in CALL_METRICS_SERVE_TOKEN" if settings.serve_token else f"in {token_file(settings)}"
@@ -210,7 +212,7 @@ def serve(host: str, port: int) -> int:
         sys.stdout.flush()
 
     with console.logging_to_stderr():
-        return run(settings, host=host, port=port, ready=ready)
+        return run(settings, settings.warehouse_path, host=host, port=port, ready=ready)
 
 
 @call_metrics.command()

@@ -6,17 +6,21 @@ How a request is sent is in `extract`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.catalog import LakeCatalog
 from pipeline.cli.outcome import ExitCode
 from pipeline.endpoints import ENDPOINTS
 from pipeline.errors import CallMetricsError, FixCredentials, FixSettings, RequestFailed
 from pipeline.extract.client import StreamApi
 from pipeline.settings import Settings
 from pipeline.tables.lake import Lake
+from pipeline.warehouse.attach import NoLake, attach
+from pipeline.warehouse.postgres import server_problems
 
 __all__ = ["Finding", "examine"]
 
@@ -32,6 +36,8 @@ class Finding:
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield a finding per check, the cheap checks first."""
     yield _data_folder(settings)
+    if isinstance(settings.warehouse, LakeCatalog):
+        yield from _lake(settings.warehouse)
     yield from _timestamps(settings)
     try:
         credentials = settings.credentials()
@@ -54,6 +60,21 @@ def _data_folder(settings: Settings) -> Finding:
             f"data: {settings.data} cannot be written ({error.strerror}); set CALL_METRICS_DATA to another folder",
         )
     return Finding(ExitCode.COMPLETE, f"data: {settings.data} can be written")
+
+
+def _lake(catalog: LakeCatalog) -> Iterator[Finding]:
+    """Yield what is wrong with a lake and its server, or that nothing is."""
+    try:
+        problems = server_problems(catalog) if catalog.postgres is not None else []
+        with contextlib.suppress(NoLake), attach(catalog, read_only=True):
+            pass
+    except CallMetricsError as error:
+        yield Finding(ExitCode.INCOMPLETE, f"lake: {error}")
+        return
+    for problem in problems:
+        yield Finding(ExitCode.INCOMPLETE, f"lake: {problem}")
+    if not problems:
+        yield Finding(ExitCode.COMPLETE, f"lake: {catalog} can be used")
 
 
 def _timestamps(settings: Settings) -> Iterator[Finding]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from pathlib import Path
 from typing import TypeVar
 
 from pipeline.errors import Quarantined
-from pipeline.files import day_folder, locked
+from pipeline.turns import Turns
 
 __all__ = ["DayLocks", "without_broken_segments"]
 
@@ -16,15 +15,21 @@ T = TypeVar("T")
 
 
 class DayLocks:
-    """The locks of all days, in one folder. They die with their process."""
+    """The locks of all days. They die with their process."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
 
     def run(self, day: date, step: Callable[[], T]) -> T:
-        """Run a step that writes to a day, alone. Waits for another process on the same day."""
-        with locked(day_folder(self._folder, day).with_suffix(".lock"), f"{day}"):
-            return without_broken_segments(step)
+        """Run a step that writes to a day, alone. Waits for another process on the same day.
+
+        Raises `FixStorage` if the lock was lost meanwhile: what the step has written is kept, but another process may
+        have worked on the day too.
+        """
+        with self._turns.of_day(day) as still_mine:
+            done = without_broken_segments(step)
+            still_mine()
+        return done
 
 
 def without_broken_segments(step: Callable[[], T]) -> T:

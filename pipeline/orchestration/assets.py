@@ -21,10 +21,13 @@ from pipeline.planning.completeness import DayCompleteness
 from pipeline.schema import TABLES, Table
 from pipeline.tables.build import TablesBuilt
 
-__all__ = ["API_POOL", "SOURCE", "WAREHOUSE_POOL", "build_assets"]
+__all__ = ["API_POOL", "CLEANING", "SOURCE", "WAREHOUSE_POOL", "build_assets", "build_cleaning"]
 
 API_POOL = "stream_api"
 WAREHOUSE_POOL = "warehouse"
+
+CLEANING = "cleaning"
+"""The group of what runs without a day."""
 
 MAX_LOGGED_FAILURES = 20
 """Failed requests that a step logs one by one; its metadata has their number."""
@@ -175,6 +178,27 @@ def _warehouse_spec(table: Table) -> dg.AssetSpec:
         },
         freshness_policy=FRESHNESS,
     )
+
+
+def build_cleaning() -> dg.AssetsDefinition:
+    """Return the asset that cleans a DuckLake: old snapshots, and files that nothing refers to any more."""
+
+    @dg.asset(
+        name="cleaned",
+        key_prefix="warehouse",
+        group_name=CLEANING,
+        deps=[["warehouse", table] for table in TABLES],
+        description="Removes snapshots older than CALL_METRICS_SNAPSHOT_DAYS from a DuckLake, and unused files",
+        kinds={"ducklake"},
+    )
+    def cleaned(flow: dg.ResourceParam[Flow]) -> dg.MaterializeResult[None]:
+        with _failing_with_our_sentence():
+            done = flow.clean_lake()
+        if done is None:
+            return dg.MaterializeResult(metadata={"nothing to do": "the warehouse is a file"})
+        return dg.MaterializeResult(metadata={"snapshots": done.snapshots, "files": done.files})
+
+    return cleaned
 
 
 def _day(context: dg.AssetExecutionContext) -> date:

@@ -2,10 +2,11 @@
 
 import dagster as dg
 
-from pipeline.orchestration.assets import SOURCE, build_assets
+from pipeline.catalog import LakeCatalog
+from pipeline.orchestration.assets import CLEANING, SOURCE, build_assets, build_cleaning
 from pipeline.orchestration.checks import yesterday_is_there
 from pipeline.orchestration.resources import flow_resource
-from pipeline.orchestration.schedules import build_morning_schedule, build_nightly_schedule
+from pipeline.orchestration.schedules import build_cleaning_schedule, build_morning_schedule, build_nightly_schedule
 from pipeline.orchestration.sensors import build_sensor
 from pipeline.settings import Settings
 
@@ -27,15 +28,23 @@ def build_definitions(
         ingest = dg.define_asset_job("ingest", description=description)
         return dg.Definitions(assets, jobs=[ingest], executor=dg.in_process_executor, resources={"flow": flow})
     yesterday = dg.AssetSelection.checks(yesterday_is_there)
-    ingest = dg.define_asset_job("ingest", selection=dg.AssetSelection.all() - yesterday, description=description)
+    by_day = dg.AssetSelection.all() - yesterday - dg.AssetSelection.groups(CLEANING)
+    ingest = dg.define_asset_job("ingest", selection=by_day, description=description)
     morning = dg.define_asset_job(
         "morning_check", selection=yesterday, description="Check that yesterday is in the database"
     )
+    jobs = [ingest, morning]
+    schedules = [build_nightly_schedule(ingest, partitions), build_morning_schedule(morning)]
+    if isinstance(settings.warehouse, LakeCatalog):
+        cleaning = build_cleaning()
+        assets.append(cleaning)
+        jobs.append(dg.define_asset_job("clean_lake", selection=[cleaning], description="Clean the DuckLake"))
+        schedules.append(build_cleaning_schedule(jobs[-1]))
     return dg.Definitions(
         assets,
         asset_checks=[yesterday_is_there],
-        jobs=[ingest, morning],
-        schedules=[build_nightly_schedule(ingest, partitions), build_morning_schedule(morning)],
+        jobs=jobs,
+        schedules=schedules,
         sensors=[build_sensor(ingest, partitions)],
         executor=dg.in_process_executor,
         resources={"flow": flow},

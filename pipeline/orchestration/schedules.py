@@ -1,5 +1,7 @@
 """The schedules: every night the last days and older incomplete ones, every morning a look whether yesterday is there.
 
+A DuckLake is cleaned every night too.
+
 Which days are incomplete is decided in `flow` and `planning`. Runs that start because the source has updates are in
 `sensors`.
 """
@@ -12,7 +14,13 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from pipeline.flow import Flow
 
-__all__ = ["MAX_OLDER_DAYS", "TRAILING_DAYS", "build_morning_schedule", "build_nightly_schedule"]
+__all__ = [
+    "MAX_OLDER_DAYS",
+    "TRAILING_DAYS",
+    "build_cleaning_schedule",
+    "build_morning_schedule",
+    "build_nightly_schedule",
+]
 
 TRAILING_DAYS = 3
 """Days before today that run every night: calls end, and reports arrive, after midnight."""
@@ -45,6 +53,17 @@ def build_nightly_schedule(
                 yield dg.RunRequest(run_key=key, partition_key=f"{day}", tags={"dagster/priority": f"{-rank}"})
 
     return trailing_days
+
+
+def build_cleaning_schedule(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """Return the schedule `clean_lake`, for the time before the night's runs."""
+    return dg.ScheduleDefinition(
+        name="clean_lake",
+        job=job,
+        cron_schedule="45 1 * * *",
+        execution_timezone="UTC",
+        description="Every night at 01:45 UTC, removes old snapshots and unused files of a DuckLake",
+    )
 
 
 def build_morning_schedule(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:

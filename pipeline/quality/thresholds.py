@@ -16,7 +16,7 @@ import duckdb
 from pipeline.errors import FixSettings, FixStorage
 from pipeline.files import replacing
 
-__all__ = ["THRESHOLDS", "THRESHOLDS_FILE", "TRACK_KINDS", "read_thresholds", "replace_thresholds"]
+__all__ = ["THRESHOLDS", "THRESHOLDS_FILE", "TRACK_KINDS", "has_thresholds", "read_thresholds", "replace_thresholds"]
 
 THRESHOLDS_FILE = "quality_thresholds.csv"
 """Name of the file in the data folder."""
@@ -81,16 +81,26 @@ def read_thresholds(path: Path) -> list[Row]:
 
 def replace_thresholds(database: duckdb.DuckDBPyConnection, rows: list[Row] | None = None) -> bool:
     """Replace the rows of `quality_thresholds`, by default with `DEFAULTS`. Returns whether anything changed."""
-    names = list(THRESHOLDS)
-    wanted = sorted(tuple(row[name] for name in names) for row in (_parsed(DEFAULTS) if rows is None else rows))
-    stored = database.execute(f"SELECT {', '.join(names)} FROM quality_thresholds ORDER BY track_kind").fetchall()
-    if stored == wanted:
+    if has_thresholds(database, rows):
         return False
+    names = list(THRESHOLDS)
     database.execute("DELETE FROM quality_thresholds")
-    marks = ", ".join("?" for _ in names)
-    for row in wanted:
-        database.execute(f"INSERT INTO quality_thresholds ({', '.join(names)}) VALUES ({marks})", row)
+    wanted = _sorted(rows)
+    if wanted:  # in one statement: in a DuckLake, each one makes a file
+        marks = ", ".join([f"({', '.join('?' for _ in names)})"] * len(wanted))
+        values = [value for row in wanted for value in row]
+        database.execute(f"INSERT INTO quality_thresholds ({', '.join(names)}) VALUES {marks}", values)
     return True
+
+
+def has_thresholds(database: duckdb.DuckDBPyConnection, rows: list[Row] | None = None) -> bool:
+    """Return whether `quality_thresholds` has exactly these rows; None stands for `DEFAULTS`."""
+    query = f"SELECT {', '.join(THRESHOLDS)} FROM quality_thresholds ORDER BY track_kind"
+    return database.execute(query).fetchall() == _sorted(rows)
+
+
+def _sorted(rows: list[Row] | None) -> list[tuple[str | float | None, ...]]:
+    return sorted(tuple(row[name] for name in THRESHOLDS) for row in (_parsed(DEFAULTS) if rows is None else rows))
 
 
 def _parsed(text: str) -> list[Row]:

@@ -7,7 +7,6 @@ slow to compute per query is in `track_statistics`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from pipeline.quality.thresholds import THRESHOLDS, THRESHOLDS_FILE
 from pipeline.schema import TABLES, TRACK_KEY
 from pipeline.sql import literal, read_statement
 
-__all__ = ["VIEWS", "ViewDocs", "create_views", "read_docs"]
+__all__ = ["VIEWS", "ViewDocs", "create_views", "read_docs", "view_texts"]
 
 _statement = partial(read_statement, "pipeline.quality")
 
@@ -72,33 +71,32 @@ def read_docs(view: str) -> ViewDocs:
     return ViewDocs(grain[:1].upper() + grain[1:], ids | columns)
 
 
-def create_views(database: duckdb.DuckDBPyConnection) -> bool:
-    """Create the views and comments if they are outdated. Returns whether anything changed.
+def create_views(database: duckdb.DuckDBPyConnection, *, comment_columns: bool = True) -> None:
+    """Create the views, with their comments. DuckLake has none on the columns of views: then not `comment_columns`.
 
     Needs the tables of `warehouse/sql/store.sql` and `quality/sql/store.sql`.
     """
-    mark = _mark()
-    if database.execute("SELECT value FROM store.meta WHERE name = 'views'").fetchone() == (mark,):
-        return False
     for view in VIEWS:
         docs = read_docs(view)
         database.execute(f"CREATE OR REPLACE VIEW {view} AS {_statement(view)}")
         database.execute(f"COMMENT ON VIEW {view} IS {literal(docs.comment)}")
-        for (column,) in database.execute(
-            "SELECT column_name FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = $view", {"view": view}
-        ).fetchall():
-            database.execute(f"COMMENT ON COLUMN {view}.{column} IS {literal(docs.columns[column])}")
+        if comment_columns:
+            _comment_columns(database, view, docs)
     database.execute(
         "COMMENT ON TABLE quality_thresholds IS "
         + literal(f"One row per kind of track: what counts as low, short or enough, from {THRESHOLDS_FILE}")
     )
     for column, comment in THRESHOLDS.items():
         database.execute(f"COMMENT ON COLUMN quality_thresholds.{column} IS {literal(comment)}")
-    database.execute("INSERT OR REPLACE INTO store.meta VALUES ('views', $mark)", {"mark": mark})
-    return True
 
 
-def _mark() -> str:
-    """Return a hash of the SQL and the comments. If it changes, the views are outdated."""
-    texts = [_statement(view) for view in VIEWS]
-    return hashlib.sha256("\0".join([*texts, *THRESHOLDS.values()]).encode()).hexdigest()[:32]
+def view_texts() -> list[str]:
+    """Return the SQL and the comments. If they change, the views are outdated."""
+    return [*map(_statement, VIEWS), *THRESHOLDS.values()]
+
+
+def _comment_columns(database: duckdb.DuckDBPyConnection, view: str, docs: ViewDocs) -> None:
+    for (column,) in database.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = $view", {"view": view}
+    ).fetchall():
+        database.execute(f"COMMENT ON COLUMN {view}.{column} IS {literal(docs.columns[column])}")

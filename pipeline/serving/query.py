@@ -20,7 +20,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixSettings, first_line
+from pipeline.sql import read_statement
 from pipeline.warehouse.published import open_published
 
 __all__ = ["print_result"]
@@ -31,7 +33,7 @@ MAX_TABLE_ROWS = 200
 """Rows that a printed table shows. The other formats print all."""
 
 
-def print_result(path: Path, query: str, form: str) -> None:
+def print_result(path: Path | LakeCatalog, query: str, form: str) -> None:
     """Print the result of `query` on the database at `path`: as table, csv, json or parquet (bytes on stdout).
 
     Data is in UTF-8, whatever the terminal is set to. A column with the name of an earlier one gets a number (`n`,
@@ -46,12 +48,27 @@ def print_result(path: Path, query: str, form: str) -> None:
         sys.stdout.reconfigure(encoding="utf-8")
     with open_published(path) as database:
         try:
+            if isinstance(path, LakeCatalog):
+                _refuse_all_but_select(database, query)
             relation = database.sql(query)
             if relation is None:
                 return
             _PRINTERS[form](relation)
         except duckdb.Error as error:
-            raise FixSettings(f"the query failed: {' '.join(str(error).split())}") from None
+            reason = without_password(" ".join(str(error).split()))
+            raise FixSettings(f"the query failed: {reason}") from None
+
+
+def _refuse_all_but_select(database: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Raise an error of DuckDB if a query on a lake is not one SELECT from tables and views.
+
+    Table functions could write into the lake's folder, or connect to other servers than the catalog's.
+    """
+    database.execute(read_statement("pipeline.serving", "only_select").replace("MACRO only", "TEMP MACRO only"))
+    (allowed,) = database.execute("SELECT only_select('', $query)", {"query": query}).fetchone() or ("",)
+    if allowed != query:
+        refusal = str(allowed or "SELECT error('this server runs one SELECT at a time and nothing else')")
+        database.execute(refusal.replace("this server runs", "a lake runs"))
 
 
 def _print_table(relation: duckdb.DuckDBPyRelation) -> None:

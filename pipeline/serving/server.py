@@ -13,7 +13,6 @@ not encrypt: for other machines, put a TLS proxy or an SSH tunnel in front. The 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import logging
 import shutil
 import signal
@@ -31,6 +30,7 @@ from pipeline.serving.access_token import token_for
 from pipeline.serving.publication import Publication
 from pipeline.settings import Secret, Settings
 from pipeline.sql import literal, read_statement
+from pipeline.warehouse.extensions import NO_DOWNLOADS, extension_file, load_extensions
 
 __all__ = ["EXTENSIONS", "LOOPBACK", "Server", "extension", "run"]
 
@@ -44,8 +44,7 @@ EXTENSIONS = ("httpfs", "quack")
 INSTALL = "install both with `pip install 'call-metrics[serve]'`"
 
 CONFIGURATION: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
+    **NO_DOWNLOADS,
     "python_enable_replacements": "false",
 }
 
@@ -132,7 +131,7 @@ class Server:
                 raise _unusable(self._host, self._port, first_line(error)) from None
 
 
-def run(settings: Settings, *, host: str, port: int, ready: Callable[[Server], None]) -> int:
+def run(settings: Settings, published: Path, *, host: str, port: int, ready: Callable[[Server], None]) -> int:
     """Serve until SIGTERM or SIGINT, and return 0. Calls `ready` as soon as clients can connect.
 
     Must be called in the main thread. Raises `FixSettings` and `FixStorage`.
@@ -140,7 +139,7 @@ def run(settings: Settings, *, host: str, port: int, ready: Callable[[Server], N
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with Server(settings.warehouse, token_for(settings), settings.work, host=host, port=port) as server:
+        with Server(published, token_for(settings), settings.work, host=host, port=port) as server:
             ready(server)
             while not stop.wait(POLL_SECONDS):
                 if server.refresh():
@@ -152,26 +151,13 @@ def run(settings: Settings, *, host: str, port: int, ready: Callable[[Server], N
 
 
 def extension(name: str) -> Path:
-    """Return the file of an extension from its package, for the version of DuckDB that is running.
-
-    Raises `FixSettings` if the package is missing, or is for another version.
-    """
-    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
-    if spec is None or spec.origin is None:
-        raise FixSettings(f"`call-metrics serve` needs DuckDB's extension {name}; {INSTALL}")
-    file = Path(spec.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
-    if not file.exists():
-        raise FixSettings(f"DuckDB's extension {name} is not available for DuckDB {duckdb.__version__}; {INSTALL}")
-    return file
+    """Return the file of an extension from its package. Raises `FixSettings` if there is none for this DuckDB."""
+    return extension_file(name, needed_by="`call-metrics serve`", install=INSTALL)
 
 
 def _lock_down(database: duckdb.DuckDBPyConnection, extensions: list[Path], folder: Path) -> None:
     """Load the extensions, then forbid everything but them, our folder and `only_select`."""
-    try:
-        for file in extensions:
-            database.execute(f"LOAD {literal(str(file))}")
-    except duckdb.Error as error:
-        raise FixSettings(f"DuckDB's extension cannot be loaded ({first_line(error)})") from None
+    load_extensions(database, extensions)
     database.execute(read_statement("pipeline.serving", "only_select"))
     database.execute(f"SET allowed_directories = [{literal(f'{folder}/')}]")
     for setting in LOCKED_SETTINGS:

@@ -13,6 +13,7 @@ from pipeline.errors import FixStorage, first_line
 from pipeline.files import quarantine
 from pipeline.schema import TABLES
 from pipeline.sql import quoted, read_statement
+from pipeline.warehouse.points_view import points_view
 
 __all__ = [
     "STORED",
@@ -30,7 +31,7 @@ __all__ = [
     "write_meta",
 ]
 
-VERSION = 3
+VERSION = 4
 """Version of what is in the schema `store`. A writer's database of an earlier version is rebuilt from the tables, one
 of a later version is refused."""
 
@@ -100,7 +101,8 @@ def read_meta(database: duckdb.DuckDBPyConnection, name: str) -> str | None:
 
 def write_meta(database: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
     """Set a value of `store.meta`."""
-    database.execute("INSERT OR REPLACE INTO store.meta VALUES ($name, $value)", {"name": name, "value": value})
+    database.execute("DELETE FROM store.meta WHERE name = $name", {"name": name})
+    database.execute("INSERT INTO store.meta VALUES ($name, $value)", {"name": name, "value": value})
 
 
 @contextlib.contextmanager
@@ -147,6 +149,7 @@ def _create(database: duckdb.DuckDBPyConnection, owner: str) -> None:
             database.execute(f"CREATE TABLE {name} ({columns})")
         database.execute(read_statement("pipeline.warehouse", "store"))
         database.execute(read_statement("pipeline.quality", "store"))
+        database.execute(points_view(samples_have_ids=False))
         for name, value in {"version": str(VERSION), "generation": "0", "owner": owner}.items():
             write_meta(database, name, value)
 

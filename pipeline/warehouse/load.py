@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Protocol
 
 import duckdb
 import pyarrow as pa
 
 from pipeline.files import locked, wal
-from pipeline.quality.thresholds import read_thresholds, replace_thresholds
-from pipeline.quality.track_statistics import compute_track_statistics, series_ids
-from pipeline.quality.views import create_views
-from pipeline.schema import TABLES
-from pipeline.sql import literal, quoted, registered
+from pipeline.quality.thresholds import read_thresholds
+from pipeline.quality.track_statistics import series_ids
+from pipeline.sql import registered
 from pipeline.warehouse.database import (
-    STORED,
     EarlierDatabase,
     ForeignDatabase,
     is_content_error,
@@ -33,30 +27,14 @@ from pipeline.warehouse.database import (
     transaction,
     write_meta,
 )
-from pipeline.warehouse.pivot import SERIES_KEY, chunk_by_track, pivot_to_samples
+from pipeline.warehouse.day import Loaded, Source, changed_tables, point_chunks
+from pipeline.warehouse.definitions import update_definitions
 from pipeline.warehouse.publish import PUBLISH_SECONDS, Publisher
 from pipeline.warehouse.published import open_published
 
-__all__ = ["Loaded", "Source", "Warehouse"]
+__all__ = ["Warehouse"]
 
 log = logging.getLogger(__name__)
-
-
-class Source(Protocol):
-    """Where the rows of a day come from; `Lake` in production."""
-
-    def fingerprint(self, table: str, day: date) -> str | None: ...
-    def read(self, table: str, day: date) -> pa.Table: ...
-    def chunks(self, table: str, day: date, *, dictionaries: list[str] | None = None) -> Iterator[pa.Table]: ...
-    def days(self) -> list[date]: ...
-
-
-@dataclass
-class Loaded:
-    """What a load did: rows by table and day, for the days that had changed, and whether it published."""
-
-    rows: dict[tuple[str, date], int] = field(default_factory=dict)
-    published: bool = False
 
 
 class Warehouse:
@@ -97,7 +75,7 @@ class Warehouse:
                 self._remove_writer()
             with self._writing() as (database, is_new):
                 with transaction(database):
-                    if create_views(database) | _comment_tables(database) | replace_thresholds(database, thresholds):
+                    if update_definitions(database, thresholds):
                         _new_generation(database)
                 for day in sorted({*days, *source.days()} if is_new else days):
                     loaded.rows |= _load_day(database, source, day, rebuild=rebuild)
@@ -171,8 +149,7 @@ def _changed_tables(database: duckdb.DuckDBPyConnection, source: Source, day: da
             "SELECT table_name, fingerprint FROM store.loaded WHERE session_date = $day", {"day": day}
         ).fetchall()
     )
-    marks = {name: source.fingerprint(name, day) for name in TABLES}
-    return {name: mark for name, mark in marks.items() if mark is not None and (rebuild or held.get(name) != mark)}
+    return changed_tables(source, day, held, rebuild=rebuild)
 
 
 def _replace_table(database: duckdb.DuckDBPyConnection, source: Source, table: str, day: date, mark: str) -> int:
@@ -183,9 +160,10 @@ def _replace_table(database: duckdb.DuckDBPyConnection, source: Source, table: s
         database.execute(f"DELETE FROM {table} WHERE session_date = $day", {"day": day})
         _insert(database, table, fresh)
         rows = fresh.num_rows
+    key = {"day": day, "table": table}
+    database.execute("DELETE FROM store.loaded WHERE session_date = $day AND table_name = $table", key)
     database.execute(
-        "INSERT OR REPLACE INTO store.loaded VALUES ($table, $day, $mark, $rows)",
-        {"table": table, "day": day, "mark": mark, "rows": rows},
+        "INSERT INTO store.loaded VALUES ($day, $table, $mark, $rows)", {**key, "mark": mark, "rows": rows}
     )
     return rows
 
@@ -198,37 +176,16 @@ def _replace_points(database: duckdb.DuckDBPyConnection, source: Source, day: da
     for table in ("track_statistics", "track_spans"):
         database.execute(f"DELETE FROM store.{table} WHERE track_number BETWEEN $first AND $last", bounds)
     count = 0
-    for chunk in chunk_by_track(source.chunks("metric_points", day, dictionaries=[*SERIES_KEY, "metric"])):
-        statistics = compute_track_statistics(*pivot_to_samples(chunk, first))
-        for table, rows in statistics.by_table.items():
+    for points, tables in point_chunks(source, day):
+        for table, rows in tables.items():
             _insert(database, f"store.{table}", rows)
-        first += statistics.series.num_rows
-        count += chunk.num_rows
+        count += points
     return count
 
 
 def _insert(database: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
     with registered(database, fresh=rows):
         database.execute(f"INSERT INTO {table} BY NAME SELECT * FROM fresh")
-
-
-def _comment_tables(database: duckdb.DuckDBPyConnection) -> bool:
-    """Set the comments of tables and columns if they are outdated. Returns whether anything changed."""
-    statements = []
-    for table in TABLES.values():
-        kind = "TABLE" if table.name in STORED else "VIEW"
-        statements.append(f"COMMENT ON {kind} {table.name} IS {literal(table.comment)}")
-        statements += [
-            f"COMMENT ON COLUMN {table.name}.{quoted(column)} IS {literal(table.comment_of(column))}"
-            for column in table.schema.names
-        ]
-    mark = hashlib.sha256("\0".join(statements).encode()).hexdigest()[:32]
-    if read_meta(database, "comments") == mark:
-        return False
-    for statement in statements:
-        database.execute(statement)
-    write_meta(database, "comments", mark)
-    return True
 
 
 def _new_generation(database: duckdb.DuckDBPyConnection) -> None:

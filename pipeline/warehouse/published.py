@@ -1,7 +1,7 @@
 """The published database, for readers: opened read-only, with no way to other files or the network.
 
-Whoever reads it opens it here: `sql`, the report, the dashboard, and the checks in Dagster. How it is replaced is in
-`publish`.
+Whoever reads it opens it here, be it a file or a DuckLake: `sql`, the report, the dashboard, and the checks in Dagster.
+How it is replaced is in `publish` and `ducklake`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,42 @@ from pathlib import Path
 
 import duckdb
 
+from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixStorage, first_line
+from pipeline.warehouse.attach import NoLake, attach, lake_errors, lock_down
 from pipeline.warehouse.database import storage_errors
 
 __all__ = ["identity", "newest_day", "open_published"]
 
 
-def open_published(path: Path) -> duckdb.DuckDBPyConnection:
+def open_published(published: Path | LakeCatalog) -> duckdb.DuckDBPyConnection:
     """Open a database read-only, in UTC. Queries can reach no other file and no network.
 
-    Raises `FixStorage` if it is missing or cannot be opened.
+    A lake has more: its catalog, which a query can ask anything that the role in PostgreSQL may. Whoever lets strangers
+    ask refuses table functions (see `serving.query`). Raises `FixStorage` if it is missing or cannot be opened.
     """
+    return _open_lake(published) if isinstance(published, LakeCatalog) else _open_file(published)
+
+
+def _open_lake(catalog: LakeCatalog) -> duckdb.DuckDBPyConnection:
+    missing = f"{catalog} does not exist yet; `call-metrics backfill` or `call-metrics demo` creates it"
+    try:
+        database = attach(catalog, read_only=True)
+    except NoLake:
+        raise FixStorage(missing) from None
+    try:
+        with lake_errors(catalog):
+            found = database.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'loaded'").fetchone()
+            if found == (0,):
+                raise FixStorage(missing)
+            lock_down(database, catalog)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _open_file(path: Path) -> duckdb.DuckDBPyConnection:
     if not path.exists():
         raise FixStorage(f"{path} does not exist yet; `call-metrics backfill` or `call-metrics demo` creates it")
     with storage_errors(path):
@@ -32,7 +57,7 @@ def open_published(path: Path) -> duckdb.DuckDBPyConnection:
     return database
 
 
-def newest_day(path: Path, day: date) -> tuple[date | None, bool]:
+def newest_day(path: Path | LakeCatalog, day: date) -> tuple[date | None, bool]:
     """Return the newest day in a published database (None if it is empty), and whether `day` is in it.
 
     Raises `FixStorage`.
@@ -42,7 +67,8 @@ def newest_day(path: Path, day: date) -> tuple[date | None, bool]:
         try:
             newest, is_there = database.execute(query, {"day": day}).fetchone() or (None, False)
         except duckdb.Error as error:
-            raise FixStorage(f"{path} cannot be used ({first_line(error)}); fix it and run again") from None
+            reason = without_password(first_line(error))
+            raise FixStorage(f"{path} cannot be used ({reason}); fix it and run again") from None
     return newest, bool(is_there)
 
 

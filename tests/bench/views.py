@@ -83,6 +83,8 @@ def build(folder: Path, path: Path, *, days: int) -> None:
             computed_seconds += time.process_time() - began
             tables |= {f"store.{name}": fresh for name, fresh in known.by_table.items()}
             for name, fresh in tables.items():
+                if "session_date" not in fresh.column_names:
+                    fresh = fresh.add_column(0, "session_date", pa.repeat(pa.scalar(day), fresh.num_rows))
                 database.register("fresh", fresh)
                 database.execute(f"INSERT INTO {name} BY NAME SELECT * FROM fresh")
                 database.unregister("fresh")

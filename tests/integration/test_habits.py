@@ -80,8 +80,11 @@ def test_benchmarks_are_listed_by_name(tmp_path: Path) -> None:
     assert [line.split()[0] for line in call("poe", "--quiet", "bench", home=tmp_path).splitlines()] == [
         "flatten",
         "ingest",
+        "lake",
         "quota",
         "soak",
         "views",
     ]
-    assert "the benchmarks are flatten, ingest, quota, soak, views" in call("poe", "bench", "none", home=tmp_path, code=1)
+    assert "the benchmarks are flatten, ingest, lake, quota, soak, views" in call(
+        "poe", "bench", "none", home=tmp_path, code=1
+    )

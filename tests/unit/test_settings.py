@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixSettings
 from pipeline.settings import SECRETS, Credentials, Secret, Settings, parse_date
 from tests.support import examples
@@ -100,6 +101,9 @@ def test_defaults_need_no_variable(tmp_path: Path) -> None:
         ("CALL_METRICS_DATA", "/var/lib/metrics", "data", Path("/var/lib/metrics")),
         ("CALL_METRICS_DATA", "~/metrics", "data", Path("~/metrics").expanduser()),
         ("CALL_METRICS_WAREHOUSE", "/srv/w.duckdb", "warehouse", Path("/srv/w.duckdb")),
+        ("CALL_METRICS_WAREHOUSE", "ducklake:/srv/c.ducklake", "warehouse_file", "ducklake:/srv/c.ducklake"),
+        ("CALL_METRICS_WAREHOUSE", "ducklake:postgres:dbname=a", "warehouse_file", "ducklake:postgres:dbname=a"),
+        ("CALL_METRICS_SNAPSHOT_DAYS", "30", "snapshot_days", 30),
         ("CALL_METRICS_START", "2025-06-30", "start", date(2025, 6, 30)),
         ("CALL_METRICS_CONCURRENCY", "1", "concurrency", 1),
         ("CALL_METRICS_CONCURRENCY", "256", "concurrency", 256),
@@ -376,3 +380,46 @@ def test_parse_date_reads_iso_dates_only() -> None:
     assert parse_date("--from", "2026-11-01") == date(2026, 11, 1)
     with pytest.raises(FixSettings, match=r"^--from is '1/11/2026'; write a date as YYYY-MM-DD, such as 2026-11-01$"):
         parse_date("--from", "1/11/2026")
+
+
+def test_lake_has_its_files_in_the_data_root(tmp_path: Path) -> None:
+    """The file of a catalog is relative to the working folder, as other paths are."""
+    settings = load(tmp_path, CALL_METRICS_WAREHOUSE="ducklake:c.ducklake", CALL_METRICS_DATA="d")
+    assert settings.warehouse == LakeCatalog(f"{tmp_path}/c.ducklake", f"{tmp_path}/d/lake/")
+    assert settings.warehouse_path is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ducklake:postgres:dbname=a password=hunter2hunter2",
+        "ducklake:postgres:dbname=a PASSWORD = 'hunter2hunter2 x'",
+        "ducklake:postgres:postgresql://me:hunter2hunter2@host/a",
+        "ducklake:postgres:postgresql://host/a?password=hunter2hunter2",
+    ],
+)
+def test_password_in_the_warehouse_is_refused_and_not_shown(tmp_path: Path, text: str) -> None:
+    """PostgreSQL's own variables and files are for it."""
+    message = refusal(tmp_path, CALL_METRICS_WAREHOUSE=text)
+    assert message.startswith("CALL_METRICS_WAREHOUSE has a password; leave it out, and give it in PGPASSWORD")
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("text", ["ducklake:", "ducklake:/", "ducklake:mysql:db=a", "ducklake:sqlite:a.db"])
+def test_other_catalogs_are_refused(tmp_path: Path, text: str) -> None:
+    """One sentence says what can be written."""
+    assert "names no catalog that we know; write ducklake:postgres:" in refusal(tmp_path, CALL_METRICS_WAREHOUSE=text)
+
+
+def test_messages_of_servers_lose_their_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever way a connection string is written, and whatever else repeats the variable."""
+    monkeypatch.setenv("PGPASSWORD", "hunter2-outside")
+    for text in (
+        "host=a password=hunter2 user=b",
+        "password='hun hunter2' x",
+        "at postgres://me:hunter2@host/db",
+        "hunter2-outside!",
+    ):
+        shown = without_password(f"Unable to connect to {text}")
+        assert "hunter2" not in shown
+        assert "…" in shown

@@ -67,16 +67,19 @@ rejoined AS (
     GROUP BY ALL
 ),
 
--- The peak: how many publishers are low at once. Calls and publishers are numbered, so that windows and groups are over
--- numbers and not over four or five texts.
-limits AS (
+-- The peak: how many publishers are low at once. Calls and publishers are numbered within their day, so that windows and
+-- groups are over numbers and not over three or four texts, and a filter on session_date reads only its day.
+limits AS NOT MATERIALIZED (
     SELECT
+        series.session_date,
         series.series_id,
         dense_rank() OVER (
-            ORDER BY series.session_date, series.call_type, series.call_id, series.call_session_id
+            PARTITION BY series.session_date
+            ORDER BY series.call_type, series.call_id, series.call_session_id
         ) AS call_number,
         dense_rank() OVER (
-            ORDER BY series.session_date, series.call_type, series.call_id, series.call_session_id, series.user_id
+            PARTITION BY series.session_date
+            ORDER BY series.call_type, series.call_id, series.call_session_id, series.user_id
         ) AS publisher,
         thresholds.low_framerate
     FROM store.series AS series
@@ -86,23 +89,23 @@ limits AS (
 
 low AS (
     SELECT
+        session_date,
         limits.call_number,
         limits.publisher,
         epoch_us(samples."timestamp") AS since,
         epoch_us(samples."timestamp") + (samples.interval_seconds * 1000000)::BIGINT AS until
     FROM store.samples AS samples
-    INNER JOIN limits USING (series_id)
+    INNER JOIN limits USING (session_date, series_id)
     WHERE samples.framerate < limits.low_framerate AND samples.interval_seconds > 0
 ),
 
 edges AS (
-    SELECT call_number, publisher, since AS instant, 1 AS change FROM low
-    UNION ALL
-    SELECT call_number, publisher, until, -1 FROM low
+    SELECT session_date, call_number, publisher, unnest([since, until]) AS instant, unnest([1, -1]) AS change
+    FROM low
 ),
 
 turns AS (
-    SELECT call_number, publisher, instant, sum(change) AS change
+    SELECT session_date, call_number, publisher, instant, sum(change) AS change
     FROM edges
     GROUP BY ALL
     HAVING sum(change) <> 0
@@ -111,15 +114,17 @@ turns AS (
 -- A publisher can have several low tracks at once, and counts as one.
 low_tracks AS (
     SELECT
+        session_date,
         call_number,
         instant,
         change,
-        sum(change) OVER (PARTITION BY publisher ORDER BY instant) AS now_low
+        sum(change) OVER (PARTITION BY session_date, publisher ORDER BY instant) AS now_low
     FROM turns
 ),
 
 publishers_turning AS (
     SELECT
+        session_date,
         call_number,
         instant,
         sum((now_low > 0)::INTEGER - (now_low - change > 0)::INTEGER) AS change
@@ -129,19 +134,21 @@ publishers_turning AS (
 
 publishers_low AS (
     SELECT
+        session_date,
         call_number,
         instant,
-        sum(change) OVER (PARTITION BY call_number ORDER BY instant) AS now_low
+        sum(change) OVER (PARTITION BY session_date, call_number ORDER BY instant) AS now_low
     FROM publishers_turning
 ),
 
 peaks AS (
     SELECT
+        session_date,
         call_number,
         max(now_low)::BIGINT AS peak,
         to_timestamp(first(instant ORDER BY now_low DESC, instant ASC) / 1e6) AS peak_at
     FROM publishers_low
-    GROUP BY call_number
+    GROUP BY session_date, call_number
 ),
 
 peaks_by_call AS (
@@ -150,8 +157,8 @@ peaks_by_call AS (
         any_value(peaks.peak) AS peak,
         any_value(peaks.peak_at) AS peak_at
     FROM limits
-    INNER JOIN peaks USING (call_number)
-    INNER JOIN store.series AS series USING (series_id)
+    INNER JOIN peaks USING (session_date, call_number)
+    INNER JOIN store.series AS series USING (session_date, series_id)
     GROUP BY ALL
 )
 

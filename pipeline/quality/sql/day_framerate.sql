@@ -6,8 +6,8 @@ WITH sent AS (
         floor(samples.framerate) AS framerate,
         sum(samples.interval_seconds) AS seconds
     FROM store.samples AS samples
-    INNER JOIN store.series AS series USING (series_id)
-    INNER JOIN track_kinds AS kinds USING (track_type)
+    INNER JOIN store.series AS series USING (session_date, series_id)
+    INNER JOIN track_kinds AS kinds ON series.track_type = kinds.track_type
     WHERE
         samples.series_id BETWEEN $first AND $last
         AND series.session_date = $day

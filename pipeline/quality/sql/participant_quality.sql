@@ -45,16 +45,17 @@ WITH judged AS (
 -- Spans of different tracks overlap. Each counts from the end of the spans before it, so that no second counts twice.
 spans AS (
     SELECT
-        session_date, call_type, call_id, call_session_id, user_id, user_session_id,
+        series.session_date, call_type, call_id, call_session_id, user_id, user_session_id,
         epoch(spans.since) AS since,
         epoch(spans.until) AS until,
         max(epoch(spans.until)) OVER (
-            PARTITION BY session_date, call_type, call_id, call_session_id, user_id, user_session_id
+            PARTITION BY series.session_date, call_type, call_id, call_session_id, user_id, user_session_id
             ORDER BY spans.since, spans.until
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS covered_until
     FROM store.track_spans AS spans
-    INNER JOIN store.series AS series ON spans.track_number = series.series_id
+    INNER JOIN store.series AS series
+        ON spans.session_date = series.session_date AND spans.track_number = series.series_id
 ),
 
 published AS (
@@ -67,10 +68,11 @@ published AS (
 
 first_media AS (
     SELECT
-        session_date, call_type, call_id, call_session_id, user_id, user_session_id,
+        series.session_date, call_type, call_id, call_session_id, user_id, user_session_id,
         min(statistics.first_media_at) AS first_media_at
     FROM store.track_statistics AS statistics
-    INNER JOIN store.series AS series ON statistics.track_number = series.series_id
+    INNER JOIN store.series AS series
+        ON statistics.session_date = series.session_date AND statistics.track_number = series.series_id
     GROUP BY ALL
 )
 

@@ -25,8 +25,9 @@ WITH tracks_by_client AS (
         quality.active_seconds,
         quality.framerate_histogram,
         dense_rank() OVER (
+            PARTITION BY session_date
             ORDER BY
-                session_date, stays.network_type, stays.country, stays.client_name, stays.client_version, quality.codec
+                stays.network_type, stays.country, stays.client_name, stays.client_version, quality.codec
         ) AS segment
     FROM track_quality AS quality
     LEFT JOIN participant_sessions AS stays
@@ -35,11 +36,13 @@ WITH tracks_by_client AS (
 
 seconds_by_framerate AS (
     SELECT
+        session_date,
         segment,
         framerate,
         sum(seconds) AS seconds
     FROM (
         SELECT
+            session_date,
             segment,
             unnest(framerate_histogram) AS seconds,
             generate_subscripts(framerate_histogram, 1) - 1 AS framerate
@@ -51,20 +54,22 @@ seconds_by_framerate AS (
 
 running AS (
     SELECT
+        session_date,
         segment,
         framerate,
-        sum(seconds) OVER (PARTITION BY segment ORDER BY framerate) AS seconds_up_to,
-        sum(seconds) OVER (PARTITION BY segment) AS seconds_total
+        sum(seconds) OVER (PARTITION BY session_date, segment ORDER BY framerate) AS seconds_up_to,
+        sum(seconds) OVER (PARTITION BY session_date, segment) AS seconds_total
     FROM seconds_by_framerate
 ),
 
 framerates AS (
     SELECT
+        session_date,
         segment,
         min(framerate) AS framerate_p5
     FROM running
     WHERE seconds_up_to >= 0.05 * seconds_total AND seconds_total > 0
-    GROUP BY segment
+    GROUP BY session_date, segment
 ),
 
 counted AS (
@@ -100,4 +105,4 @@ SELECT
     active_seconds,
     framerates.framerate_p5
 FROM intervals
-LEFT JOIN framerates USING (segment)
+LEFT JOIN framerates USING (session_date, segment)

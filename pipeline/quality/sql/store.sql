@@ -9,6 +9,7 @@
 --   height_seconds: seconds at each height, in pixels of the shorter side
 --   bits_per_pixel_frame: bits sent per pixel of each frame, over points that have all four metrics
 CREATE TABLE IF NOT EXISTS store.track_statistics (
+    session_date DATE NOT NULL,
     track_number BIGINT NOT NULL,
     step_seconds DOUBLE,
     first_media_at TIMESTAMPTZ,
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS store.track_statistics (
 
 -- store.track_spans: one row per stretch of a track without a gap; since inclusive, until exclusive.
 CREATE TABLE IF NOT EXISTS store.track_spans (
+    session_date DATE NOT NULL,
     track_number BIGINT NOT NULL,
     since TIMESTAMPTZ NOT NULL,
     until TIMESTAMPTZ NOT NULL

@@ -27,6 +27,7 @@ WITH later_minutes AS (
 
 parts AS (
     SELECT
+        session_date,
         series_id,
         epoch_us("timestamp") // 60000000 AS minute_number,
         least(interval_seconds, (60000000 - epoch_us("timestamp") % 60000000) / 1000000) AS seconds,
@@ -34,6 +35,7 @@ parts AS (
     FROM store.samples
     UNION ALL
     SELECT
+        session_date,
         series_id,
         epoch_us("timestamp") // 60000000 + minutes_on,
         least(micros_after - 60000000 * (minutes_on - 1), 60000000) / 1000000,
@@ -64,7 +66,7 @@ minutes AS (
         min(parts.resolution_height) AS resolution_height_min,
         max(parts.resolution_height) AS resolution_height_max
     FROM parts
-    INNER JOIN store.series AS series ON parts.series_id = series.series_id
+    INNER JOIN store.series AS series ON parts.session_date = series.session_date AND parts.series_id = series.series_id
     GROUP BY series.session_date, series.track_number, parts.minute_number
 )
 
@@ -74,4 +76,5 @@ SELECT
     to_timestamp(minutes.minute_number * 60) AS "minute",
     minutes.* EXCLUDE (session_date, track_number, minute_number)
 FROM minutes
-INNER JOIN store.series AS tracks ON minutes.track_number = tracks.series_id
+INNER JOIN store.series AS tracks
+    ON minutes.session_date = tracks.session_date AND minutes.track_number = tracks.series_id

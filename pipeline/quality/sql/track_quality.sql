@@ -57,7 +57,7 @@ known AS (
     SELECT
         tracks.*,
         kinds.track_kind,
-        statistics.*,
+        statistics.* EXCLUDE (session_date),
         thresholds.* EXCLUDE (track_kind),
         coalesce(warned.warnings, 0) AS warnings,
         coalesce(
@@ -81,7 +81,8 @@ known AS (
             AND tracks.track_id IS NOT DISTINCT FROM series.track_id
             AND tracks.track_type IS NOT DISTINCT FROM series.track_type
             AND series.series_id = series.track_number
-    LEFT JOIN store.track_statistics AS statistics ON series.series_id = statistics.track_number
+    LEFT JOIN store.track_statistics AS statistics
+        ON tracks.session_date = statistics.session_date AND series.series_id = statistics.track_number
     LEFT JOIN warned
         ON
             tracks.session_date = warned.session_date

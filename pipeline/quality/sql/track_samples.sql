@@ -11,6 +11,7 @@
 --     track if the next is more than three steps away (the rest is no data); 0 for the last instant
 WITH merged AS (
     SELECT
+        series.session_date,
         series.track_number,
         samples."timestamp",
         min(samples.series_id) AS series_id,
@@ -20,9 +21,9 @@ WITH merged AS (
         max(samples.resolution_height) AS resolution_height,
         max(samples.interval_seconds) AS interval_seconds
     FROM store.samples AS samples
-    INNER JOIN store.series AS series USING (series_id)
+    INNER JOIN store.series AS series USING (session_date, series_id)
     WHERE series.shares_track
-    GROUP BY series.track_number, samples."timestamp"
+    GROUP BY series.session_date, series.track_number, samples."timestamp"
 )
 
 SELECT
@@ -34,7 +35,12 @@ SELECT
     coalesce(samples.resolution_height, merged.resolution_height) AS resolution_height,
     coalesce(merged.interval_seconds, samples.interval_seconds) AS interval_seconds
 FROM store.samples AS samples
-INNER JOIN store.series AS series ON samples.series_id = series.series_id
-LEFT JOIN merged ON series.track_number = merged.track_number AND samples."timestamp" = merged."timestamp"
+INNER JOIN store.series AS series
+    ON samples.session_date = series.session_date AND samples.series_id = series.series_id
+LEFT JOIN merged
+    ON
+        series.session_date = merged.session_date
+        AND series.track_number = merged.track_number
+        AND samples."timestamp" = merged."timestamp"
 -- An instant with samples of several series has one row, for the first of them.
 WHERE merged.series_id IS NULL OR merged.series_id = samples.series_id

@@ -15,7 +15,8 @@ from typing import Any
 
 import duckdb
 
-from pipeline.errors import FixStorage
+from pipeline.catalog import LakeCatalog, without_password
+from pipeline.errors import FixStorage, first_line
 from pipeline.sql import read_statement
 from pipeline.warehouse.published import open_published
 
@@ -25,7 +26,7 @@ ONE_AT_A_TIME = threading.Lock()
 """DuckDB shares a file that is open twice in a process. Only a reader that opens it alone gets the newest content."""
 
 
-def run_query(published: Path, name: str, **parameters: object) -> list[dict[str, Any]]:
+def run_query(published: Path | LakeCatalog, name: str, **parameters: object) -> list[dict[str, Any]]:
     """Return the rows of a query in `sql`, on what is published now. Raises `FixStorage`."""
     with ONE_AT_A_TIME, open_published(published) as database:
         try:
@@ -36,4 +37,6 @@ def run_query(published: Path, name: str, **parameters: object) -> list[dict[str
             raise FixStorage(
                 f"{published} is of another version of Call Metrics; `call-metrics rebuild` rebuilds it"
             ) from None
+        except duckdb.IOException as error:  # of a lake: its server, or a file that was cleaned away
+            raise FixStorage(f"{published} cannot be read ({without_password(first_line(error))})") from None
     return rows

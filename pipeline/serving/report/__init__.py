@@ -17,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixSettings, FixStorage, first_line
 from pipeline.files import replacing
 from pipeline.serving.report import content, page
@@ -45,7 +46,7 @@ class Report:
     problems: tuple[str, ...]
 
 
-def make(published: Path, wanted: str, participant: str | None, now: datetime) -> Report:
+def make(published: Path | LakeCatalog, wanted: str, participant: str | None, now: datetime) -> Report:
     """Return the report of a call session, or of one user in it, made at `now`.
 
     `wanted` is the id of the call session, or `type:id` of a call with only one session. Raises `FixStorage` if the
@@ -59,7 +60,8 @@ def make(published: Path, wanted: str, participant: str | None, now: datetime) -
             call = content.read(database, session, participant)
         except duckdb.Error as error:
             raise FixStorage(
-                f"{published} cannot be used for reports ({first_line(error)}); `call-metrics rebuild` rebuilds it"
+                f"{published} cannot be used for reports ({without_password(first_line(error))}); "
+                "`call-metrics rebuild` rebuilds it"
             ) from None
     safe_id = re.sub(r"[^\w.-]+", "_", session.call_session_id)[:MAX_NAME_LENGTH]
     return Report(page.render(call, now), f"report-{safe_id}.html", problems(call))

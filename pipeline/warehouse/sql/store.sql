@@ -1,23 +1,30 @@
 -- The tables behind the published ones: how data points are stored, and which tables of a day are loaded.
 --
--- store.samples: one row per track, codec and instant, with the metrics side by side; `pivot.py` says why.
+-- store.samples: one row per track, codec and instant, with the metrics side by side; `pivot.py` says why. In a DuckLake
+--     it also has the ids of its series. The view metric_points is in `points_view.py`.
 -- store.series: one row per track and codec, with its series_id. The ids of a day start at its ordinal times 2^32, so
 -- that the same tables give the same ids.
--- store.meta: version, generation and owner of the database, and the marks of its views and comments.
+-- store.meta: version, generation and owner of the database, and the mark of its views and comments.
 -- store.loaded: one row per table and day that is loaded, with its fingerprint.
 -- `quality/track_statistics.py` computes three of the columns. track_number is the first series_id of the track; shares_track
 -- says whether the track has other series, because its codec changed; interval_seconds is the time that a sample
 -- counts for.
 CREATE SCHEMA IF NOT EXISTS store;
 
-CREATE TABLE IF NOT EXISTS store.meta (name VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
+-- column_comments: one row per column of a table or view, with its comment; `definitions.py` fills it.
+CREATE TABLE IF NOT EXISTS column_comments (
+    table_name VARCHAR NOT NULL,
+    column_name VARCHAR NOT NULL,
+    "comment" VARCHAR NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS store.meta (name VARCHAR NOT NULL, value VARCHAR NOT NULL);
 
 CREATE TABLE IF NOT EXISTS store.loaded (
-    table_name VARCHAR,
-    session_date DATE,
+    session_date DATE NOT NULL,
+    table_name VARCHAR NOT NULL,
     fingerprint VARCHAR NOT NULL,
-    row_count BIGINT NOT NULL,
-    PRIMARY KEY (table_name, session_date)
+    row_count BIGINT NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS store.series (
@@ -36,6 +43,7 @@ CREATE TABLE IF NOT EXISTS store.series (
 );
 
 CREATE TABLE IF NOT EXISTS store.samples (
+    session_date DATE NOT NULL,
     series_id BIGINT NOT NULL,
     "timestamp" TIMESTAMPTZ NOT NULL,
     bitrate DOUBLE,
@@ -44,25 +52,3 @@ CREATE TABLE IF NOT EXISTS store.samples (
     resolution_height DOUBLE,
     interval_seconds DOUBLE NOT NULL
 );
-
--- Samples as points again. UNPIVOT would be shorter, but here a filter on metric reads only the column of that metric.
-CREATE OR REPLACE VIEW metric_points AS
-SELECT
-    series.* EXCLUDE (series_id, track_number, shares_track),
-    points.metric,
-    points."timestamp",
-    points.value
-FROM (
-    SELECT series_id, 'bitrate' AS metric, "timestamp", bitrate AS value FROM store.samples WHERE bitrate IS NOT NULL
-    UNION ALL
-    SELECT series_id, 'framerate', "timestamp", framerate FROM store.samples WHERE framerate IS NOT NULL
-    UNION ALL
-    SELECT series_id, 'resolution_height', "timestamp", resolution_height
-    FROM store.samples
-    WHERE resolution_height IS NOT NULL
-    UNION ALL
-    SELECT series_id, 'resolution_width', "timestamp", resolution_width
-    FROM store.samples
-    WHERE resolution_width IS NOT NULL
-) AS points
-INNER JOIN store.series AS series USING (series_id);

@@ -102,3 +102,20 @@ def test_schedule_limits_the_number_of_older_days(flow_for: Callable[..., Flow])
             flow.extract.call_stats(day)
         requests = night(flow, date(2026, 4, 20))
         assert [request.partition_key for request in requests[3:]] == [f"{day}" for day in days[:MAX_OLDER_DAYS]]
+
+
+def test_lake_is_cleaned_every_night(flow_for: Callable[..., Flow], tmp_path: Path) -> None:
+    """A job without a day removes old snapshots. There is none if the warehouse is a file."""
+    world = World((a_call(datetime(2026, 3, DAY.day, 20, tzinfo=UTC), minutes=5),))
+    with Emulator(world, clock=ManualClock(AFTERWARDS)) as emulator:
+        flow = flow_for(emulator, warehouse_file=f"ducklake:{tmp_path / 'c.ducklake'}", snapshot_days=1)
+        run(flow, DAY)
+        definitions = build_definitions(flow.settings, flow=shared_flow_resource(flow))
+        assert definitions.resolve_schedule_def("clean_lake").job_name == "clean_lake"
+        ingest = definitions.resolve_job_def("ingest").asset_layer.selected_asset_keys
+        assert dg.AssetKey(["warehouse", "cleaned"]) not in ingest
+        done = definitions.resolve_job_def("clean_lake").execute_in_process()
+        (made,) = done.asset_materializations_for_node("warehouse__cleaned")
+        assert {name: value.value for name, value in made.metadata.items()} == {"snapshots": 0, "files": 0}
+        embedded = build_definitions(flow_for(emulator).settings)
+        assert "clean_lake" not in [job.name for job in embedded.jobs or ()]

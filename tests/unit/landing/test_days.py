@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.errors import FixStorage, Quarantined
 from pipeline.landing.days import DayLocks, without_broken_segments
+from pipeline.turns import FileTurns
 from tests.support import DAY
 
 
@@ -39,7 +40,7 @@ def test_step_does_not_run_again_after_another_error() -> None:
 
 def test_steps_of_one_day_run_one_after_the_other(tmp_path: Path) -> None:
     """A step of another day does not wait."""
-    locks = DayLocks(tmp_path)
+    locks = DayLocks(FileTurns(tmp_path))
     order: list[str] = []
     same_day = threading.Thread(target=locks.run, args=(DAY, lambda: order.append("same day")))
 

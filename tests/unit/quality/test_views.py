@@ -56,7 +56,8 @@ def test_views_return_millions_of_rows_without_hanging(tmp_path: Path) -> None:
     with SmallWorld().load(tmp_path) as database:
         database.execute(f"INSERT INTO store.series SELECT range, '2026-11-01', {texts}, range, false FROM range(9)")
         database.execute(
-            "INSERT INTO store.samples SELECT range % 9, to_timestamp(range), range, 1, 1, 1, 1 FROM range(1000000)"
+            "INSERT INTO store.samples "
+            "SELECT DATE '2026-11-01', range % 9, to_timestamp(range), range, 1, 1, 1, 1 FROM range(1000000)"
         )
         for view, expected in {
             "track_samples": 1_000_000,
@@ -114,3 +115,13 @@ def test_views_keep_their_bounds(tmp_path: Path) -> None:
         for metric in ("bitrate", "framerate", "resolution_width", "resolution_height"):
             outside = f"NOT {metric}_mean BETWEEN {metric}_min - 1e-6 AND {metric}_max + 1e-6"
             assert rows_of(database, f"FROM track_minutes WHERE {outside}") == []
+
+
+def test_comments_are_rows_too(query: Query) -> None:
+    """`column_comments` has the comment of every column of every table and view, as the catalog has."""
+    catalog = query(
+        "SELECT table_name, column_name, comment FROM duckdb_columns() "
+        "WHERE schema_name = 'main' AND NOT internal ORDER BY ALL"
+    )
+    assert query("FROM column_comments ORDER BY ALL") == catalog
+    assert all(row["comment"] for row in catalog)

@@ -382,3 +382,12 @@ def test_lake_names_a_file_that_does_not_exist(lake: Lake) -> None:
     """The error says which command makes the file."""
     with pytest.raises(FixStorage, match="does not exist; `call-metrics rebuild` makes it"):
         lake.read("tracks", DAY)
+
+
+@pytest.mark.parametrize("table", NAMES)
+def test_files_have_statistics_on_the_date(lake: Lake, table: str) -> None:
+    """Spark, Trino and Iceberg find the files of a day by them."""
+    write(lake, table, rows(table))
+    metadata = pq.read_metadata(lake.path(table, DAY))
+    statistics = metadata.row_group(0).column(0).statistics
+    assert (statistics.min, statistics.max, statistics.null_count) == (DAY, DAY, 0)

@@ -1,0 +1,81 @@
+"""Where a DuckLake is: its catalog, in PostgreSQL or in a file, and the folder of its Parquet files. No password.
+
+How it is attached and written is in `warehouse`; `settings` reads it from CALL_METRICS_WAREHOUSE.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pipeline.errors import FixSettings
+
+__all__ = ["LAKE_PREFIX", "LakeCatalog", "data_path_of", "without_password"]
+
+LAKE_PREFIX = "ducklake:"
+_POSTGRES = "postgres:"
+
+_PASSWORD_FIELD = re.compile(r"(?i)\b((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&;\"]+)")
+_PASSWORD_IN_URL = re.compile(r"(?i)(postgres(?:ql)?://[^\s:/@]*:)[^\s@/]*(@)")
+
+
+def without_password(text: str) -> str:
+    """Return a message of PostgreSQL or DuckDB without passwords, which both may repeat from a connection string."""
+    text = _PASSWORD_IN_URL.sub(r"\1…\2", _PASSWORD_FIELD.sub(r"\1…", text))
+    password = os.environ.get("PGPASSWORD")
+    return text.replace(password, "…") if password and len(password) > 3 else text
+
+
+def data_path_of(data: Path) -> str:
+    """Return the folder of the lake's Parquet files, for a data root: `lake/` in it."""
+    return f"{data / 'lake'}/"
+
+
+@dataclass(frozen=True)
+class LakeCatalog:
+    """A DuckLake. `str()` is what CALL_METRICS_WAREHOUSE says, for messages.
+
+    Attributes:
+        connection: what follows `ducklake:`: `postgres:` and a connection string of PostgreSQL, or the path of a file.
+        data_path: the folder of its Parquet files, ending in a slash.
+    """
+
+    connection: str
+    data_path: str
+
+    @classmethod
+    def parse(cls, text: str, data: Path, folder: Path | None = None) -> Self:
+        """Return the lake that a setting names, for a data root. `folder` is the one that paths are relative to.
+
+        Raises `FixSettings` for a password in the setting, and for another kind of catalog.
+        """
+        connection = text.removeprefix(LAKE_PREFIX)
+        if without_password(connection) != connection:
+            raise FixSettings(
+                "CALL_METRICS_WAREHOUSE has a password; leave it out, and give it in PGPASSWORD or PostgreSQL's "
+                "password file (PGPASSFILE)"
+            )
+        if not connection.startswith(_POSTGRES):
+            if re.match(r"[a-z_]{2,}:", connection) or not connection.strip("/"):
+                raise FixSettings(
+                    "CALL_METRICS_WAREHOUSE names no catalog that we know; write ducklake:postgres:dbname=… host=… "
+                    "user=…, or ducklake: and the path of a file"
+                )
+            connection = str((folder or Path.cwd()) / Path(connection).expanduser())
+        return cls(connection, data_path_of(data))
+
+    @property
+    def postgres(self) -> str | None:
+        """The connection string of PostgreSQL; None for a file."""
+        return self.connection.removeprefix(_POSTGRES) if self.connection.startswith(_POSTGRES) else None
+
+    @property
+    def file(self) -> Path | None:
+        """The file of the catalog; None for PostgreSQL."""
+        return None if self.connection.startswith(_POSTGRES) else Path(self.connection)
+
+    def __str__(self) -> str:
+        return f"{LAKE_PREFIX}{self.connection}"

@@ -1,0 +1,51 @@
+"""Turns: one process at a time works on a day, and one at a time publishes. Here by lock files, on one machine.
+
+Locks of the operating system die with their process, so a killed run never blocks the next one. Workers without a
+common disk take turns by PostgreSQL instead: see `warehouse.postgres`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.files import day_folder, locked
+
+__all__ = ["FileTurns", "StillMine", "Turns"]
+
+StillMine = Callable[[], None]
+"""Called before something is published. Raises `FixStorage` if the turn was lost meanwhile."""
+
+
+class Turns(Protocol):
+    """Who may do what, among all processes on the same data. Whoever wants a turn waits for it, and logs that once."""
+
+    def of_day(self, day: date) -> AbstractContextManager[StillMine]:
+        """Work on a day, alone."""
+
+    def of_publishing(self) -> AbstractContextManager[StillMine]:
+        """Publish, alone."""
+
+
+class FileTurns:
+    """Turns by lock files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def of_day(self, day: date) -> AbstractContextManager[StillMine]:
+        """Work on a day, alone on this machine. Raises `FixStorage`."""
+        return _held(day_folder(self._folder, day).with_suffix(".lock"), f"{day}")
+
+    def of_publishing(self) -> AbstractContextManager[StillMine]:
+        """Publish, alone on this machine. Raises `FixStorage`."""
+        return _held(self._folder / "warehouse.lock", "the database")
+
+
+@contextmanager
+def _held(path: Path, what: str) -> Iterator[StillMine]:
+    with locked(path, what):
+        yield lambda: None  # a lock of the operating system is held as long as the process lives

@@ -1,0 +1,30 @@
+"""Which warehouse it is, by where it is published: the embedded file or a DuckLake; and how processes take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.catalog import LakeCatalog
+from pipeline.turns import FileTurns, Turns
+from pipeline.warehouse.ducklake import DuckLake
+from pipeline.warehouse.load import Warehouse
+from pipeline.warehouse.postgres import PostgresTurns
+
+__all__ = ["choose_turns", "choose_warehouse"]
+
+
+def choose_turns(published: Path | LakeCatalog, data: Path, locks: Path) -> Turns:
+    """Return turns by PostgreSQL if the catalog is there, by files in the folder `locks` otherwise."""
+    if isinstance(published, LakeCatalog) and published.postgres is not None:
+        return PostgresTurns(published, str(data))
+    return FileTurns(locks)
+
+
+def choose_warehouse(
+    published: Path | LakeCatalog, writer: Path, *, turns: Turns, owner: Callable[[], str], thresholds: Path
+) -> Warehouse | DuckLake:
+    """Return the warehouse. `writer` is the writer's file of the embedded one."""
+    if isinstance(published, LakeCatalog):
+        return DuckLake(published, turns=turns, owner=owner, thresholds=thresholds)
+    return Warehouse(published, writer, owner=owner, thresholds=thresholds)

@@ -1,0 +1,93 @@
+"""What a warehouse has beside the rows of days: views, comments, thresholds. The same for a file and for a DuckLake.
+
+Everything is created again when its hash changes, and not with each load. Comments are in the catalog, where BI tools
+look for them, and as rows in `column_comments`, since DuckLake takes no comments on the columns of views.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import duckdb
+import pyarrow as pa
+
+from pipeline.quality.thresholds import THRESHOLDS, Row, replace_thresholds
+from pipeline.quality.views import VIEWS, create_views, read_docs, view_texts
+from pipeline.schema import TABLES
+from pipeline.sql import literal, quoted, read_statement, registered
+from pipeline.warehouse.database import STORED, read_meta, write_meta
+
+__all__ = ["COLUMN_COMMENTS", "COLUMN_COMMENTS_TABLE", "is_current", "update_definitions"]
+
+COLUMN_COMMENTS_TABLE = "One row per column of a table or view: its comment"
+
+COLUMN_COMMENTS = {
+    "table_name": "The table or view",
+    "column_name": "The column",
+    "comment": "What the column is, with its unit",
+}
+"""The columns of `column_comments`, with their comments."""
+
+
+def update_definitions(
+    database: duckdb.DuckDBPyConnection, thresholds: list[Row] | None, *, comment_view_columns: bool = True
+) -> bool:
+    """Create outdated views and comments, and replace thresholds that differ (None: the defaults).
+
+    Returns whether anything changed. Needs the tables of `sql/store.sql`.
+    """
+    changed = replace_thresholds(database, thresholds)
+    if is_current(database):
+        return changed
+    create_views(database, comment_columns=comment_view_columns)
+    for statement in _table_comments(comment_view_columns=comment_view_columns):
+        database.execute(statement)
+    _fill_column_comments(database)
+    write_meta(database, "definitions", _mark())
+    return True
+
+
+def is_current(database: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether the views and comments are those of this version."""
+    return read_meta(database, "definitions") == _mark()
+
+
+def _mark() -> str:
+    """Return a hash of the SQL and the comments."""
+    texts = [*view_texts(), *_table_comments(comment_view_columns=True), read_statement("pipeline.warehouse", "store")]
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:32]
+
+
+def _table_comments(*, comment_view_columns: bool) -> Iterator[str]:
+    """Yield the statements that comment on the tables of the contract, and on `column_comments`."""
+    for table in TABLES.values():
+        kind = "TABLE" if table.name in STORED else "VIEW"
+        yield f"COMMENT ON {kind} {table.name} IS {literal(table.comment)}"
+        if kind == "TABLE" or comment_view_columns:
+            for column in table.schema.names:
+                yield f"COMMENT ON COLUMN {table.name}.{quoted(column)} IS {literal(table.comment_of(column))}"
+    yield f"COMMENT ON TABLE column_comments IS {literal(COLUMN_COMMENTS_TABLE)}"
+    for column, comment in COLUMN_COMMENTS.items():
+        yield f"COMMENT ON COLUMN column_comments.{quoted(column)} IS {literal(comment)}"
+
+
+def _fill_column_comments(database: duckdb.DuckDBPyConnection) -> None:
+    columns = database.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal "
+        "ORDER BY table_name, column_index"
+    ).fetchall()
+    rows = [(table, column, _comment_of(table, column)) for table, column in columns]
+    fresh = pa.table([pa.array(values) for values in zip(*rows, strict=True)], names=list(COLUMN_COMMENTS))
+    database.execute("DELETE FROM column_comments")
+    with registered(database, fresh=fresh):
+        database.execute("INSERT INTO column_comments SELECT * FROM fresh")
+
+
+def _comment_of(table: str, column: str) -> str:
+    if table in TABLES:
+        return TABLES[table].comment_of(column)
+    if table in VIEWS:
+        return read_docs(table).columns[column]
+    return (THRESHOLDS if table == "quality_thresholds" else COLUMN_COMMENTS)[column]
