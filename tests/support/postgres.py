@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import psycopg2
+
 from pipeline.catalog import LakeCatalog
 
 __all__ = ["PASSWORD", "Database", "Postgres", "missing_programs"]
