@@ -84,4 +84,6 @@ def test_benchmarks_are_listed_by_name(tmp_path: Path) -> None:
         "soak",
         "views",
     ]
-    assert "the benchmarks are flatten, ingest, quota, soak, views" in call("poe", "bench", "none", home=tmp_path, code=1)
+    assert "the benchmarks are flatten, ingest, quota, soak, views" in call(
+        "poe", "bench", "none", home=tmp_path, code=1
+    )
