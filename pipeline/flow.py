@@ -33,6 +33,7 @@ from pipeline.quality.day import DayQuality, day_quality
 from pipeline.quality.thresholds import THRESHOLDS_FILE
 from pipeline.schema import CALL_KEY, TABLES
 from pipeline.settings import Settings
+from pipeline.storage import StoredFile, open_store
 from pipeline.tables.build import TablesBuilt, build_tables
 from pipeline.tables.lake import Lake
 from pipeline.tables.provenance import is_outdated
@@ -63,25 +64,25 @@ class Flow:
         report: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self.settings = settings
-        self._erased_file = settings.raw / "forgotten.json"
+        self.store = open_store(settings)
+        raw = self.store.below("raw")
+        self._erased_file = StoredFile(raw, "forgotten.json")
         self._temporary = settings.work / "tmp"
         self._upgrade_mark = settings.work / "upgrading"
         self._is_upgraded = False
         self._locks = DayLocks(settings.work / "locks")
         self._session = ApiSession(settings, connect)
-        self.landing = Landing(
-            settings.raw, redactor=lambda: redactor(settings.client_ip, ErasedUsers.read(self._erased_file))
-        )
+        self.landing = Landing(raw, redactor=lambda: redactor(settings.client_ip, ErasedUsers.read(self._erased_file)))
         self._inventories = Inventories(self.landing, self._temporary)
         self.extract = Extract(
             self.landing, self._inventories, self._locks, self._session, workers=settings.concurrency, report=report
         )
-        self.lake = Lake(settings.tables)
+        self.lake = Lake(self.store.below("tables"))
         self.warehouse = Warehouse(
             settings.warehouse,
             settings.work / "warehouse.duckdb",
             owner=self.landing.id,
-            thresholds=settings.data / THRESHOLDS_FILE,
+            thresholds=StoredFile(self.store, THRESHOLDS_FILE),
         )
 
     def __enter__(self) -> Self:

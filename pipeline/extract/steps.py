@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
+from pathlib import PurePath
 from typing import cast
 
 import pyarrow as pa
@@ -53,7 +53,7 @@ class Landed:
 
     requests: int
     failures: Sequence[str]
-    folder: Path
+    folder: PurePath
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from pipeline.quality.track_statistics import compute_track_statistics, series_i
 from pipeline.quality.views import create_views
 from pipeline.schema import TABLES
 from pipeline.sql import literal, quoted, registered
+from pipeline.storage import StoredFile
 from pipeline.warehouse.database import (
     STORED,
     EarlierDatabase,
@@ -70,7 +71,12 @@ class Warehouse:
     """
 
     def __init__(
-        self, published: Path, writer: Path, *, owner: Callable[[], str] = lambda: "", thresholds: Path | None = None
+        self,
+        published: Path,
+        writer: Path,
+        *,
+        owner: Callable[[], str] = lambda: "",
+        thresholds: Path | StoredFile | None = None,
     ) -> None:
         self._writer = writer
         self._owner = owner
