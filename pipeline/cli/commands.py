@@ -102,16 +102,16 @@ def rebuild(since: str | None, until: str | None) -> int:
 def forget(user: str) -> int:
     """Remove a person from raw responses, tables and database, for good."""
     from pipeline.cli import console
-    from pipeline.files import quarantined
     from pipeline.flow import Flow
     from pipeline.planning.problems import counted
 
     settings = _settings()
     with console.logging_to_stderr(), Flow(settings) as flow:
         days = flow.forget(user)
+        left = [str(path) for path in flow.quarantined()]
     found = f"was removed from {counted(len(days), 'day')}" if days else "was not found"
     print(f"The user {found}, and is left out of everything that lands from now on.")
-    if left := [str(path) for path in quarantined(settings.data, settings.warehouse)]:
+    if left:
         print(f"Quarantined files may still name them, and are yours to deal with: {', '.join(left)}")
     return ExitCode.COMPLETE
 
@@ -213,7 +213,9 @@ def ui(port: int) -> int:
     from pipeline.orchestration.instance import home
     from pipeline.orchestration.ui import ui_command
 
-    environment = {**os.environ, "DAGSTER_HOME": str(home(settings)), "CALL_METRICS_DATA": str(settings.data)}
+    environment = {**os.environ, "DAGSTER_HOME": str(home(settings)), "CALL_METRICS_DATA": settings.location}
+    if settings.remote:
+        environment["CALL_METRICS_SCRATCH"] = str(settings.data)
     print(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
     os.execve(sys.executable, ui_command(port), environment)  # noqa: S606 - our own interpreter, no shell
 

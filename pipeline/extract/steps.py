@@ -81,8 +81,12 @@ def _step(
 
     @functools.wraps(fetch)
     def step(extract: Extract, day: date) -> Landed:
+        def run() -> list[Response]:
+            with extract.landing.listing_once():
+                return extract.session.run(lambda api: fetch(extract, api, day))
+
         before = extract.requests_sent.get(endpoint, 0)
-        failures = extract.locks.run(day, lambda: extract.session.run(lambda api: fetch(extract, api, day)))
+        failures = extract.locks.run(day, run)
         # Without the source's own words: they may name someone, and logs are kept elsewhere. `windows.error` has them.
         sentences = [
             f"{failure.request}: {failure.error if failure.status is None else f'HTTP {failure.status}'}"

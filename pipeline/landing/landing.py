@@ -99,6 +99,10 @@ class Landing:
         """Return the day's segments, oldest first. Raises `FixStorage` if they cannot be listed."""
         return [self.folder(endpoint, day) / name for name in self.names(endpoint, day)]
 
+    def key(self, endpoint: EndpointName, day: date, name: str) -> str:
+        """Return the key of a segment in the store."""
+        return f"{_folder(endpoint, day)}/{name}"
+
     def names(self, endpoint: EndpointName, day: date) -> list[str]:
         """Return the names of the day's segments, oldest first, without those that a compacted one replaces.
 
@@ -115,14 +119,25 @@ class Landing:
         def names() -> list[str]:
             found = []
             for name in self._names(endpoint, day):
-                try:
-                    within = self._replaces(endpoint, day, name) if COMPACTED in name else (name,)
-                except Broken as error:
-                    raise Quarantined(self._quarantine(endpoint, day, name, error)) from None
+                within = [*self.replaces(endpoint, day, name), name]
                 found += [origin for origin in within if COMPACTED not in origin]
             return found
 
         return self._again(names)
+
+    def replaces(self, endpoint: EndpointName, day: date, name: str) -> tuple[str, ...]:
+        """Return the names of the segments that a segment replaces, oldest first; none if it is not a compacted one.
+
+        Raises `Quarantined` if it is broken or was removed.
+        """
+        key = self.key(endpoint, day, name)
+        if COMPACTED in name and key not in self._replaced:
+            try:
+                with open_segment(self.store, key) as file:
+                    self._replaced[key] = replaced_by(file)
+            except Broken as error:
+                raise Quarantined(self._quarantine(endpoint, day, name, error)) from None
+        return self._replaced.get(key, ())
 
     def leftovers(self, endpoint: EndpointName, day: date) -> list[str]:
         """Return the names of the day's segments that a compacted one replaces, and that are still there."""
@@ -207,7 +222,7 @@ class Landing:
         self.delete(endpoint, day, self.leftovers(endpoint, day))
         changed = 0
         for name in self.names(endpoint, day):
-            key = _key(endpoint, day, name)
+            key = self.key(endpoint, day, name)
             try:
                 with open_segment(self.store, key) as file:
                     rows, replaces = file.read(), replaced_by(file)
@@ -231,7 +246,7 @@ class Landing:
     def delete(self, endpoint: EndpointName, day: date, names: Sequence[str]) -> None:
         """Delete segments. Raises `FixStorage`."""
         try:
-            self.store.delete(*(_key(endpoint, day, name) for name in names))
+            self.store.delete(*(self.key(endpoint, day, name) for name in names))
         except OSError as error:
             raise unwritable(self.folder(endpoint, day), error) from None
 
@@ -255,22 +270,9 @@ class Landing:
 
     def _names(self, endpoint: EndpointName, day: date) -> list[str]:
         names = [name for name in self.store.names(_folder(endpoint, day)) if _is_segment(name)]
-        replaced: set[str] = set()
-        for name in [name for name in names if COMPACTED in name and len(names) > 1]:
-            try:
-                replaced.update(self._replaces(endpoint, day, name))
-            except Broken as error:
-                self._quarantine(endpoint, day, name, error)
-                names.remove(name)
+        compacted = [name for name in names if COMPACTED in name] if len(names) > 1 else []
+        replaced = {other for name in compacted for other in self.replaces(endpoint, day, name)}
         return [name for name in names if name not in replaced]
-
-    def _replaces(self, endpoint: EndpointName, day: date, name: str) -> tuple[str, ...]:
-        """Return what a compacted segment replaces. It stays the same for as long as the segment is there."""
-        key = _key(endpoint, day, name)
-        if key not in self._replaced:
-            with open_segment(self.store, key) as file:
-                self._replaced[key] = replaced_by(file)
-        return self._replaced[key]
 
     def _segment_indexes(self, endpoint: EndpointName, day: date) -> list[pa.Table]:
         """Return the index of each segment. Those of the latest day are kept, if reading them costs requests."""
@@ -280,7 +282,7 @@ class Landing:
         if self._indexed_day != day:
             self._indexes, self._indexed_day = {}, day
         versions = self.store.versions(_folder(endpoint, day))
-        keys = {name: (_key(endpoint, day, name), versions.get(name)) for name in names}
+        keys = {name: (self.key(endpoint, day, name), versions.get(name)) for name in names}
 
         def index(name: str) -> None:
             if keys[name] not in self._indexes:
@@ -308,10 +310,10 @@ class Landing:
         return rows
 
     def _open(self, endpoint: EndpointName, day: date, name: str) -> AbstractContextManager[Any]:
-        return open_segment(self.store, _key(endpoint, day, name))
+        return open_segment(self.store, self.key(endpoint, day, name))
 
     def _quarantine(self, endpoint: EndpointName, day: date, name: str, error: Broken) -> str:
-        return quarantine_segment(self.store, _key(endpoint, day, name), error)
+        return quarantine_segment(self.store, self.key(endpoint, day, name), error)
 
     def _each(self, do: Callable[[str], None], names: Sequence[str] | Mapping[str, object]) -> None:
         """Do something for each name, several at the same time if that means requests."""
@@ -343,10 +345,6 @@ class Landing:
 
 def _folder(endpoint: EndpointName, day: date) -> str:
     return f"{endpoint}/{folder_name(day)}"
-
-
-def _key(endpoint: EndpointName, day: date, name: str) -> str:
-    return f"{_folder(endpoint, day)}/{name}"
 
 
 def _is_segment(name: str) -> bool:

@@ -82,6 +82,8 @@ def _reason(error: BaseException) -> str:
     status = re.search(r"status code: (\d{3})", text)
     if code in SENTENCES:
         return SENTENCES[code].format(code=code)
+    if "redirect without LOCATION" in text:
+        return REGION
     if status is not None and status[1] == "404":
         return NO_BUCKET
     if status is not None and status[1] in ("401", "403"):

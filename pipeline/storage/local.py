@@ -38,6 +38,10 @@ class LocalStore:
         """Return the names in a folder, sorted. Raises `FixStorage` if it cannot be read."""
         return files.names_in(self._root / folder)
 
+    def folders_with(self, folder: str, name: str) -> list[str]:
+        """Return the names of the folders in a folder that have a file of this name, sorted."""
+        return [inner for inner in self.names(folder) if self.exists(f"{folder}/{inner}/{name}")]
+
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return when each file of a folder was last written, in nanoseconds."""
         found: dict[str, object] = {}

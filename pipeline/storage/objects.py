@@ -87,6 +87,12 @@ class ObjectStore:
         objects, folders = self._bucket.listing(self._key(folder))
         return sorted({*objects, *folders})
 
+    def folders_with(self, folder: str, name: str) -> list[str]:
+        """Return the names of the folders in a folder that have an object of this name: one request per 1,000."""
+        paths = [PurePosixPath(key) for key in self._bucket.keys(self._key(folder))]
+        depth = len(PurePosixPath(self._key(folder)).parts) + 2
+        return sorted(path.parent.name for path in paths if path.name == name and len(path.parts) == depth)
+
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return the entity tag of each object in a folder."""
         return {name: meta.etag for name, meta in self._bucket.listing(self._key(folder))[0].items()}

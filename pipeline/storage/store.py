@@ -37,6 +37,9 @@ class Store(Protocol):
     def names(self, folder: str = "") -> list[str]:
         """Return the names of the files and folders in a folder, sorted; none if there is no such folder."""
 
+    def folders_with(self, folder: str, name: str) -> list[str]:
+        """Return the names of the folders in a folder that have a file of this name, sorted."""
+
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return a value per file of a folder, by name, that is another one once the file is replaced."""
 
@@ -96,6 +99,14 @@ class StoredFile:
         """Write the whole content."""
         with self.store.replacing(self.key) as temporary:
             temporary.write_bytes(content)
+
+    def exists(self) -> bool:
+        """Return whether there is such a file."""
+        return self.store.exists(self.key)
+
+    def delete(self) -> None:
+        """Delete the file, if there is one."""
+        self.store.delete(self.key)
 
     def create(self, content: bytes) -> bool:
         """Write the whole content unless there is such a file. Returns whether it was written."""

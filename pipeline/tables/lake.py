@@ -49,8 +49,9 @@ class Lake:
 
     def days(self, table: str = "windows") -> list[date]:
         """Return the days with a file of this table, oldest first. Raises `FixStorage`."""
-        days = [day for name in self._store.names(table) if (day := day_of(name)) is not None]
-        return [day for day in days if self.has(table, day)]
+        with reading(self._store.path(table), REBUILD):
+            names = self._store.folders_with(table, f"{table}.parquet")
+        return [day for name in names if (day := day_of(name)) is not None]
 
     def has(self, table: str, day: date) -> bool:
         """Return whether there is a file of this table and day. Raises `FixStorage` if it cannot be found out."""
