@@ -332,11 +332,13 @@ class Landing:
         """
         for seconds in LISTING_PAUSES:
             try:
-                return read()
+                with self.listing_once():
+                    return read()
             except Quarantined:
                 time.sleep(seconds)
         try:
-            return read()
+            with self.listing_once():
+                return read()
         except Quarantined as error:
             raise FixStorage(
                 f"{self.store.url} still lists files that it no longer has; run again in a minute ({error})"

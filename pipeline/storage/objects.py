@@ -380,7 +380,8 @@ class _Bucket:
 def _passes(error: BaseException) -> bool:
     """Return whether a fault usually passes: the store is busy or away."""
     text = str(error)
-    return "status code: 5" in text or "status code: 429" in text or "status code" not in text
+    refused = "status code" in text or "NotPartial" in text  # the latter: a range of an empty object
+    return not refused or "status code: 5" in text or "status code: 429" in text
 
 
 def _connect(url: str) -> Client:

@@ -143,7 +143,7 @@ class Bucket:
         self.upstream, self.name = upstream, name
         self._send("PUT", "")
 
-    def keys(self) -> list[str]:
+    def list_keys(self) -> list[str]:
         found: list[str] = []
         token = ""
         while True:
@@ -161,7 +161,7 @@ class Bucket:
         self._send("PUT", f"/{key}", content)
 
     def contents(self) -> dict[str, bytes]:
-        return {key: self.read(key) for key in self.keys()}
+        return {key: self.read(key) for key in self.list_keys()}
 
     def _send(self, method: str, rest: str, body: bytes | None = None) -> bytes:
         address = f"http://{self.upstream}/{self.name}{rest}"

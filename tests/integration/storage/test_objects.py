@@ -32,7 +32,7 @@ def test_store_holds_files_as_a_folder_does(store: ObjectStore, s3: S3) -> None:
     put(raw, "a/x.parquet", b"1")
     put(raw, "a/y.parquet", b"22")
     put(raw, "b/x.parquet", b"")
-    assert s3.bucket.keys() == ["data/raw/a/x.parquet", "data/raw/a/y.parquet", "data/raw/b/x.parquet"]
+    assert s3.bucket.list_keys() == ["data/raw/a/x.parquet", "data/raw/a/y.parquet", "data/raw/b/x.parquet"]
     assert (raw.names(), raw.names("a"), raw.names("none")) == (["a", "b"], ["x.parquet", "y.parquet"], [])
     assert (get(raw, "a/y.parquet"), get(raw, "b/x.parquet")) == (b"22", b"")
     assert (raw.exists("a/x.parquet"), raw.exists("a"), raw.exists("none")) == (True, False, False)
@@ -207,7 +207,7 @@ def test_store_without_conditional_puts_is_refused(s3: S3, store: ObjectStore) -
     fault = Fault("ignore_condition", "PUT")
     with s3.proxy.suffering(fault), pytest.raises(FixStorage, match="use a store with conditional puts"):
         store.prepare("raw")
-    assert s3.bucket.keys() == []
+    assert s3.bucket.list_keys() == []
     store.prepare("raw")
     with s3.proxy.counting() as traffic:
         store.below("raw").prepare("a")
