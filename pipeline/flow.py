@@ -126,7 +126,7 @@ class Flow:
             return self.warehouse.load(self.lake, days, rebuild=rebuild)
         loaded = self.warehouse.load(self.lake, [*days, *self._upgrade_tables()], rebuild=rebuild)
         self._upgrade_mark.delete()
-        if self.store.is_remote:
+        if self.store.is_remote and not self._has_checked_rules():
             self._rules_mark.replace(rules().encode())
         self._is_upgraded = True
         return loaded

@@ -80,7 +80,10 @@ def test_benchmarks_are_listed_by_name(tmp_path: Path) -> None:
     assert [line.split()[0] for line in call("poe", "--quiet", "bench", home=tmp_path).splitlines()] == [
         "flatten",
         "ingest",
+        "object_store",
         "soak",
         "views",
     ]
-    assert "the benchmarks are flatten, ingest, soak, views" in call("poe", "bench", "none", home=tmp_path, code=1)
+    assert "the benchmarks are flatten, ingest, object_store, soak, views" in call(
+        "poe", "bench", "none", home=tmp_path, code=1
+    )
