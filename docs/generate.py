@@ -18,22 +18,13 @@ from pipeline.cli.commands import call_metrics
 from pipeline.quality.thresholds import DEFAULTS, THRESHOLDS, THRESHOLDS_FILE
 from pipeline.quality.views import VIEWS, read_docs
 from pipeline.schema import CALL_KEY, STAY_KEY, TABLES, TRACK_KEY, WINDOW_STATES
-from pipeline.settings import Settings
+from pipeline.settings import SECRETS, Settings
+from pipeline.warehouse.database import duckdb_type
 
 __all__ = ["PAGES", "main"]
 
 FOLDER = Path(__file__).parent / "reference"
 IDS = ("session_date", *TRACK_KEY)
-TYPES = {
-    "date32[day]": "DATE",
-    "string": "VARCHAR",
-    "int64": "BIGINT",
-    "double": "DOUBLE",
-    "bool": "BOOLEAN",
-    "timestamp[us, tz=UTC]": "TIMESTAMPTZ",
-    "list<item: string>": "VARCHAR[]",
-}
-"""DuckDB's names of Arrow types."""
 
 
 def tables() -> Iterator[str]:
@@ -47,7 +38,7 @@ def tables() -> Iterator[str]:
     )
     yield "## Ids"
     yield (
-        f"Every table starts with `session_date` and {_code(CALL_KEY)}. Tables of a participant go on with "
+        f"Every table starts with `session_date` and {_code(CALL_KEY)}. Tables of a participant continue with "
         f"{_code(STAY_KEY[len(CALL_KEY) :])}, tables of a track with {_code(TRACK_KEY[len(STAY_KEY) :])}."
     )
     schema = TABLES["tracks"].schema
@@ -63,6 +54,13 @@ def tables() -> Iterator[str]:
                 if name not in IDS
             ),
         )
+        if table.name == "participant_sessions":
+            yield (
+                "`is_subscriber`, `client_name`, `client_version` and `network_type` come from Participant Metrics "
+                "alone. They are NULL for a stay without metrics: none are requested for a user who published nothing, "
+                "if participant statistics say so. `client_ip` and the place (`city` to `accuracy_radius_meters`) come "
+                "from Participant Metrics, and otherwise from participant statistics."
+            )
         if table.name == "windows":
             yield "`state` is one of:"
             yield _rows(("state", ""), ((f"`{state}`", text) for state, text in WINDOW_STATES.items()))
@@ -86,7 +84,7 @@ def views() -> Iterator[str]:
     yield "# Views"
     yield (
         "The views are in `warehouse.duckdb`, on top of the [tables](tables.md). Durations are weighted by time. "
-        "Missing data counts as neither good nor bad. The definitions are in `pipeline/quality/views`, one file each. "
+        "Missing data counts as neither good nor bad. The definitions are in `pipeline/quality/sql`, one file each. "
         "Ids (`session_date` to `track_type`) are described with the tables."
     )
     for view in VIEWS:
@@ -108,6 +106,10 @@ def settings() -> Iterator[str]:
     yield _rows(
         ("variable", "meaning", "default"),
         [(f"`{field.validation_alias}`", f"{field.description}", _default(field.default)) for field in fields]
+        + [
+            (f"`{name}_FILE`", f"file that holds `{name}`, as Docker and Kubernetes mount secrets", "")
+            for name in SECRETS
+        ]
         + [("`DAGSTER_HOME`", "where Dagster keeps its records of runs", "`dagster` in the data folder")],
     )
     yield "Proxies and certificates follow the variables that every tool reads: see [operations](../operations.md)."
@@ -164,7 +166,7 @@ def _comment(table: str, column: str) -> str:
 
 
 def _type(schema: pa.Schema, column: str) -> str:
-    return TYPES[str(schema.field(column).type)]
+    return duckdb_type(schema.field(column).type)
 
 
 def _code(names: tuple[str, ...]) -> str:

@@ -14,4 +14,6 @@ This is the way of a day. `flow` joins the rooms:
 - `cli` and `orchestration` (Dagster) are the two doors. `emulator` stands in for Stream's API.
 - `model`, `endpoints`, `schema`, `settings`, `errors`, `files` and `sql` are shared by all but `emulator`,
   which imports nothing else.
+
+Read `flow` first, then the rooms in the order of the picture. `docs/architecture.md` is a tour of them.
 """

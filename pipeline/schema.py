@@ -136,7 +136,9 @@ _TABLES = (
                 _column("roles", pa.list_(pa.string()), "The user's roles in the call"),
                 _column("is_publisher", pa.bool_(), "Whether the user published a track; NULL if unknown"),
                 _column(
-                    "is_subscriber", pa.bool_(), "Whether the user received a track; NULL until metrics have landed"
+                    "is_subscriber",
+                    pa.bool_(),
+                    "Whether the user received a track; NULL if no participant metrics have landed",
                 ),
                 _column("client_name", pa.string(), "The client: SDK or browser, as received"),
                 _column("client_version", pa.string(), "Version of the client"),
@@ -275,8 +277,8 @@ _TABLES = (
                 _column(
                     "is_complete",
                     pa.bool_(),
-                    "Whether the call has ended, all promised stays are stored, every window has a final response, and "
-                    "none is suspect",
+                    "Whether the call has ended, its participants were listed in full since its report, all promised "
+                    "stays are stored, every window has a final response, and none is suspect",
                 ),
             ]
         ),

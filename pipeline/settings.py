@@ -40,7 +40,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 
 from pipeline.errors import FixSettings
 
-__all__ = ["MIN_TOKEN", "ClientIp", "Credentials", "Secret", "Settings", "parse_date"]
+__all__ = ["MIN_TOKEN", "SECRETS", "ClientIp", "Credentials", "Secret", "Settings", "parse_date"]
 
 PREFIX = "CALL_METRICS_"
 WAREHOUSE = "warehouse.duckdb"
@@ -57,6 +57,12 @@ _REMOTE = re.compile(
 
 SHARED_WAREHOUSE = "ducklake:postgres:"
 """How the setting of a warehouse starts that many machines share, with a server that gives them their turns."""
+
+SECRETS = ("STREAM_API_KEY", "STREAM_API_SECRET", "CALL_METRICS_SERVE_TOKEN")
+"""Variables that can also be in a file, which `<variable>_FILE` names: Docker and Kubernetes mount secrets as files."""
+
+MAX_SECRET = 10_000
+"""Most bytes of a file with a secret."""
 
 MIN_TOKEN = 16
 """Minimum length of a token, in characters."""
@@ -249,9 +255,11 @@ class Settings(BaseSettings):
         environment = EnvSettingsSource(cls)
         environment.env_vars = environment.env_vars if environ is None else environ
         variables = [f"{field.validation_alias}" for field in cls.model_fields.values()]
-        _refuse_unknown([*file.env_vars, *environment.env_vars], variables)
+        files = [f"{name}_FILE" for name in SECRETS]
+        _refuse_unknown([*file.env_vars, *environment.env_vars], [*variables, *files])
         given = {**file(), **environment()}  # also by the names of fields, which are not variables
-        settings = cls(**{name: given[name] for name in variables if name in given})
+        secrets = _read_secrets({**file.env_vars, **environment.env_vars}, folder)
+        settings = cls(**{name: given[name] for name in variables if name in given} | secrets)
         settings.refuse_remote_without_server()
         data = folder / settings.data
         _refuse_unless("folder", "CALL_METRICS_SCRATCH" if settings.remote else "CALL_METRICS_DATA", data)
@@ -355,6 +363,28 @@ def _default_scratch(address: str) -> Path:
         if cache.is_absolute() and os.access(existing, os.W_OK):
             return cache / "call-metrics" / name
     return Path(tempfile.gettempdir()) / f"call-metrics-{os.getuid()}" / name
+
+
+def _read_secrets(variables: Mapping[str, str | None], folder: Path) -> dict[str, str]:
+    """Return the secrets that are in files, by variable. A file holds one secret; white space around it is ignored."""
+    secrets = {}
+    for name in SECRETS:
+        path = (variables.get(f"{name}_FILE") or "").strip()
+        if not path:
+            continue
+        if (variables.get(name) or "").strip():
+            raise FixSettings(f"both {name} and {name}_FILE are set; unset one of them")
+        try:
+            with (folder / path).open("rb") as source:
+                text = source.read(MAX_SECRET + 1).decode("utf-8")
+        except (OSError, ValueError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or "it is not text"
+            raise FixSettings(f"{name}_FILE is {_shown(path)}, which cannot be read ({reason}); fix it") from None
+        if not text.strip() or len(text) > MAX_SECRET:
+            size = "is empty" if not text.strip() else "is too large for a secret"
+            raise FixSettings(f"{name}_FILE is {_shown(path)}, which {size}; name the file that holds the secret")
+        secrets[name] = text
+    return secrets
 
 
 def _refuse_unknown(names: Iterable[str], variables: Iterable[str]) -> None:

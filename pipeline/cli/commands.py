@@ -7,7 +7,6 @@ completion are quick.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import socket
 import sys
@@ -157,10 +156,10 @@ def report(session: str, participant: str | None, output: str | None) -> int:
         path = Path(output or page.file_name)
         write(page, path)
         print(f"{path} ({len(page.html) / 1e6:.1f} MB)")
-    if not page.shortfalls:
+    if not page.problems:
         return ExitCode.COMPLETE
     return end_with(
-        ExitCode.INCOMPLETE, f"the page is written, but the call's data is incomplete: {' '.join(page.shortfalls)}"
+        ExitCode.INCOMPLETE, f"the page is written, but the call's data is incomplete: {' '.join(page.problems)}"
     )
 
 
@@ -189,7 +188,8 @@ def doctor() -> int:
 def serve(host: str, port: int) -> int:
     """Serve the published database, read-only, to DuckDB on other machines; needs the extra `serve`."""
     from pipeline.cli import console
-    from pipeline.serving.server import LOOPBACK, Server, run, token_file
+    from pipeline.serving.access_token import token_file
+    from pipeline.serving.server import LOOPBACK, Server, run
 
     settings = _settings()
 
@@ -224,14 +224,13 @@ def ui(port: int) -> int:
 @click.option("--port", type=PORT, default=8501, show_default=True, metavar="PORT", help="TCP port on 127.0.0.1.")
 def dashboard(port: int) -> int:
     """Serve the dashboard for the published database; needs the extra `dashboard`."""
-    from pipeline.serving.dashboard.__main__ import main
+    from pipeline.serving.dashboard.launch import streamlit_command
 
     _settings()
-    if importlib.util.find_spec("streamlit") is None:
-        raise FixSettings("the dashboard needs Streamlit; install it with `pip install 'call-metrics[dashboard]'`")
+    command = streamlit_command(port)
     _refuse_used(port)
     print(f"Dashboard at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
-    return main([str(port)])
+    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter, no shell
 
 
 @call_metrics.command()

@@ -18,6 +18,7 @@ class Command(click.Command):
     """A command that names all missing arguments at once, and whose summary is not cut off in the list of commands."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments. Raises `click.UsageError` with the names of all missing ones."""
         try:
             return super().parse_args(ctx, args)
         except click.MissingParameter:  # click has read what is given before it misses something
@@ -28,6 +29,7 @@ class Command(click.Command):
             raise
 
     def get_short_help_str(self, _limit: int = 45) -> str:
+        """Return the whole summary, however long it is."""
         return super().get_short_help_str(limit=1_000)
 
 
@@ -35,6 +37,7 @@ class QueryCommand(Command):
     """A command whose argument may start with a dash: SQL may start with a comment, such as `-- all calls`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments, and take one that starts with a dash and has a blank for SQL, not for an option."""
         return super().parse_args(ctx, [f" {arg}" if arg[:1] == "-" and len(arg.split()) > 1 else arg for arg in args])
 
 
@@ -44,6 +47,7 @@ class Commands(click.Group):
     command_class = Command
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the names of the commands in the order of their definition."""
         return list(self.commands)
 
 
@@ -57,6 +61,7 @@ class WholeNumber(click.ParamType[int, Any]):
         self.most = most
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number. Raises `click.BadParameter` if the value is not one from `least` to `most`."""
         text = f"{value}"
         if not text.isdecimal() or len(text) > 9 or not self.least <= int(text) <= self.most:
             self.fail(f"must be a whole number from {self.least} to {self.most}, not {text[:60]!r}", param, ctx)

@@ -27,6 +27,9 @@ MAX_BLIND_WAIT = 60.0
 PROBE_PATIENCE = 1.0
 """Seconds after which another request may go ahead if the probe has not come back."""
 
+MIN_SENT_TO_COUNT_USERS = 16
+"""Requests of ours in a window before we conclude from them how many others use the quota."""
+
 MAX_RESET_AHEAD = 3600.0
 """Most seconds until a reset that we believe: Stream's windows are a minute long."""
 
@@ -52,6 +55,10 @@ class QuotaState:
     While nothing is known about the current window (at the start, and after each reset), one request goes ahead alone,
     as a probe. After that, the requests in flight never outnumber what the newest responses left. `share` (above 0, at
     most 1) of the quota is used; the rest is left to others. An endpoint without quota headers is not held back.
+
+    If the quota shrinks four times as fast as we send, there are three more users like us, which have as many requests
+    in flight as we do. Then ours never outnumber a quarter of what is left. Otherwise, each user would be refused all
+    that it has in flight when the quota is used up.
     """
 
     def __init__(self, share: float = 1.0) -> None:
@@ -63,6 +70,9 @@ class QuotaState:
         self._probe_sent_at: float | None = None
         self._window_seconds: float | None = None
         self._reported_reset: float | None = None  # by the source: after a 429, that of `_allowance` may be sooner
+        self._first_remaining = 0  # in this window
+        self._sent = 0  # since then
+        self._users_before = 1
 
     @property
     def rate(self) -> float | None:
@@ -83,10 +93,15 @@ class QuotaState:
                 return 0.0
             return max(0.0, self._probe_sent_at + PROBE_PATIENCE - now)
         reserve = min(allowance.limit * (1 - self._share), allowance.limit - 1)
-        return 0.0 if in_flight < allowance.remaining - reserve else allowance.reset - now
+        usable = allowance.remaining - reserve
+        users = self._users
+        # One request may always go, or a wrong guess of the users could hold back a small quota for ever.
+        is_open = in_flight < usable and (in_flight == 0 or (in_flight + 1) * users <= usable)
+        return 0.0 if is_open else allowance.reset - now
 
     def sent(self, now: float) -> None:
         """Take in that a request was sent."""
+        self._sent += 1
         if not self._unmetered and (self._allowance is None or now >= self._allowance.reset):
             self._probe_sent_at = now
 
@@ -132,7 +147,16 @@ class QuotaState:
         else:
             self._probe_sent_at = None
             self._measure_window(allowance.reset, now)
+            self._users_before = self._users
+            self._first_remaining, self._sent = allowance.remaining, 0
         self._allowance = allowance
+
+    @property
+    def _users(self) -> int:
+        """Users of the quota that are like us, with us: how many times faster it shrinks than we send."""
+        if self._allowance is None or self._sent < MIN_SENT_TO_COUNT_USERS:
+            return self._users_before
+        return max(1, round((self._first_remaining - self._allowance.remaining) / self._sent))
 
     def _measure_window(self, reset: float, now: float) -> None:
         before, self._reported_reset = self._reported_reset, reset

@@ -27,11 +27,14 @@ from pipeline.planning.problems import (
     Problem,
     calls_not_listed,
     calls_still_live,
+    completeness_unknown,
     listed_too_early,
     listing_incomplete,
     no_final_response,
     participants_not_listed,
+    sentence,
     stays_missing,
+    still_live,
     suspect_timestamps,
 )
 from pipeline.schema import CALL_KEY
@@ -44,6 +47,7 @@ __all__ = [
     "is_certified",
     "judge_calls",
     "judge_day",
+    "row_problems",
 ]
 
 STALE_AFTER = timedelta(hours=1)
@@ -84,7 +88,10 @@ class CallCompleteness:
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any], *, is_live: bool) -> CallCompleteness:
-        """Return what a row of `ingest_completeness_by_call` says. The row must not be all NULL."""
+        """Return what a row of `ingest_completeness_by_call` says. The row must not be all NULL.
+
+        A listing that is incomplete is reported only if nothing else is missing.
+        """
         promised, held = row["stays_promised"] or 0, row["stays_held"] or 0
         due, suspect = row["windows_due"] or 0, row["windows_suspect"] or 0
         # The table has no column for `is_listed`. It follows: if nothing else is missing, this is.
@@ -248,6 +255,20 @@ def completeness_rows(calls: Iterable[CallCompleteness]) -> pa.Table:
     columns = zip(*rows, strict=True) if rows else ([] for _ in types)
     arrays = [pa.array(column, type_) for column, type_ in zip(columns, types, strict=True)]
     return pa.table(arrays, [*CALL_KEY, "promised", "due", "is_complete"])
+
+
+def row_problems(row: Mapping[str, Any], *, is_live: bool, live_at: datetime | None) -> tuple[str, ...]:
+    """Return what is missing of one call session, in sentences; none if it is complete.
+
+    `row` is its row of `ingest_completeness_by_call`, with NULL in every column if it has none. `live_at` is when a
+    call session that `is_live` was last fetched; None if unknown.
+    """
+    if row["is_complete"] is None:
+        return (sentence(completeness_unknown()),)
+    problems = list(CallCompleteness.of_row(row, is_live=is_live).problems)
+    if is_live:
+        problems.insert(0, still_live(live_at))
+    return tuple(map(sentence, problems))
 
 
 def is_certified(day: date, is_complete: Iterable[bool], newest_page: Mapping[str, Any] | None) -> bool:

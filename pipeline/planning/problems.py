@@ -14,6 +14,7 @@ __all__ = [
     "Problem",
     "calls_not_listed",
     "calls_still_live",
+    "completeness_unknown",
     "counted",
     "listed_too_early",
     "listing_incomplete",
@@ -61,6 +62,11 @@ def calls_still_live(live: int, at: datetime | None) -> Problem:
     was = "call session was" if live == 1 else "call sessions were"
     when = f", at {_minute(at)}" if at is not None else ""
     return Problem("calls", f"{live} {was} still live when last fetched{when}")
+
+
+def completeness_unknown() -> Problem:
+    """Report one call session without a row on its completeness."""
+    return Problem("calls", "the database does not say how complete the call is")
 
 
 def still_live(at: datetime | None) -> Problem:

@@ -4,6 +4,7 @@ Here is everything that turns the published database into text, pages or a netwo
 database read-only. What the figures mean is decided in `quality` (how good) and `planning` (how complete); how the
 database is filled and published is in `warehouse`; the commands that call these modules are in `cli`.
 
-Each part can be read alone: `query` (`call-metrics sql`), `server` with `publication` and `access_token` (`call-metrics
-serve`), `report` (`call-metrics report`), `dashboard` (`call-metrics dashboard`).
+Read `query` (`call-metrics sql`) first. The other parts can each be read alone: `server` with `publication` and
+`access_token` (`call-metrics serve`), `report` (`call-metrics report`), `dashboard` (`call-metrics dashboard`). The
+last two share `formatting`.
 """

@@ -2,8 +2,9 @@
 
 The server's own database is in memory and has no rows. It has a view for each table and view of the attached file. When
 a new file is published, it is attached as well, all views switch to it in one transaction, and the old file is detached
-at the next look. No client is disconnected, and a query that is running ends on the file it started with. How clients
-reach the views is in `server`; how a file is published is in `warehouse`.
+at the next refresh. No client is disconnected, and a query that is running ends on the file it started with.
+
+How clients reach the views is in `server`; how a file is published is in `warehouse`.
 """
 
 from __future__ import annotations

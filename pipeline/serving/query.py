@@ -49,7 +49,7 @@ def print_result(path: Path, query: str, form: str) -> None:
                 return
             _PRINTERS[form](relation)
         except duckdb.Error as error:
-            raise FixSettings(f"the query cannot be answered: {' '.join(str(error).split())}") from None
+            raise FixSettings(f"the query failed: {' '.join(str(error).split())}") from None
 
 
 def _print_table(relation: duckdb.DuckDBPyRelation) -> None:

@@ -1,7 +1,8 @@
 """The published database for clients on other machines, read-only, by DuckDB's own remote protocol (quack).
 
-Here is a DuckDB in memory that listens, what it locks down before it does, and how it is run from the command line. It
-has views on the published file; `publication` attaches that file, and switches to a new one when it is published.
+The server is a DuckDB in memory, with a view for each published table. Here is how it starts, what it forbids clients,
+and how it runs until it is stopped. How it attaches the published file, and switches to a newer one, is in
+`publication`.
 
 `only_select.sql` decides which statements of a client run. Below that, DuckDB protects itself: the files are attached
 read-only, every other file and the network are out of reach, and no setting can be changed any more. The protocol does
@@ -26,12 +27,12 @@ from typing import Self
 import duckdb
 
 from pipeline.errors import FixSettings, FixStorage, first_line
-from pipeline.serving.access_token import token_file, token_for
+from pipeline.serving.access_token import token_for
 from pipeline.serving.publication import Publication
 from pipeline.settings import Secret, Settings
 from pipeline.sql import literal, read_statement
 
-__all__ = ["EXTENSIONS", "LOOPBACK", "Server", "extension", "run", "token_file", "token_for"]
+__all__ = ["EXTENSIONS", "LOOPBACK", "Server", "extension", "run"]
 
 log = logging.getLogger(__name__)
 

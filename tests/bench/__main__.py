@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent
 
 
 def benchmarks() -> dict[str, str]:
-    """The first line of each benchmark's docstring, by name. Only they define `main`."""
+    """Return the first line of each benchmark's docstring, by name. Only benchmarks define `main`."""
     found = {}
     for path in sorted(FOLDER.glob("[a-z]*.py")):
         module = ast.parse(path.read_text(encoding="utf-8"))

@@ -74,14 +74,14 @@ def main() -> None:
         with uniform_source(calls=4) as url:
             script = cost_of([sys.executable, "-c", SCRIPT, url], environment(url, folder / "script"), folder)
         points, points_of_four = (_points(folder / name) for name in ("one", "four"))
-        _say("backfill", one, points)
-        _say("backfill, day four times as large", four, points_of_four)
-        _say("the same day again", again, None)
+        _print_cost("backfill", one, points)
+        _print_cost("backfill, day four times as large", four, points_of_four)
+        _print_cost("the same day again", again, None)
         if script.code:
             print(f"the script on the SDK did not run: {script.output[-300:]}")
             return
         points_of_script = int(script.output.split()[-1])
-        _say("script on the SDK with pandas", script, points_of_script)
+        _print_cost("script on the SDK with pandas", script, points_of_script)
         ratio = (script.cpu / points_of_script) / (one.cpu / points)
         print(f"CPU per point: {ratio:.1f} times less than the script")
         print(f"memory: {four.megabytes / one.megabytes:.2f} times as much for a day four times as large")
@@ -100,7 +100,7 @@ def _points(data: Path) -> int:
         return int(row[0])
 
 
-def _say(name: str, cost: Cost, points: int | None) -> None:
+def _print_cost(name: str, cost: Cost, points: int | None) -> None:
     each = f", {cost.cpu / points * 1e6:.2f} µs a point of {points}" if points else ""
     print(f"{name}: CPU {cost.cpu:.2f} s, wall {cost.wall:.2f} s, memory {cost.megabytes:.0f} MB{each}", flush=True)
 

@@ -28,7 +28,7 @@ with Emulator(uniform_world(day, calls, people, minutes, step), max_logged_reque
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took: CPU seconds of user and system, wall seconds, and the most memory it held, in MB."""
+    """What a process cost: CPU seconds of user and system, wall seconds, and the most memory it held, in MB."""
 
     user: float
     system: float
@@ -46,7 +46,7 @@ class Cost:
 def uniform_source(
     day: date = YESTERDAY, *, calls: int = 80, people: int = 10, minutes: int = 55, step_seconds: int = 5
 ) -> Iterator[str]:
-    """The address of an emulator with a day of equal calls."""
+    """Yield the address of an emulator with a day of equal calls."""
     arguments = [day.isoformat(), *(str(number) for number in (calls, people, minutes, step_seconds))]
     process = subprocess.Popen([sys.executable, "-c", _SERVE, *arguments], stdout=subprocess.PIPE, text=True)
     try:
@@ -58,7 +58,7 @@ def uniform_source(
 
 
 def environment(url: str, data: Path) -> dict[str, str]:
-    """Settings for a process that fetches from an emulator into a folder."""
+    """Return settings for a process that fetches from an emulator into a folder."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(data.parent),
@@ -70,7 +70,7 @@ def environment(url: str, data: Path) -> dict[str, str]:
 
 
 def cost_of(command: list[str], variables: dict[str, str], folder: Path) -> Cost:
-    """Run a process to its end and say what it took, by the operating system's own accounting."""
+    """Run a process to its end and return what it cost, as the operating system counts it."""
     began = datetime.now(UTC)
     process = subprocess.Popen(
         command, env=variables, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

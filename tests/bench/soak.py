@@ -6,7 +6,7 @@ Backfills of four odd days are killed at random moments for some time (default: 
 last one stopped, and one request in five meets a fault. At the end the database is compared with the source by row.
 Then, one by one: a full disk (a small tmpfs, if mounting is allowed), a data folder that cannot be written, a broken
 segment, a broken table, broken and foreign databases, and a clock that is an hour off. Prints a line per case. Exits
-with 1 if anything was lost or doubled, or if a case did not end in one sentence.
+with 1 if anything was lost or doubled, or if a case did not print the sentence that it should.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import duckdb
 
 from pipeline.emulator import Emulator, Fault, Quota, World, odd_world, skewed
 from pipeline.endpoints import ENDPOINT_NAMES
+from pipeline.files import quarantined
 from pipeline.landing.landing import Landing
 from tests.bench.measuring import environment
 from tests.support import differences
@@ -37,13 +38,13 @@ COMMAND = [sys.executable, "-m", "pipeline", "backfill", "--from", f"{FIRST}", "
 
 
 def world() -> World:
-    """Four days of odd calls, all over."""
+    """Return four days of odd calls that have all ended."""
     odd = odd_world(FIRST, days=3, scale=0.3)
     return World(tuple(call for call in odd.calls if call.ended_at is not None))
 
 
 def faults() -> tuple[Fault, ...]:
-    """One request in five, of every kind that passes."""
+    """Return faults of every kind that a retry gets past. One request in five meets one."""
     return tuple(
         Fault(kind, share=0.2 / len(KINDS), seed=seed, delay_seconds=0.3, retry_after_seconds=1)
         for seed, kind in enumerate(KINDS)
@@ -67,7 +68,7 @@ def main() -> int:
 
 
 def soak(folder: Path, seconds: int) -> int:
-    """Kill and go on until the time is up, then let it finish and compare."""
+    """Kill and restart backfills until the time is up, then let one finish and compare."""
     chance = random.Random(7)
     quotas = {"participant_metrics": Quota(120, 2.0)}
     with Emulator(world(), faults=faults(), quotas=quotas) as emulator:
@@ -76,7 +77,7 @@ def soak(folder: Path, seconds: int) -> int:
         kills = runs = 0
         while time.monotonic() < until:
             if runs and runs % 5 == 0:
-                shutil.rmtree(folder / "soak", ignore_errors=True)  # begin with nothing, now and then
+                shutil.rmtree(folder / "soak", ignore_errors=True)  # every fifth run starts with an empty folder
                 emulator.clear_requests()
             process = _start(variables, folder)
             runs += 1
@@ -88,19 +89,19 @@ def soak(folder: Path, seconds: int) -> int:
             process.communicate()
         code, _ = _finish(variables, folder)
         tries = 1
-        while code == 1 and tries < 5:  # a window may meet six faults in a row; the next run asks for just that one
+        while code == 1 and tries < 5:  # a window may meet six faults in a row; the next run requests only that one
             code, _ = _finish(variables, folder)
             tries += 1
         met = sum(emulator.faults_met().values())
         requests = sum(emulator.count(name) for name in ENDPOINT_NAMES)
         found = _differences(folder / "soak", emulator)
-        print(f"soak: {runs} runs, {kills} kills, {requests} requests since the last beginning, {met} faults in all")
+        print(f"soak: {runs} runs, {kills} kills, {requests} requests since the last empty folder, {met} faults in all")
         print(f"soak: exit code {code} after {tries} runs; {'; '.join(found) or 'nothing lost, nothing doubled'}")
         return int(bool(found) or code != 0)
 
 
 def full_disk(data: Path) -> str:
-    """A disk of two megabytes."""
+    """Backfill on a disk of two megabytes, then on a larger one."""
     data.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(data)], capture_output=True).returncode:
         return "not tried: mounting is not allowed here"
@@ -114,13 +115,13 @@ def full_disk(data: Path) -> str:
             code, out = _finish(variables, data.parent)
             assert code == 0, out
             _compare(data / "data", emulator)
-            return f"{sentence} -- with room again, everything is there"
+            return f"{sentence} -- with more room, nothing is missing"
     finally:
         subprocess.run(["umount", str(data)], check=False)
 
 
 def unwritable(data: Path) -> str:
-    """A file stands where the data folder should be."""
+    """Backfill with a file in the place of the data folder."""
     data.write_text("")
     with Emulator(world()) as emulator:
         code, out = _finish(environment(emulator.url, data / "data"), data.parent)
@@ -129,7 +130,7 @@ def unwritable(data: Path) -> str:
 
 
 def broken_segment(data: Path) -> str:
-    """The middle of a raw segment is overwritten."""
+    """Overwrite the middle of a raw segment."""
 
     def damage() -> None:
         path = max((data / "raw" / "participant_metrics").rglob("*.parquet"), key=lambda found: found.stat().st_size)
@@ -138,58 +139,64 @@ def broken_segment(data: Path) -> str:
         path.write_bytes(bytes(content))
         shutil.rmtree(data / "tables")
 
-    return _mended(data, damage)
+    return _repaired(data, damage, "; its content will be fetched again")
 
 
 def broken_table(data: Path) -> str:
-    """A table file is cut short."""
+    """Cut the end off a table file."""
 
     def damage() -> None:
         path = max((data / "tables" / "metric_points").rglob("*.parquet"))
         path.write_bytes(path.read_bytes()[:-100])
 
-    return _mended(data, damage)
+    return _repaired(data, damage, "; it will be rebuilt")
 
 
 def broken_databases(data: Path) -> str:
-    """The published database is somebody else's, the writer's is nonsense."""
+    """Put another program's database in place of the published one, and a file that is no database in place of ours."""
 
     def damage() -> None:
         (data / "warehouse.duckdb").unlink()
         with duckdb.connect(str(data / "warehouse.duckdb")) as foreign:
-            foreign.execute("CREATE TABLE somebody_elses AS SELECT 1 AS one")
-        (data / ".work" / "warehouse.duckdb").write_bytes(b"nonsense" * 1000)
+            foreign.execute("CREATE TABLE foreign_table AS SELECT 1 AS one")
+        (data / ".work" / "warehouse.duckdb").write_bytes(b"no database" * 1000)
 
-    return _mended(data, damage)
+    return _repaired(data, damage, "; it will be rebuilt", files=2)
 
 
 def wrong_clock(data: Path) -> str:
-    """The source's clock is an hour ahead of ours."""
+    """Backfill from a source whose clock is an hour ahead of ours."""
     with Emulator(world(), clock=skewed(timedelta(hours=1))) as emulator:
         variables = environment(emulator.url, data)
         code, out = _finish(variables, data.parent)
         assert code == 0, out
-        asked = emulator.count("participant_metrics")
+        requested = emulator.count("participant_metrics")
         code, out = _finish(variables, data.parent)
-        assert emulator.count("participant_metrics") == asked
+        assert emulator.count("participant_metrics") == requested
         _compare(data, emulator)
-    return "nothing is asked twice, everything is there"
+    return "nothing is requested twice, nothing is missing"
 
 
-def _mended(data: Path, damage: Callable[[], None]) -> str:
+def _repaired(data: Path, damage: Callable[[], None], then: str, files: int = 1) -> str:
+    """Damage files of a finished backfill and repair them by another one. Return its sentences about them.
+
+    There must be a sentence for each of the damaged files, which ends with `then`.
+    """
     with Emulator(world()) as emulator:
         variables = environment(emulator.url, data)
         code, out = _finish(variables, data.parent)
         assert code == 0, out
         damage()
         code, out = _finish(variables, data.parent)
-        sentences = " / ".join(line for line in out.splitlines() if "set aside" in line)
+        sentences = [line for line in out.splitlines() if " was quarantined as " in line]
+        assert len(sentences) == files, out
+        assert all(sentence.endswith(then) for sentence in sentences), out
         if code == 1:
             code, out = _finish(variables, data.parent)
         assert code == 0, out
         _compare(data, emulator)
-        assert list(data.rglob("*.set-aside*")), "the broken file was not kept"
-    return sentences.replace(str(data), "…")
+        assert len(quarantined(data, data / "warehouse.duckdb")) == files, "a broken file was not kept"
+    return " / ".join(sentences).replace(str(data), "…")
 
 
 def _start(variables: dict[str, str], folder: Path) -> subprocess.Popen[str]:

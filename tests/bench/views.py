@@ -30,7 +30,7 @@ PER_CALL = 25
 FIRST_DAY = date(2026, 11, 1)
 
 BASELINE = "SELECT avg(bitrate) FROM store.samples"
-ASKED = {
+QUERIES = {
     "track_samples": [
         "SELECT count(*), avg(bitrate) FROM track_samples",
         "SELECT track_type, sum(bitrate * interval_seconds) / sum(interval_seconds) FROM track_samples GROUP BY ALL",
@@ -46,7 +46,7 @@ ASKED = {
 
 
 class _NoTables:
-    """A source without a day."""
+    """A source without days."""
 
     def fingerprint(self, table: str, day: date) -> str | None: ...
     def read(self, table: str, day: date) -> pa.Table: ...
@@ -72,15 +72,15 @@ def main() -> None:
 
 def build(folder: Path, path: Path, *, days: int) -> None:
     Warehouse(folder / "published.duckdb", path).load(_NoTables(), [])
-    worked_out = 0.0
+    computed_seconds = 0.0
     with duckdb.connect(str(path)) as database:
         database.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         for number in range(days):
             day = FIRST_DAY + timedelta(days=number)
-            tables = a_day(day, np.random.default_rng(number))
-            begun = time.process_time()
+            tables = make_day(day, np.random.default_rng(number))
+            began = time.process_time()
             known = compute_track_statistics(tables.pop("store.series"), tables.pop("store.samples"))
-            worked_out += time.process_time() - begun
+            computed_seconds += time.process_time() - began
             tables |= {f"store.{name}": fresh for name, fresh in known.by_table.items()}
             for name, fresh in tables.items():
                 database.register("fresh", fresh)
@@ -88,30 +88,30 @@ def build(folder: Path, path: Path, *, days: int) -> None:
                 database.unregister("fresh")
         samples = database.execute("SELECT count(*) FROM store.samples").fetchone()
     print(f"{days} days, {days * POINTS_PER_DAY / 1e6:.1f} million points, {samples[0]:,} samples")
-    print(f"track statistics: {worked_out / days:.2f} s of processor time a day of {POINTS_PER_DAY / 1e6:.2f} million")
+    print(f"track statistics: {computed_seconds / days:.2f} s of CPU a day of {POINTS_PER_DAY / 1e6:.2f} million")
 
 
 def report(database: duckdb.DuckDBPyConnection) -> None:
-    baseline = best(database, BASELINE)
+    baseline = fastest(database, BASELINE)
     print(f"{'baseline':22}{1:8.1f}{baseline:9.3f} s   {BASELINE}")
     for view in VIEWS:
-        for query in ASKED.get(view, [f"SELECT count(*) FROM {view}", f"SELECT * FROM {view}"]):
-            seconds = best(database, query)
+        for query in QUERIES.get(view, [f"SELECT count(*) FROM {view}", f"SELECT * FROM {view}"]):
+            seconds = fastest(database, query)
             print(f"{view:22}{seconds / baseline:8.1f}{seconds:9.3f} s   {query}")
 
 
-def best(database: duckdb.DuckDBPyConnection, query: str, times: int = 3) -> float:
-    """Seconds of the quickest of some runs, fetched as Arrow."""
+def fastest(database: duckdb.DuckDBPyConnection, query: str, times: int = 3) -> float:
+    """Return the seconds of the fastest of some runs, fetched as Arrow."""
     seconds = []
     for _ in range(times):
-        begun = time.perf_counter()
+        began = time.perf_counter()
         database.execute(query).to_arrow_table()
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - began)
     return min(seconds)
 
 
-def a_day(day: date, random: np.random.Generator) -> dict[str, pa.Table]:
-    """Rows of a day: calls of 25 people with a camera each, some of them with a microphone too."""
+def make_day(day: date, random: np.random.Generator) -> dict[str, pa.Table]:
+    """Return the rows of a day: calls of 25 people with a camera each, some of them with a microphone too."""
     start = datetime(day.year, day.month, day.day, 9, tzinfo=UTC)
     end = start + timedelta(seconds=SAMPLES * STEP + 60)
     people = [
@@ -179,7 +179,7 @@ def a_day(day: date, random: np.random.Generator) -> dict[str, pa.Table]:
 
 
 def _samples(video: Any, start: datetime, first: int, random: np.random.Generator) -> pa.Table:
-    """Samples every five seconds; a low level of bitrate, frame rate and resolution now and then, and some gaps."""
+    """Return samples every five seconds: some with low bitrate, frame rate and resolution, and some gaps."""
     tracks, shape = len(video), (len(video), SAMPLES)
     state = np.repeat(random.random((tracks, SAMPLES // 12)), 12, axis=1)
     low = state < 0.05

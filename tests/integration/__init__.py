@@ -2,9 +2,9 @@
 
 What Call Metrics promises, and where it is tested:
 
-1.  Whole duration: windows of at most 30 minutes tile every stay, with no overlap and no hole.
+1.  The whole duration: windows of at most 30 minutes cover every stay, without overlaps or gaps.
     tests/unit/planning/test_windows.py::test_windows_cover_a_stay_exactly
-    tests/unit/planning/test_due.py::test_expected_windows_neither_overlap_nor_leave_a_hole
+    tests/unit/planning/test_due.py::test_expected_windows_neither_overlap_nor_leave_a_gap
     tests/integration/test_flow.py::test_database_has_the_rows_of_the_source_in_every_timestamp_unit
 2.  Never fetched twice, never lost: responses land as they came, and a killed run resumes. Tables follow from them.
     tests/unit/landing/test_writer.py::test_writer_lands_what_was_appended_before_an_error
@@ -12,7 +12,7 @@ What Call Metrics promises, and where it is tested:
     tests/integration/test_flow.py::test_rebuild_gives_the_same_tables_without_the_source
     tests/integration/cli/test_backfill.py::test_backfill_resumes_after_being_killed
     tests/integration/cli/test_backfill.py::test_backfills_at_the_same_time_share_the_work
-3.  The source may forget, we do not: an empty response or a 404 removes nothing.
+3.  The source may forget data, but we keep it: an empty response or a 404 removes nothing.
     tests/unit/tables/test_flatten.py::test_flatten_keeps_points_that_a_later_response_lacks
     tests/integration/test_flow.py::test_data_remains_after_it_expired_at_the_source
     tests/integration/test_flow.py::test_empty_response_after_a_newer_report_removes_nothing
@@ -24,14 +24,14 @@ What Call Metrics promises, and where it is tested:
     tests/integration/test_flow.py::test_run_sends_one_request_per_window
     tests/integration/test_flow.py::test_windows_are_requested_in_the_order_in_which_calls_expire
     tests/integration/test_participant_stats.py::test_livestream_of_5000_viewers_costs_little_more_than_its_listings
-6.  Follows the quota: nearly all of it is used, with next to no 429s, and a 429 costs no attempt.
+6.  Follows the quota: nearly all of it is used, with almost no 429s, and a 429 costs no attempt.
     tests/unit/extract/test_quota.py::test_limiter_uses_the_quota_and_hardly_ever_exceeds_it
     tests/integration/extract/test_quota.py::test_quota_of_a_server_is_hardly_ever_exceeded
     tests/integration/extract/test_quota.py::test_429_is_waited_out_and_does_not_count_as_an_attempt
 7.  One bad window does not affect the rest, and wrong credentials stop at once.
     tests/integration/test_flow.py::test_window_that_always_fails_does_not_affect_the_others
     tests/integration/extract/test_client.py::test_wrong_credentials_stop_with_one_request
-8.  Complete, provably: everything that should exist is listed, with its state.
+8.  Completeness is proven: everything that should exist is listed, with its state.
     tests/unit/planning/test_completeness.py::test_window_is_due_until_its_final_response
     tests/unit/tables/test_joins.py::test_window_has_the_state_of_its_best_response
     tests/integration/test_completeness.py::test_every_call_has_a_row_that_says_what_is_stored

@@ -19,19 +19,19 @@ TODAY = date(2026, 11, 23)
 """The day on which the documents are read: the demo's data depend on it."""
 
 PATHS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-"""All documents, but for the reference pages, which are made from the code."""
+"""All documents except the reference pages, which are made from the code."""
 
 
 @pytest.fixture(scope="module")
 def source() -> Iterator[Emulator]:
-    """The demo's API on that day."""
+    """Yield the demo's API on that day."""
     with Emulator(demo_world(TODAY, 2), clock=ManualClock(datetime(2026, 11, 23, 3, tzinfo=UTC))) as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="module")
 def data(source: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the demo's two days."""
+    """Return a data folder with the demo's two days."""
     folder = tmp_path_factory.mktemp("demo") / "data"
     settings = Settings(api_key=KEY, api_secret=Secret(SECRET), base_url=source.url, data=folder)
     with Flow(settings) as flow:

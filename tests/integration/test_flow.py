@@ -34,7 +34,7 @@ ODD = odd_world(DAY, days=2, scale=0.1)
 
 
 def call(name: str, *, minutes: int, tracks: bool, reports: bool = False) -> CallSpec:
-    """Return a call of one person who stays to the end, and talks or not."""
+    """Return a call of one person who stays to the end, and publishes audio if `tracks` is true."""
     end = START + timedelta(minutes=minutes)
     talk = Points.every(60, START, bitrate=tuple(range(minutes)))
     return CallSpec(
@@ -151,7 +151,7 @@ def test_run_sends_one_request_per_window(flow_for: Callable[..., Flow]) -> None
     calls = (
         call("long", minutes=95, tracks=True),  # four windows
         call("half-hour", minutes=30, tracks=True),  # one
-        call("audience", minutes=300, tracks=False),  # one, for the response has no tracks
+        call("audience", minutes=300, tracks=False),  # one, because the response has no tracks
     )
     with Emulator(
         World(calls), clock=ManualClock(AFTERWARDS), faults=(Fault("not_found", "participant_stats"),)
@@ -192,7 +192,7 @@ def test_run_with_a_clock_an_hour_off_fetches_the_same(hours: int, flow_for: Cal
         assert abs(fetched_at - datetime.now(UTC) - timedelta(hours=hours)) < timedelta(minutes=3)
 
 
-# What the source takes back, and faults.
+# Data that the source no longer has, and faults.
 
 
 def test_data_remains_after_it_expired_at_the_source(flow_for: Callable[..., Flow]) -> None:
@@ -226,7 +226,7 @@ def test_empty_response_after_a_newer_report_removes_nothing(flow_for: Callable[
 
 
 def test_window_that_always_fails_does_not_affect_the_others(flow_for: Callable[..., Flow]) -> None:
-    """It is recorded with its error, all others land, and the next run requests just that one."""
+    """It is recorded with its error, all others land, and the next run requests only that one."""
     world = World((call("a", minutes=70, tracks=True), call("b", minutes=70, tracks=True)))
     poison = Fault("poisoned", match={"call_id": "a", "covers": START + timedelta(minutes=45)})
     with Emulator(world, clock=ManualClock(AFTERWARDS), faults=(poison,)) as emulator:

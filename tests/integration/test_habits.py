@@ -17,7 +17,7 @@ TASKS = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def call(*command: str, folder: Path = CHECKOUT, home: Path, code: int = 0) -> str:
-    """What a command of the development install prints; it must exit with `code`."""
+    """Return what a command of the development install prints. It must exit with `code`."""
     done = subprocess.run(
         command,
         cwd=folder,

@@ -241,7 +241,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def test_user_who_published_later_has_all_windows(flow_for: Callable[..., Flow]) -> None:
-    """Statistics that say so go before a first half hour without tracks."""
+    """Statistics that name a publisher outweigh a first half hour without tracks."""
     end = START + timedelta(hours=2)
     talk = Points.every(60, START + timedelta(hours=1), bitrate=tuple(range(60)))
     late = StaySpec(
@@ -260,7 +260,7 @@ def test_user_who_published_later_has_all_windows(flow_for: Callable[..., Flow])
 
 
 def test_erased_publisher_leaves_the_call_complete(flow_for: Callable[..., Flow]) -> None:
-    """call_stats still count the publisher, and the statistics of the others are trusted all the same."""
+    """call_stats still count the publisher, and the statistics of the others are still trusted."""
     with Emulator(World((call("a", hosts=2),)), clock=ManualClock(AFTERWARDS)) as emulator:
         flow = flow_for(emulator)
         flow.run(DAY)
@@ -299,7 +299,7 @@ def test_statistics_are_not_trusted_without_a_count_of_publishers(flow_for: Call
 
 
 def test_statistics_with_an_unlisted_publisher_are_not_trusted(flow_for: Callable[..., Flow]) -> None:
-    """An unlisted publisher does not count in place of one whom the statistics deny."""
+    """A publisher who is not in the list of participants does not replace one whom the statistics lack."""
     stranger = {"user_session_id": "ghost-1", "is_live": False, "published_tracks": {"audio": True}}
 
     class WrongStats(StreamApi):

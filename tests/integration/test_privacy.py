@@ -18,7 +18,7 @@ from tests.support.flows import AFTERWARDS, DAY, WORLD, call, published, traces
 
 @pytest.mark.parametrize(("mode", "kept"), [("keep", "203.0.113.77"), ("truncate", "203.0.113.0"), ("drop", None)])
 def test_addresses_are_stored_as_the_setting_says(mode: str, kept: str | None, flow_for: Callable[..., Flow]) -> None:
-    """What must not be kept of an address is in no file."""
+    """The part of an address that must not be kept is in no file."""
     one = call("a", minutes=10)
     stay = replace(one.participants[0], client=ClientSpec(name="web", ip="203.0.113.77"))
     with Emulator(World((replace(one, participants=(stay,)),)), clock=ManualClock(AFTERWARDS)) as emulator:

@@ -1,4 +1,4 @@
-"""Quarantine: broken and foreign files are renamed, and their content comes again."""
+"""Quarantine: broken and foreign files are renamed, and their content is fetched or rebuilt."""
 
 from __future__ import annotations
 

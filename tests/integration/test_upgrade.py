@@ -21,7 +21,7 @@ from tests.support.flows import AFTERWARDS, DAY, START, WORLD, assert_published,
 def test_tables_of_an_earlier_version_are_rebuilt(
     flow_for: Callable[..., Flow], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whichever day is run next, the tables of all days get the present columns from what has landed."""
+    """Whichever day is run next, the tables of all days get the current columns from what has landed."""
     began = START + timedelta(days=1)
     next_day = CallSpec(
         "default", "c", "c-1", started_at=began, ended_at=began + timedelta(minutes=10), participants=()
@@ -50,7 +50,7 @@ def test_tables_of_an_earlier_version_are_rebuilt(
 
 
 def test_interrupted_upgrade_resumes(flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Days whose tables were rebuilt before the interruption are loaded all the same."""
+    """Days whose tables were rebuilt before the interruption are loaded too."""
     days = [DAY, DAY + timedelta(days=1)]
     world = uniform_world(days[0], calls=1, people=1, minutes=5) + uniform_world(days[1], calls=1, people=1, minutes=5)
     with Emulator(world, clock=ManualClock(AFTERWARDS)) as emulator:

@@ -1,6 +1,7 @@
 """Helpers of all tests: a day and its ids, hypothesis settings, simulated time, resource limits, comparing tables.
 
-Responses made by hand are in `responses`, whole runs on the emulator in `flows`, servers for the client in `api`.
+Responses made by hand are in `responses`, whole runs on the emulator in `flows`, servers for the client in `api`, and
+a plain client of the emulator in `emulator_reader`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import contextlib
 import resource
 import selectors
+import socket
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -38,7 +40,7 @@ def at(hour: int, minute: int = 0, second: float = 0) -> datetime:
 
 
 def examples(count: int) -> hypothesis.settings:
-    """Return settings for so many examples, the same ones every time, without a deadline."""
+    """Return settings for `count` examples, the same ones every time, without a deadline."""
     return hypothesis.settings(
         max_examples=count,
         derandomize=True,
@@ -86,7 +88,7 @@ def simulate(main: Coroutine[Any, Any, T]) -> T:
 
 @contextlib.contextmanager
 def no_more_files_open() -> Iterator[None]:
-    """Let opening any file fail within the block, as if the system had no file descriptor left."""
+    """Make opening any file fail within the block, as if the system had no file descriptor left."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
@@ -97,7 +99,7 @@ def no_more_files_open() -> Iterator[None]:
 
 @contextlib.contextmanager
 def no_file_larger_than(size: int) -> Iterator[None]:
-    """Let writing more than so many bytes to a file fail within the block, as on a full disk."""
+    """Make writing more than `size` bytes to a file fail within the block, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -157,3 +159,10 @@ def _as_requested(database: Path, landing: Landing, expected: ExpectedRows) -> l
 
 def _hashable(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(tuple(value) if isinstance(value, list) else value for value in row)
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,6 +1,6 @@
 """The client of the API against servers on loopback: the emulator, and one whose responses a test writes byte by byte.
 
-Servers are started by the test that needs them, and are gone with it.
+Servers are started by the test that needs them, and stop when it ends.
 """
 
 from __future__ import annotations

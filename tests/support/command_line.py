@@ -23,5 +23,5 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 def flow_on(tmp_path: Path) -> Flow:
-    """A flow on the data folder of the commands that ran in `tmp_path`."""
+    """Return a flow on the data folder of the commands that ran in `tmp_path`."""
     return Flow(Settings(api_key=KEY, api_secret=Secret(SECRET), data=tmp_path / "data"))

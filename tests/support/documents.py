@@ -3,7 +3,8 @@
 A document is run from top to bottom in one folder, like a reader would. What a block is follows from its language:
 
 - `sh` is run by bash; exported variables last until the end of the document. `sh server` is started in the background
-  and left running until the end; the rest of the line after `server` is the text that says it is ready.
+  and left running until the end; the rest of the line after `server` is the text that says it is ready. A port that a
+  document names after `--port` is replaced by a free one everywhere in the document.
 - `python` is run as a program of its own, `sql` by `call-metrics sql`.
 - `text` after one of these is its output. A line `…` in it stands for any lines.
 - `diagram` is a drawing. Any other language is a file: `yaml file=x.yaml` writes it. Without `file=` it must parse.
@@ -25,11 +26,13 @@ import threading
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 from markdown_it import MarkdownIt
+
+from tests.support import free_port
 
 __all__ = ["Block", "Document", "blocks_of", "checkout", "requirements_of", "show", "shows"]
 
@@ -59,7 +62,7 @@ class Block:
 
     @property
     def file(self) -> str | None:
-        """The file that the block is the content of."""
+        """Return the path of the file that the block is written to, if any."""
         found = re.search(r"file=(\S+)", self.attributes)
         return found[1] if found else None
 
@@ -99,6 +102,7 @@ class Document:
             "PYTHONPATH": str(ROOT),
             "PYTEST_ADDOPTS": "--collect-only -q -n 0",  # a document that says how to run the tests does not run them
         }
+        self._ports = _own_ports(path)
         self._servers = ExitStack()
 
     def __enter__(self) -> Document:
@@ -110,10 +114,11 @@ class Document:
     def run(self) -> Iterator[tuple[Block, str]]:
         """Run all blocks in order. Yields each block that shows output, with the real output."""
         output = None
-        for block in blocks_of(self.path):
+        for shown in blocks_of(self.path):
+            block = self._with_own_ports(shown)
             if block.language == "text":
                 assert output is not None, f"{self._where(block)}: no block before it has output"
-                yield block, output
+                yield shown, output
             elif block.language == "sh" and block.attributes.startswith("server"):
                 self._start(block)
             elif block.file is not None:
@@ -124,6 +129,13 @@ class Document:
                 output = self._output_of(block)
             elif block.language != "diagram":
                 _parse(block, self._where(block))
+
+    def _with_own_ports(self, block: Block) -> Block:
+        """Replace the ports that the document's servers listen on by free ones: tests run at the same time."""
+        text, attributes = block.text, block.attributes
+        for port, own in self._ports.items():
+            text, attributes = text.replace(port, own), attributes.replace(port, own)
+        return replace(block, text=text, attributes=attributes)
 
     def _output_of(self, block: Block) -> str:
         if block.language == "sh":
@@ -160,7 +172,7 @@ class Document:
         )
         self._servers.callback(_end, process)
         lines: list[str] = []
-        said = threading.Event()
+        is_ready = threading.Event()
 
         def read() -> None:
             assert process.stdout is not None
@@ -168,13 +180,19 @@ class Document:
                 for line in output:
                     lines.append(line)
                     if ready in line:
-                        said.set()
+                        is_ready.set()
 
         threading.Thread(target=read, daemon=True).start()
-        assert said.wait(SECONDS), f"{self._where(block)}: {''.join(lines)[-2000:]}"
+        assert is_ready.wait(SECONDS), f"{self._where(block)}: {''.join(lines)[-2000:]}"
 
     def _where(self, block: Block) -> str:
         return f"{self.path.relative_to(ROOT)}, line {block.first_line}"
+
+
+def _own_ports(path: Path) -> dict[str, str]:
+    """Return a free port for each port that a block of a document passes to a server."""
+    text = "\n".join(block.text for block in blocks_of(path))
+    return {port: str(free_port()) for port in re.findall(r"--port (\d+)", text)}
 
 
 def shows(block: Block, output: str) -> bool:
@@ -238,7 +256,8 @@ case "$(basename "$0") $*" in
     bin="${{@: -1}}/bin"
     mkdir -p "$bin"
     ln -sf "$(dirname "$0")/pip" "$bin/pip"
-    for name in call-metrics pytest poe; do ln -sf {BIN}/$name "$bin/"; done ;;
+    for name in call-metrics pytest poe; do ln -sf {BIN}/$name "$bin/"; done
+    touch "$bin/activate" ;;
   "pip install "*) exec {BIN}/python -m tests.support.documents "$@" ;;
   "poe "*) exec {BIN}/python -m poethepoet --dry-run "$@" ;;
   *) exec {BIN}/python "$@" ;;

@@ -59,7 +59,7 @@ def run(flow: Flow, *days: date) -> None:
 
 
 def days_from(first: date, count: int) -> list[date]:
-    """Return so many days in a row."""
+    """Return `count` consecutive days."""
     return [first + timedelta(days=offset) for offset in range(count)]
 
 

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -25,19 +24,12 @@ AFTERWARDS = datetime(2026, 3, 3, 12, tzinfo=UTC)
 
 
 def a_call(start: datetime, *, minutes: int) -> CallSpec:
-    """A call of one person who talks to its end."""
+    """Return a call of one person who talks to its end."""
     end = start + timedelta(minutes=minutes)
     talk = Points.every(60, start, bitrate=tuple(range(minutes)))
     mic = TrackSpec("mic", "audio", "opus", talk)
     stay = StaySpec(user_id="ann", user_session_id=f"{start:%j}", joined_at=start, left_at=end, tracks=(mic,))
     return CallSpec("default", f"{start:%j}", "s", started_at=start, ended_at=end, participants=(stay,))
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that no one listened at a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -48,7 +40,7 @@ class DagsterServer:
     output: str = ""
 
     def query(self, query: str) -> Any:
-        """The data of a GraphQL query."""
+        """Return the data of a GraphQL query."""
         request = urllib.request.Request(
             f"{self.url}/graphql", json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
         )
@@ -60,7 +52,7 @@ class DagsterServer:
 def dagster_server(
     command: Sequence[str], port: int, folder: Path, environment: Mapping[str, str], seconds: float = 240
 ) -> Iterator[DagsterServer]:
-    """Run a command that serves Dagster, for the length of the block; it must answer within so many seconds."""
+    """Run a command that serves Dagster, for the length of the block. It must respond within `seconds`."""
     server = DagsterServer(f"http://127.0.0.1:{port}")
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(

@@ -42,7 +42,7 @@ class Track:
 
 @dataclass(frozen=True)
 class ResponseTracks:
-    """One response: of which stay, for which window of it, and its tracks. `since` and `until` are in microseconds."""
+    """One response: its stay, its window, and its tracks. `since` and `until` are in microseconds."""
 
     stay: int
     window: int

@@ -11,7 +11,8 @@ from typing import Any
 
 from pipeline.schema import WINDOW_STATES
 from pipeline.serving.report import Report, content
-from pipeline.serving.report.content import CallContent
+from pipeline.serving.report.find import find_session
+from pipeline.serving.report.values import CallContent
 from pipeline.warehouse.published import open_published
 from tests.support.small_world import IDS, SmallWorld, seconds
 
@@ -42,7 +43,7 @@ def promise(world: SmallWorld, **columns: Any) -> None:
 
 
 def lose_a_window(world: SmallWorld) -> None:
-    """Let ann's second window fail for good."""
+    """Make ann's second window fail permanently."""
     stay = {"user_id": "ann", "user_session_id": "ann", "since": seconds(700), "until": seconds(900)}
     world.rows["windows"].append(IDS | stay | {"state": "failed", "error": "502"})
     promise(world, is_complete=False, windows_due=1, windows_failed=1, windows_landed=4)
@@ -51,7 +52,7 @@ def lose_a_window(world: SmallWorld) -> None:
 def read_call(path: Path, participant: str | None = None) -> CallContent:
     """Return what a page shows of the small world's call."""
     with open_published(path) as database:
-        return content.read(database, content.find(database, "s1"), participant)
+        return content.read(database, find_session(database, "s1"), participant)
 
 
 def text_of(report: Report) -> str:

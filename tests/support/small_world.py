@@ -28,7 +28,7 @@ Query = Callable[[str], list[dict[str, Any]]]
 
 
 def seconds(after: float) -> datetime:
-    """Return an instant of the day, so many seconds after midnight (UTC)."""
+    """Return the instant `after` seconds past midnight (UTC) of the day."""
     return MIDNIGHT + timedelta(seconds=after)
 
 

@@ -1,7 +1,8 @@
-"""Documents say what there is: every command, setting, table, view and column, and modules say what belongs there."""
+"""Documents are complete: every command, setting, table, view and column. Every module and statement is described."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -18,7 +19,7 @@ COMMANDS = call_metrics.commands
 
 
 def section(name: str, heading: str) -> str:
-    """The part of a reference page under a heading."""
+    """Return the part of a reference page under a heading."""
     text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
     found = re.search(rf"^## `{heading}`$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found is not None, heading
@@ -26,7 +27,7 @@ def section(name: str, heading: str) -> str:
 
 
 def rows(text: str) -> list[str]:
-    """The first cells of all rows of tables that are code."""
+    """Return the first cell of each table row whose first cell is code."""
     return re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)
 
 
@@ -75,7 +76,7 @@ def test_state_of_a_window_is_documented(state: str) -> None:
 
 
 def test_readme_fits_in_eight_kilobytes() -> None:
-    """A README is a door; the rest is behind it."""
+    """The README is short, and details are in docs/."""
     assert (ROOT / "README.md").stat().st_size <= 8000
 
 
@@ -85,13 +86,36 @@ def test_exact_versions_name_no_address() -> None:
         assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9._-]+==[0-9A-Za-z.+!-]+", line), line
 
 
-def test_every_module_says_what_belongs_there() -> None:
-    """Each module begins with a docstring."""
+def test_every_module_has_a_docstring() -> None:
+    """Each Python file begins with a docstring."""
     for path in (ROOT / "pipeline").rglob("*.py"):
         assert path.read_text(encoding="utf-8").startswith('"""'), path
 
 
-def test_every_statement_says_its_grain() -> None:
+def packages() -> dict[str, list[str]]:
+    """Return the names of the modules and packages in each package, by the path of the package."""
+    found = {}
+    for init in sorted((ROOT / "pipeline").rglob("__init__.py")):
+        modules = [path.stem for path in init.parent.glob("*.py") if not path.stem.startswith("__")]
+        rooms = [path.parent.name for path in init.parent.glob("*/__init__.py")]
+        if modules or rooms:
+            found[str(init.parent.relative_to(ROOT))] = modules + rooms
+    return found
+
+
+PACKAGES = packages()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_says_in_which_order_to_read_it(package: str) -> None:
+    """A paragraph that begins with "Read", or the list that follows it, names modules of the package."""
+    docstring = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))) or ""
+    _, *order = re.split(r"^Read\b|(?<=[.:] )Read\b", docstring, maxsplit=1, flags=re.MULTILINE)
+    assert order, "no sentence says in which order to read the modules"
+    assert set(re.findall(r"`(\w+)`", order[0])) & set(PACKAGES[package])
+
+
+def test_every_statement_has_a_header() -> None:
     """Each SQL file begins with a comment that says what a row is, or what it defines."""
     for path in (ROOT / "pipeline").rglob("*.sql"):
         assert path.read_text(encoding="utf-8").startswith("-- "), path

@@ -28,7 +28,7 @@ def columns_of(name: str, field: Field) -> tuple[str, ...]:
 
 @each_endpoint
 def test_endpoint_has_rows_that_are_a_known_list(endpoint: Endpoint) -> None:
-    """The page key of an endpoint that answers in pages is a list of objects, and the page names the next one."""
+    """The page key of an endpoint that responds in pages is a list of objects, and the page names the next one."""
     if endpoint.rows is not None:
         assert isinstance(endpoint.fields[endpoint.rows], list)
         assert "next" in endpoint.fields
@@ -50,7 +50,7 @@ def test_endpoints_are_in_the_order_in_which_a_day_is_fetched() -> None:
 
 @pytest.mark.parametrize("name", PEOPLE)
 def test_endpoint_about_people_knows_the_mark_of_an_erased_person(name: str) -> None:
-    """A page that we struck has no unknown field."""
+    """A page from which we erased a person has no unknown field."""
     endpoint = ENDPOINTS[name]
     assert ERASED in endpoint.fields[endpoint.rows][0]
 
@@ -67,7 +67,7 @@ def test_addresses_are_marked_where_a_client_is_described() -> None:
     assert marked == filling == {"ip", "current_ip"}
 
 
-def test_unit_limits_tell_the_present_apart_in_every_unit() -> None:
+def test_unit_limits_separate_the_units() -> None:
     """An instant between 2000 and 2200 is in its own unit by a factor of ten at least."""
     limits = [*UNIT_LIMITS.values()]
     for number, scale in enumerate((1, 10**3, 10**6, 10**9)):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.errors import FixSettings
-from pipeline.settings import Credentials, Secret, Settings, parse_date
+from pipeline.settings import SECRETS, Credentials, Secret, Settings, parse_date
 from tests.support import examples
 
 VARIABLES = [field.validation_alias for field in Settings.model_fields.values()]
@@ -31,6 +31,39 @@ def refusal(tmp_path: Path, **environ: str) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_secret_is_read_from_a_file(tmp_path: Path, name: str) -> None:
+    """`<variable>_FILE` names a file with the secret, in the environment or in `.env`; a final newline is ignored."""
+    (tmp_path / "secret").write_text("a-secret-from-a-file\n")
+    by_environment = load(tmp_path, **{f"{name}_FILE": f"{tmp_path}/secret"})
+    (tmp_path / ".env").write_text(f"{name}_FILE=secret\n")
+    by_env_file = load(tmp_path)
+    assert by_environment == by_env_file == load(tmp_path, **{f"{name}_FILE": "", name: "a-secret-from-a-file"})
+
+
+def test_secret_in_a_file_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    """The sentence names the variable and the file, never the content."""
+    (tmp_path / "empty").write_text(" \n")
+    (tmp_path / "large").write_text("x" * 20_000)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "lines").write_text("shh\nshh")
+    variable = "STREAM_API_SECRET_FILE"
+    for file, why in {
+        "empty": "which is empty; name the file that holds the secret",
+        "large": "which is too large for a secret; name the file that holds the secret",
+        "binary": "which cannot be read (it is not text); fix it",
+        "missing": "which cannot be read (No such file or directory); fix it",
+        ".": "which cannot be read (Is a directory); fix it",
+        "a\0b": "which cannot be read (it is not text); fix it",
+    }.items():
+        assert refusal(tmp_path, **{variable: file}) == f"{variable} is {file!r}, {why}"
+    assert "shh" not in refusal(tmp_path, **{variable: "lines"})
+    assert (
+        refusal(tmp_path, STREAM_API_SECRET="a", STREAM_API_SECRET_FILE="empty")
+        == "both STREAM_API_SECRET and STREAM_API_SECRET_FILE are set; unset one of them"
+    )
 
 
 def test_defaults_need_no_variable(tmp_path: Path) -> None:
@@ -243,13 +276,13 @@ def test_secret_in_an_address_is_not_repeated(tmp_path: Path) -> None:
     ],
 )
 def test_misspelt_setting_is_refused_with_the_meant_one(tmp_path: Path, variable: str, meant: str) -> None:
-    """A misspelt name is not ignored in silence."""
+    """A misspelt name is not ignored silently."""
     sentence = f"{variable} is not a setting of Call Metrics; did you mean {meant}?"
     assert refusal(tmp_path, **{variable: "1"}) == sentence
 
 
 def test_unknown_setting_is_refused_even_if_empty(tmp_path: Path) -> None:
-    """Whoever sets it believes that it has an effect."""
+    """Someone who sets it expects an effect."""
     assert "CALL_METRICS_" in refusal(tmp_path, CALL_METRICS_QQQQ="")
 
 

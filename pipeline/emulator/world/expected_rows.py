@@ -89,6 +89,7 @@ class _Rows:
     tick_us: int
 
     def call_sessions(self, call: CallSpec) -> Iterator[Row]:
+        """Yield the one row of the call session."""
         ended = visibility.ended_at(call, self.now)
         totals = call_totals(call, self.now)
         started = None if "call_started_at" in call.omit else call.started_at.astimezone(UTC)
@@ -103,10 +104,12 @@ class _Rows:
         }
 
     def participant_sessions(self, call: CallSpec) -> Iterator[Row]:
+        """Yield a row per stay that the ingester has."""
         for stay in self._stays(call):
             yield _stay_key(call, stay) | self._attendance(call, stay) | self._statistics(call, stay)
 
     def tracks(self, call: CallSpec) -> Iterator[Row]:
+        """Yield a row per track with visible data, with the number and the range of its points."""
         for stay, track, since, until in self._tracks(call):
             times = [time for _, time, _ in self._points(call, stay, track, since, until)]
             yield _track_key(call, stay, track) | {
@@ -117,12 +120,14 @@ class _Rows:
             }
 
     def metric_points(self, call: CallSpec) -> Iterator[Row]:
+        """Yield a row per visible point that is not null."""
         for stay, track, since, until in self._tracks(call):
             key = _track_key(call, stay, track) | {"codec": _codec(track)}
             for metric, time, value in self._points(call, stay, track, since, until):
                 yield key | {"metric": metric, "timestamp": from_micros(time), "value": value}
 
     def track_warnings(self, call: CallSpec) -> Iterator[Row]:
+        """Yield a row per visible warning of a track; equal warnings have one row."""
         for stay, track, since, until in self._tracks(call):
             if "warnings" in track.omit:
                 continue

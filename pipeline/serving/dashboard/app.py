@@ -1,7 +1,8 @@
 """The pages of the dashboard, in Streamlit, and what the reader chooses on them.
 
-Every query opens the published database again, and so sees what was published last. Queries are in `queries`, charts in
-`charts`, tables in `tables`. Streamlit runs this file as a script, from top to bottom, at each change of the reader.
+Every query opens the published database again, and so sees what was published last. Queries are in `sql`, charts in
+`charts`, tables in `tables`. Streamlit runs this file as a script, from top to bottom, whenever the reader changes
+something.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import Any
 import streamlit as st
 
 from pipeline.errors import CallMetricsError
-from pipeline.planning.completeness import CallCompleteness
-from pipeline.planning.problems import Problem, calls_still_live, counted, sentence
+from pipeline.planning.completeness import CallCompleteness, row_problems
+from pipeline.planning.problems import Problem, calls_still_live, counted
 from pipeline.serving.dashboard import run_query
-from pipeline.serving.dashboard.charts import judged, percent, poor_share_by_segment, publishers_by_day, video_by_minute
+from pipeline.serving.dashboard.charts import poor_share_by_segment, publishers_by_day, video_by_minute
 from pipeline.serving.dashboard.tables import table
+from pipeline.serving.formatting import percent, share
 from pipeline.settings import Settings
 
 Row = Mapping[str, Any]
@@ -49,7 +51,7 @@ def rows(name: str, **parameters: object) -> list[dict[str, Any]]:
 
 
 def overview(first: date, last: date) -> None:
-    """All calls by day: how many, how good, how complete."""
+    """Show all calls by day: how many, how good, how complete."""
     days = rows("days", first=first, last=last)
     stored = [day for day in days if day["calls"]]
     _totals(stored, len(days))
@@ -67,7 +69,7 @@ def overview(first: date, last: date) -> None:
 
 
 def worst_calls(first: date, last: date) -> None:
-    """The calls with most poor publishers, and the one that the reader chooses."""
+    """Show the calls with the most poor publishers, and the one that the reader chooses."""
     st.caption(
         "Many publishers low at the same instant point to the call or its media server; one alone points to that "
         "person's network or device. Choose a row to look into the call."
@@ -91,7 +93,7 @@ def worst_calls(first: date, last: date) -> None:
 
 
 def segments(first: date, last: date) -> None:
-    """The share of poor tracks by network, country, client or codec."""
+    """Show the share of poor tracks by network, country, client or codec."""
     by = str(st.selectbox("By", list(SEGMENTS), key="by"))
     found = rows("segments", first=first, last=last, by=SEGMENTS[by])
     if not found:
@@ -107,7 +109,7 @@ def segments(first: date, last: date) -> None:
 
 
 def any_call(first: date, last: date) -> None:
-    """The call that the reader chooses from a list of all."""
+    """Show the call that the reader chooses from a list of all."""
     names = {
         call["call_session_id"]: f"{call['started_at']:{INSTANT}} {call['call_type']}:{call['call_id']}"
         for call in rows("calls", first=first, last=last)
@@ -126,7 +128,7 @@ def any_call(first: date, last: date) -> None:
 
 
 def one_call(session: str) -> None:
-    """Everything about one call session."""
+    """Show everything about one call session."""
     for call in rows("call", session=session):
         _call_header(call, session)
     _video(rows("call_minutes", session=session))
@@ -137,19 +139,19 @@ def one_call(session: str) -> None:
 
 
 def _totals(stored: Sequence[Row], days: int) -> None:
-    """The totals over all days, `stored` being those with data."""
+    """Show totals over all days. `stored` are the days with data, `days` is the number of all."""
     poor, good = _sum(stored, "poor_publishers"), _sum(stored, "good_publishers")
     calls, complete = _sum(stored, "calls"), _sum(stored, "complete_calls")
     _metrics(
         ("Calls", f"{calls:,}", f"on {len(stored)} of {days} days"),
         ("People", f"{_sum(stored, 'users'):,}", "once per call"),
-        ("Poor publishers", percent(poor, poor + good), f"{poor:,} of {poor + good:,} judged"),
-        ("Complete calls", percent(complete, calls), f"{calls - complete:,} incomplete"),
+        ("Poor publishers", percent(share(poor, poor + good)), f"{poor:,} of {poor + good:,} judged"),
+        ("Complete calls", percent(share(complete, calls)), f"{calls - complete:,} incomplete"),
     )
 
 
 def _incomplete_days(days: Sequence[Row]) -> str:
-    """What is missing of incomplete days, as Markdown."""
+    """Return what is missing of incomplete days, as Markdown."""
     lines = [f"- {day['session_date']}: {'; '.join(map(str, _problems(day)))}" for day in days[:MAX_INCOMPLETE_DAYS]]
     if len(days) > MAX_INCOMPLETE_DAYS:
         lines.append(f"- and {counted(len(days) - MAX_INCOMPLETE_DAYS, 'more day')}")
@@ -157,7 +159,7 @@ def _incomplete_days(days: Sequence[Row]) -> str:
 
 
 def _problems(day: Row) -> list[Problem]:
-    """What is missing of a row of `incomplete_days`."""
+    """Return what is missing of a day, from its row of `incomplete_days`."""
     live = day["live_calls"]
     problems = [calls_still_live(live, day["live_at"])] if live else []
     if day["incomplete_calls"] > live:
@@ -166,23 +168,25 @@ def _problems(day: Row) -> list[Problem]:
 
 
 def _call_header(call: Row, session: str) -> None:
+    """Show the name of a call session, its main figures, and what is missing of it."""
     ended = f"{call['ended_at']:{INSTANT}}" if call["ended_at"] else "still live"
     at = f"publishers, first at {call['low_at']:%H:%M:%S} UTC" if call["low_at"] else "publishers"
     score = call["source_score"]
+    poor, good = call["poor_publishers"], call["good_publishers"]
     st.subheader(f"{call['call_type']}:{call['call_id']}", anchor=False)
     st.caption(f"{call['started_at']:{INSTANT}} to {ended}, UTC · {session}")
     _metrics(
         ("People", f"{call['users']:,}", f"{call['publishers']:,} published · {call['rejoins']:,} rejoins"),
-        ("Poor publishers", f"{call['poor_publishers']:,} of {judged(call):,}", "of those judged"),
+        ("Poor publishers", f"{poor:,} of {poor + good:,}", "of those judged"),
         ("Low at the same time", f"{call['low_at_once']:,}", at),
         ("Stream's score", "–" if score is None else f"{score:.0f}", "0 to 100, as received"),
     )
-    if not call["is_complete"]:
-        problems = CallCompleteness.of_row(call, is_live=call["ended_at"] is None).problems
-        st.warning(f"This call is incomplete. {' '.join(map(sentence, problems))}")
+    if problems := row_problems(call, is_live=bool(call["is_live"]), live_at=call["live_at"]):
+        st.warning(f"This call is incomplete. {' '.join(problems)}")
 
 
 def _video(minutes: Sequence[Row]) -> None:
+    """Show the video of a call session over time."""
     if not minutes:
         st.info("No video data of this call is stored.")
         return
@@ -196,7 +200,7 @@ def _video(minutes: Sequence[Row]) -> None:
 
 
 def _metrics(*metrics: tuple[str, str, str]) -> None:
-    """Figures beside each other: label, value, note."""
+    """Show figures beside each other: label, value, note."""
     for place, (label, value, note) in zip(st.columns(len(metrics)), metrics, strict=True):
         place.metric(label, value)
         place.caption(note)
@@ -207,7 +211,10 @@ def _sum(days: Iterable[Row], name: str) -> int:
 
 
 def _chosen_days(first: date, last: date) -> tuple[date, date] | None:
-    """The days that the reader chose; until then the last thirty, which move on while the page is open."""
+    """Return the days that the reader chose, from the first to the last; None if only the first is chosen.
+
+    Until a choice these are the last thirty, which move on while the page is open.
+    """
     if not st.session_state.get("days chosen"):
         st.session_state["days"] = (max(first, last - timedelta(days=DAYS_AT_FIRST - 1)), last)
 
@@ -227,7 +234,7 @@ PAGES: dict[str, Callable[[date, date], None]] = {
 
 
 def main() -> None:
-    """Draw the page."""
+    """Show the page."""
     st.set_page_config("Call quality", layout="wide")
     st.title("Call quality", anchor=False)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import altair as alt
 
 from pipeline.serving.dashboard.columns import COLUMNS
+from pipeline.serving.formatting import percent, share
 
-__all__ = ["judged", "percent", "poor_share_by_segment", "publishers_by_day", "video_by_minute"]
+__all__ = ["poor_share_by_segment", "publishers_by_day", "video_by_minute"]
 
 Row = Mapping[str, Any]
 
@@ -87,16 +87,6 @@ def video_by_minute(minutes: Sequence[Row]) -> Iterator[Any]:
         yield lines.configure_legend(orient="bottom", columns=10)
 
 
-def judged(row: Row) -> int:
-    """Return how many publishers are poor or good."""
-    return int(row["poor_publishers"] + row["good_publishers"])
-
-
-def percent(part: int, whole: int) -> str:
-    """Return a share as a percentage, rounded down, so that 100 % means all of them."""
-    return f"{math.floor(1000 * part / whole) / 10:.1f} %" if whole else "–"
-
-
 def _by_class(days: Sequence[Row]) -> Iterator[dict[str, Any]]:
     for day in days:
         for place, name in enumerate(CLASS_COLORS):
@@ -107,7 +97,8 @@ def _day_labels(days: Sequence[Row]) -> Iterator[dict[str, Any]]:
     for day in days:
         text = "" if day["calls"] else "?"
         if day["calls"] and len(days) <= MAX_LABELLED_DAYS:
-            text = percent(day["poor_publishers"], judged(day))
+            poor, good = day["poor_publishers"], day["good_publishers"]
+            text = percent(share(poor, poor + good))
         top = sum(day[f"{name}_publishers"] or 0 for name in CLASS_COLORS)
         yield {"session_date": day["session_date"], "top": top, "text": text}
 

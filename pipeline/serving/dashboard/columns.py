@@ -15,7 +15,8 @@ class Column(NamedTuple):
 
     Attributes:
         label: its heading, with the unit.
-        form: how Streamlit formats it: `percent`, a printf format, `instant` (UTC), or "" for the value itself.
+        form: how it is formatted: `percent` (a share from 0 to 1), a printf format, `instant` (UTC), or "" for
+            the value itself.
         explained: what the heading means, if it is not obvious.
     """
 
@@ -29,9 +30,7 @@ CLASS = "good, poor, or unclassified: too little data for a verdict, which never
 COLUMNS = {
     "session_date": Column("Day (UTC)"),
     "calls": Column("Calls", "%d"),
-    "complete_calls": Column(
-        "Complete", "%d", "Calls with all promised stays stored and a final, usable response for every window"
-    ),
+    "complete_calls": Column("Complete", "%d", "Calls that have ended and of which nothing is missing"),
     "users": Column("People", "%d", "Users who took part, once per call"),
     "good_publishers": Column("Good", "%d", "Publishers with a good track and no poor one, once per call"),
     "poor_publishers": Column("Poor", "%d", "Publishers with a poor track, once per call"),
@@ -40,10 +39,10 @@ COLUMNS = {
     "poor_share_low": Column("from", "percent", "Lower end of the 95 % Wilson interval"),
     "poor_share_high": Column("to", "percent", "Upper end of the 95 % Wilson interval"),
     "source_score": Column("Stream's score", "%.0f", "0 to 100; its formula is not documented"),
-    "windows_open": Column(
-        "Open windows", "%d", "Windows (at most 30 minutes of a stay) without a final, usable response"
+    "windows_due_or_suspect": Column(
+        "Windows due or suspect", "%d", "Windows without a final response, or whose timestamps cannot be right"
     ),
-    "stays_open": Column("Missing stays", "%d", "Stays that the source counts and does not list"),
+    "stays_missing": Column("Missing stays", "%d", "Stays that the source counts and that are not stored"),
     "days_until_forgotten": Column(
         "Days left", "%.0f", "Until the source drops the list of participants; below 0 afterwards"
     ),

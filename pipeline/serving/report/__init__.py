@@ -3,8 +3,9 @@
 Here is the door: `make` a report from the published database, `write` it to a file. The page loads nothing from the
 network. What quality means is in `quality`, what is missing in `planning`; the command is in `cli`.
 
-Read `content` (what the report reads from the database), then `page` with `page.html.j2` (the page), and what is on
-it: `sentences`, `facts` and `formatting` (text), `timeline` and `stay_chart` with `lines` and `figures` (charts).
+Read `find` (which call session is meant), `values` (what a page shows of it) and `content` (how that is read from the
+database, with `queries`), then `page` with `page.html.j2` (the page), and what is on it: `sentences` and `facts`
+(text), `timeline` and `stay_chart` with `lines` and `figures` (charts).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import duckdb
 from pipeline.errors import FixSettings, FixStorage, first_line
 from pipeline.files import replacing
 from pipeline.serving.report import content, page
-from pipeline.serving.report.sentences import shortfalls
+from pipeline.serving.report.find import check_user, find_session
+from pipeline.serving.report.sentences import problems
 from pipeline.warehouse.published import open_published
 
 __all__ = ["Report", "make", "write"]
@@ -35,12 +37,12 @@ class Report:
     Attributes:
         html: the page, in UTF-8.
         file_name: a name for its file.
-        shortfalls: what is missing of the call, in sentences; empty if it is complete.
+        problems: what is missing of the call, in sentences; empty if it is complete.
     """
 
     html: bytes
     file_name: str
-    shortfalls: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 def make(published: Path, wanted: str, participant: str | None, now: datetime) -> Report:
@@ -51,14 +53,16 @@ def make(published: Path, wanted: str, participant: str | None, now: datetime) -
     """
     with open_published(published) as database:
         try:
-            session = content.find(database, wanted)
+            session = find_session(database, wanted)
+            if participant is not None:
+                check_user(database, session, participant)
             call = content.read(database, session, participant)
         except duckdb.Error as error:
             raise FixStorage(
                 f"{published} cannot be used for reports ({first_line(error)}); `call-metrics rebuild` rebuilds it"
             ) from None
     safe_id = re.sub(r"[^\w.-]+", "_", session.call_session_id)[:MAX_NAME_LENGTH]
-    return Report(page.render(call, now), f"report-{safe_id}.html", shortfalls(call))
+    return Report(page.render(call, now), f"report-{safe_id}.html", problems(call))
 
 
 def write(report: Report, path: Path) -> None:

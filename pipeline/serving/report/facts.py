@@ -1,19 +1,18 @@
-"""What the page lists about a call and a stay: names with values, warnings, and time without a usable response.
+"""What the page lists about a call and a stay: names with values, and warnings.
 
 Columns that are added to a table later appear on the page by themselves, under the name of the column. How single
-values read is in `formatting`.
+values read is in `serving.formatting`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pipeline.serving.report.content import Row, StayContent, merge_windows
+from pipeline.serving.report.values import Row, StayContent
 
-__all__ = ["call_facts", "lost_time", "stay_facts", "warning_groups"]
+__all__ = ["call_facts", "stay_facts", "warning_groups"]
 
 SHOWN_ELSEWHERE = {
     "session_date", "call_type", "call_id", "call_session_id", "call_cid", "started_at", "ended_at", "generated_at",
@@ -59,11 +58,6 @@ def warning_groups(stay: StayContent) -> list[dict[str, Any]]:
         {"track": track, "code": code, "warning": text, "count": len(times), "first": times[0], "last": times[-1]}
         for (track, code, text), times in groups.items()
     ]
-
-
-def lost_time(stay: StayContent) -> Sequence[dict[str, Any]]:
-    """Return the stretches without a response that could be loaded: state, since, until."""
-    return [{"state": state, "since": since, "until": until} for state, since, until in merge_windows(stay.windows)]
 
 
 def _named_values(row: Row) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pipeline.serving.report.content import Row, StayContent
+from pipeline.serving.report.values import Row, StayContent
 
 __all__ = [
     "ALERT",

@@ -2,7 +2,7 @@
 
 The template has the order and the fixed texts. Everything from the database goes through its autoescape or, within
 scripts, through `_script_json`. The page's own policy (CSP) forbids it any request, and any script but its own two.
-Sentences are in `sentences`, values in `facts` and `formatting`, charts in `timeline` and `stay_chart`.
+Sentences are in `sentences`, values in `facts` and `serving.formatting`, charts in `timeline` and `stay_chart`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from pipeline.schema import WINDOW_STATES
-from pipeline.serving.report.content import MAX_TABLE_ROWS, CallContent
-from pipeline.serving.report.facts import call_facts, lost_time, stay_facts, warning_groups
+from pipeline.serving.formatting import bits, clock, duration, number, percent
+from pipeline.serving.report.content import MAX_TABLE_ROWS
+from pipeline.serving.report.facts import call_facts, stay_facts, warning_groups
 from pipeline.serving.report.figures import Chart
-from pipeline.serving.report.formatting import bits, clock, duration, number, percent
 from pipeline.serving.report.lines import MAX_COLUMNS
-from pipeline.serving.report.sentences import findings, left_out, notes, shortfalls
+from pipeline.serving.report.sentences import findings, left_out, notes, problems
 from pipeline.serving.report.stay_chart import stay_chart
 from pipeline.serving.report.timeline import timeline
+from pipeline.serving.report.values import CallContent
 
 __all__ = ["render"]
 
@@ -55,7 +56,7 @@ def render(call: CallContent, now: datetime) -> bytes:
         style=Markup(_file("page.css")),  # noqa: S704 - our own
         figures=Markup(figures),  # noqa: S704 - has no character that ends a script
         charts=charts,
-        shortfalls=shortfalls(call),
+        problems=problems(call),
         notes=notes(call),
         findings=findings(call),
         left_out=left_out(call),
@@ -64,7 +65,6 @@ def render(call: CallContent, now: datetime) -> bytes:
         stay_facts=stay_facts,
         call_facts=call_facts(call.session),
         warning_groups=warning_groups,
-        lost_time=lost_time,
         states=WINDOW_STATES,
         limits={"warnings": MAX_WARNING_ROWS, "windows": MAX_WINDOW_ROWS, "columns": MAX_COLUMNS},
         now=now,

@@ -8,27 +8,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from pipeline.planning.completeness import CallCompleteness
-from pipeline.planning.problems import counted, sentence, still_live
-from pipeline.serving.report.content import MAX_TABLE_ROWS, CallContent
-from pipeline.serving.report.formatting import clock
+from pipeline.planning.completeness import row_problems
+from pipeline.planning.problems import counted
+from pipeline.serving.formatting import clock
+from pipeline.serving.report.content import MAX_TABLE_ROWS
+from pipeline.serving.report.values import CallContent
 
-__all__ = ["findings", "left_out", "notes", "shortfalls"]
+__all__ = ["findings", "left_out", "notes", "problems"]
 
 MAX_NAMES = 5
 """Users, or codes of warnings, that a sentence names."""
 
 
-def shortfalls(call: CallContent) -> tuple[str, ...]:
+def problems(call: CallContent) -> tuple[str, ...]:
     """Return what is missing of the call; empty if it is complete."""
-    row = call.completeness
-    if row["is_complete"] is None:
-        return ("The database does not say how complete the call is.",)
-    is_live = bool(call.session["is_live"])
-    problems = list(CallCompleteness.of_row(row, is_live=is_live).problems)
-    if is_live:
-        problems.insert(0, still_live(call.session["generated_at"]))
-    return tuple(map(sentence, problems))
+    return row_problems(call.completeness, is_live=bool(call.session["is_live"]), live_at=call.session["generated_at"])
 
 
 def notes(call: CallContent) -> tuple[str, ...]:

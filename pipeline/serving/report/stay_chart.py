@@ -1,6 +1,6 @@
 """The charts of one stay: its tracks over time, with one panel per metric.
 
-What a stay is, is in `content`; lines are made in `lines`; shared parts of charts are in `figures`. First `_panels`
+What a stay is, is in `values`; lines are made in `lines`; shared parts of charts are in `figures`. First `_panels`
 collects what is drawn, then `_Layout` places it.
 """
 
@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.serving.report.content import CallContent, StayContent, TrackContent, merge_windows
 from pipeline.serving.report.figures import (
     ALERT,
     GRID,
@@ -25,6 +24,7 @@ from pipeline.serving.report.figures import (
     warning_marks,
 )
 from pipeline.serving.report.lines import MAX_COLUMNS, Line, line
+from pipeline.serving.report.values import CallContent, StayContent, TrackContent
 
 __all__ = ["MAX_TRACKS", "stay_chart"]
 
@@ -217,12 +217,12 @@ class _Layout:
 
     def add_lost_time(self, stay: StayContent) -> None:
         """Shade the time without a usable response, and say why it is blank."""
-        for state, since, until in merge_windows(stay.windows):
-            begin, end = milliseconds(since), milliseconds(until)
+        for lost in stay.lost_time:
+            begin, end = milliseconds(lost.since), milliseconds(lost.until)
             rectangle = {"type": "rect", "yref": "paper", "y0": 0, "y1": 1, "x0": begin, "x1": end}
             shade = {"fillcolor": ALERT, "opacity": 0.12, "line": {"width": 1, "color": ALERT}, "layer": "below"}
             self._shapes.append(rectangle | shade)
-            text = _text(f"window {state}", xref="x", x=begin, yref="paper", y=0, xanchor="left")
+            text = _text(f"window {lost.state}", xref="x", x=begin, yref="paper", y=0, xanchor="left")
             self._annotations.append(text | {"font": {"size": 11, "color": "#8a3700"}})
 
     def add_edges(self, stay: StayContent) -> None:

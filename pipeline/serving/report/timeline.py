@@ -1,6 +1,6 @@
 """The timeline: each stay as a bar, with the data of its tracks, lost time and warnings in it.
 
-What a stay is, is in `content`; shared parts of charts are in `figures`; the charts of one stay are in `stay_chart`.
+What a stay is, is in `values`; shared parts of charts are in `figures`; the charts of one stay are in `stay_chart`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.serving.report.content import CallContent, Span, StayContent
 from pipeline.serving.report.figures import (
     ALERT,
     INK,
@@ -25,6 +24,7 @@ from pipeline.serving.report.figures import (
     warning_marks,
 )
 from pipeline.serving.report.lines import MAX_COLUMNS
+from pipeline.serving.report.values import CallContent, Span, StayContent
 
 __all__ = ["timeline"]
 

@@ -16,13 +16,13 @@ from pipeline.emulator import KEY, SECRET, Emulator
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """An environment without settings except for the data folder."""
+    """Return an environment without settings except for the data folder."""
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CALL_METRICS_DATA": str(tmp_path / "data")}
 
 
 @pytest.fixture
 def command(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start `call-metrics`, with the access to an emulator if one is given. Kills at the end what still runs."""
+    """Return a function that starts `call-metrics`, for an emulator if one is given. Kill all processes at the end."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str | bytes, on: Emulator | None = None, **variables: str) -> subprocess.Popen[str]:

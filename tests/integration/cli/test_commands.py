@@ -57,7 +57,7 @@ def test_sql_prints_every_format_and_changes_nothing(command: Callable[..., Any]
     ):
         code, out, err = finish(command("sql", refused))
         assert (code, out) == (2, ""), refused
-        assert err.startswith("call-metrics: the query cannot be answered"), err
+        assert err.startswith("call-metrics: the query failed"), err
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -65,7 +65,7 @@ def test_sql_accepts_a_query_that_starts_with_a_comment(command: Callable[..., A
     """Two dashes and a text are a comment, not an option."""
     (tmp_path / "data").mkdir()
     duckdb.connect(str(tmp_path / "data" / "warehouse.duckdb")).close()
-    code, out, err = finish(command("sql", "--format", "csv", "-- the answer\nSELECT 42 AS n"))
+    code, out, err = finish(command("sql", "--format", "csv", "-- a number\nSELECT 42 AS n"))
     assert (code, out.split(), err) == (0, ["n", "42"], "")
 
 
@@ -75,11 +75,11 @@ def test_forget_lists_quarantined_files(command: Callable[..., Any], tmp_path: P
     path.parent.mkdir(parents=True)
     path.write_bytes(b"nonsense")
     code, out, err = finish(command("forget", "--user", "ann"))
-    (aside,) = path.parent.iterdir()
+    (quarantined,) = path.parent.iterdir()
     assert code == 0
-    assert aside.name in err
-    assert f"Quarantined files may still name them, and are yours to deal with: {aside}" in out
-    aside.unlink()
+    assert quarantined.name in err
+    assert f"Quarantined files may still name them, and are yours to deal with: {quarantined}" in out
+    quarantined.unlink()
     assert "Quarantined" not in finish(command("forget", "--user", "ann"))[1]
 
 
@@ -102,7 +102,7 @@ def test_emulator_serves_until_sigterm(command: Callable[..., Any]) -> None:
 
 
 def test_dashboard_without_streamlit_says_what_to_install(environment: dict[str, str], tmp_path: Path) -> None:
-    """The extra is named in one sentence, as every error is."""
+    """One sentence names the extra."""
     hidden = "import sys; sys.modules['streamlit'] = None; from pipeline.cli import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", hidden, "dashboard"],
@@ -171,7 +171,7 @@ complete --do-complete 'call-metrics {words}'
 
 
 def _completions(shell: str, words: str, environment: dict[str, str], folder: Path) -> set[str]:
-    """What the shell offers for the last of the words, by the script of `call-metrics completion`."""
+    """Return what the shell offers for the last word, by the script of `call-metrics completion`."""
     program = folder / "call-metrics"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pipeline "$@"\n')
     program.chmod(0o755)
@@ -210,7 +210,7 @@ def test_completion_offers_commands_options_and_values(
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_a_script(shell: str, command: Callable[..., Any]) -> None:
-    """The script asks the program by the variable that it listens to, whether or not the shell is installed."""
+    """The script runs the program with the variable that asks for completions, even if the shell is not installed."""
     code, out, err = finish(command("completion", shell))
     assert (code, err) == (0, "")
     assert f"_CALL_METRICS_COMPLETE={shell}_complete" in out

@@ -53,7 +53,7 @@ def test_refusal_says_what_to_do(
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])
 def test_output_that_cannot_be_written_is_reported(form: str, environment: dict[str, str], tmp_path: Path) -> None:
-    """A full disk behind `>` is one sentence and exit code 2; a closed pipe is not an error."""
+    """A full disk behind `>` gives one sentence and exit code 2; a closed pipe is not an error."""
     path = tmp_path / "data" / "warehouse.duckdb"
     path.parent.mkdir()
     duckdb.connect(str(path)).close()

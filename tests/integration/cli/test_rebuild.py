@@ -46,7 +46,7 @@ def test_range_without_a_landed_day_names_the_landed_days(command: Callable[...,
 
 
 def test_rebuild_waits_for_a_backfill(command: Callable[..., Any], tmp_path: Path) -> None:
-    """Both end well, nothing is fetched twice, and the database holds everything."""
+    """Both succeed, nothing is fetched twice, and the database holds everything."""
     with Emulator(LARGE, quotas={"participant_metrics": Quota(60, 1.0)}) as emulator:
         backfill = command("backfill", *DAYS, on=emulator)
         while emulator.count("participant_metrics", 200) < 20:

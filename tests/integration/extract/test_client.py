@@ -94,7 +94,7 @@ def test_client_limits_requests_in_flight() -> None:
 
 
 def test_response_has_the_body_as_received() -> None:
-    """The body is decompressed, and otherwise the same byte for byte."""
+    """The body is decompressed, and otherwise unchanged."""
     body = '{ "published_tracks" : [ ],\n "joined_at":1793527200123456789, "é": "\\u00e9" }'
     compressed = gzip.compress(body.encode())
     response = ScriptedServer(http_response(compressed, 200, "Content-Encoding: gzip")).use(
@@ -207,7 +207,7 @@ def test_fetch_does_not_retry_a_final_error(fault: Fault, status: int) -> None:
 
 @pytest.mark.parametrize(("body", "is_gone"), [(b"<html>not here</html>", False), (b"", True), (b"{}", True)])
 def test_fetch_retries_a_404_from_a_gateway(body: bytes, is_gone: bool) -> None:
-    """Only a 404 from the source is final, for a gateway may be wrong for a while."""
+    """Only a 404 from the source is final, because a gateway may be wrong for a while."""
     server = ScriptedServer(http_response(body, 404))
     response = server.use(lambda api: api.fetch(METRICS))
     assert (response.status, response.attempts) == ((404, 1) if is_gone else (None, MAX_ATTEMPTS))
@@ -248,7 +248,7 @@ def test_fetch_retries_after_a_timeout() -> None:
 
 
 def test_fetch_retries_a_response_that_never_ends() -> None:
-    """Each piece comes in time, and the whole does not."""
+    """Each piece arrives in time, but the whole response does not."""
     with Emulator(WORLD, clock=AFTERWARDS, faults=(Fault("slow_drip", delay_seconds=60, times=1),)) as emulator:
         response = fetch(emulator.url, METRICS, attempt_seconds=0.2)
     assert (response.attempts, response.error) == (2, None)
@@ -276,7 +276,7 @@ def test_fetch_retries_a_response_that_cannot_be_decompressed() -> None:
 
 
 def test_fetch_retries_a_body_that_is_not_utf_8() -> None:
-    """If it stays so, the body is kept with its bytes escaped."""
+    """After the last attempt, the body is kept with its bytes escaped."""
     response = ScriptedServer(http_response(b'{"is_publisher": true, "x": "\xff"}')).use(lambda api: api.fetch(METRICS))
     assert (response.attempts, response.error) == (MAX_ATTEMPTS, "the response is not JSON")
     assert "\\xff" in response.body

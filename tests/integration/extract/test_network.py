@@ -1,4 +1,4 @@
-"""The way to the source through a proxy, and without one."""
+"""Requests to the source, through a proxy and without one."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tests.support.api import AFTERWARDS, METRICS, WORLD, ScriptedServer, Skippi
 @pytest.mark.parametrize("way", ["seconds", "http_date"])
 @pytest.mark.parametrize("skew", [timedelta(0), timedelta(hours=1), timedelta(hours=-1)])
 def test_429_is_waited_out_and_does_not_count_as_an_attempt(way: str, skew: timedelta) -> None:
-    """The wait is what the source asks for, in seconds or as a date by its own clock, and as often as it asks."""
+    """After every 429, the client waits as long as Retry-After says, in seconds or as a date by the source's clock."""
     fault = Fault("rate_limited", times=8, retry_after=way, retry_after_seconds=7)
     skipping = SkippingClock()
     with Emulator(WORLD, clock=skewed(skew), faults=(fault,), quotas={"participant_metrics": None}) as emulator:
@@ -54,7 +54,7 @@ def test_quota_is_followed_with_any_clock_skew(skew: timedelta) -> None:
 
 @pytest.mark.parametrize("joined", [False, True])
 def test_quota_is_read_from_the_headers(joined: bool) -> None:
-    """Headers that proxies joined to lists are read too."""
+    """Headers that proxies joined into lists are read too."""
     with Emulator(
         WORLD, quotas={"participant_metrics": Quota(120)}, wire=WireFormat(joined_headers=joined)
     ) as emulator:
@@ -110,7 +110,7 @@ def test_retry_after_without_meaning_is_a_short_wait(value: str) -> None:
 
 
 def test_quota_of_a_server_is_hardly_ever_exceeded() -> None:
-    """80 requests at 20 per two seconds, 16 in flight, all get a response with next to no 429s."""
+    """80 requests at 20 per two seconds, 16 in flight, all get a response with almost no 429s."""
     stay = Stay(Call("default", "c", "s"), "u", "us")
     request = Request("participant_metrics", DAY, stay=stay, window=Window(at(10), at(10, 30)))
     with Emulator(World(()), quotas={"participant_metrics": Quota(20, 2.0)}) as emulator:

@@ -25,7 +25,7 @@ RECORDS = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 
 
 def backfill(folder: Path, url: str = "http://127.0.0.1:9") -> tuple[int, str]:
-    """Exit code and stderr."""
+    """Return the exit code and stderr of a backfill."""
     process = subprocess.run(
         [sys.executable, "-m", "pipeline", "backfill", "--from", f"{YESTERDAY}", "--to", f"{YESTERDAY}"],
         capture_output=True,
@@ -46,7 +46,7 @@ def backfill(folder: Path, url: str = "http://127.0.0.1:9") -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with records of Dagster."""
+    """Return a data folder with records of Dagster."""
     data = tmp_path_factory.mktemp("records") / "data"
     with open_instance(Settings(data=data)):
         return data
@@ -54,7 +54,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def records(made: Path, tmp_path: Path) -> Path:
-    """A folder of Dagster's records that a test may break, in `tmp_path / "data"`."""
+    """Return a folder of Dagster's records that a test may break, in `tmp_path / "data"`."""
     shutil.copytree(made, tmp_path / "data")
     return tmp_path / "data" / "dagster"
 
@@ -143,6 +143,6 @@ def test_ui_does_not_start_on_broken_records(records: Path) -> None:
 
 
 def test_home_is_the_folder_with_the_configuration(records: Path) -> None:
-    """Records that are in order are opened, and the folder has a dagster.yaml."""
+    """Records without errors are opened, and the folder has a dagster.yaml."""
     assert home(Settings(data=records.parent)) == records
     assert (records / "dagster.yaml").exists()

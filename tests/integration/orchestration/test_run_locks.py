@@ -52,7 +52,7 @@ def test_end_dead_runs_fails_runs_of_dead_processes_only(tmp_path: Path) -> None
 
 
 def started_run(instance: dg.DagsterInstance, settings: Settings) -> str:
-    """A run that Dagster believes to be running."""
+    """Return a run that Dagster takes to be running."""
     run = instance.create_run_for_job(build_definitions(settings).resolve_job_def("ingest"), tags={})
     report(instance, run.run_id, "PIPELINE_START")
     return run.run_id
@@ -76,7 +76,7 @@ def test_end_if_dead_leaves_a_run_that_has_just_ended(instance: dg.DagsterInstan
 
 
 def test_end_if_dead_never_ends_a_living_run(instance: dg.DagsterInstance, tmp_path: Path) -> None:
-    """Not as it acquires its lock, and not between the release of its lock and Dagster's record of its end."""
+    """It is not ended while it acquires its lock, nor after it releases the lock and before Dagster records its end."""
     settings = Settings(data=tmp_path)
     run_id = started_run(instance, settings)
     stop = threading.Event()

@@ -21,7 +21,7 @@ from tests.support.orchestration import AFTERWARDS, DAY, a_call
 
 
 def night(flow: Flow, day: date) -> list[dg.RunRequest]:
-    """What the schedule requests in the night to a day."""
+    """Return what the schedule requests at 02:15 of a day."""
     definitions = build_definitions(flow.settings, flow=shared_flow_resource(flow))
     context = dg.build_schedule_context(
         scheduled_execution_time=datetime(day.year, day.month, day.day, 2, 15, tzinfo=UTC),
@@ -82,7 +82,7 @@ def test_a_day_with_an_interrupted_list_of_calls_is_incomplete(flow_for: Callabl
         assert flow.incomplete_days(AFTERWARDS) == []
 
 
-def test_days_with_tables_of_an_earlier_version_are_judged_by_raw(flow_for: Callable[..., Flow]) -> None:
+def test_days_with_tables_of_an_earlier_version_are_judged_by_raw_responses(flow_for: Callable[..., Flow]) -> None:
     """If the completeness table lacks the newer columns, the raw responses decide."""
     world = World((a_call(datetime(2026, 3, 1, 10, tzinfo=UTC), minutes=1),))
     with Emulator(world, clock=ManualClock(AFTERWARDS)) as emulator:

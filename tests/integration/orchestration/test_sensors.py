@@ -21,7 +21,7 @@ from tests.support.orchestration import DAY, WORLD, a_call
 
 
 def asked_at(cursor: str | None) -> datetime:
-    """The instant up to which a cursor has looked."""
+    """Return the instant up to which a cursor has looked."""
     return datetime.fromisoformat(json.loads(cursor or "")["asked_at"])
 
 
@@ -63,7 +63,7 @@ class Sensor:
         self._instance = instance
 
     def tick(self) -> list[str]:
-        """The days requested with a run key that is new: Dagster ignores the others."""
+        """Return the days requested with a new run key: Dagster ignores the others."""
         definitions = build_definitions(self._flow.settings, flow=shared_flow_resource(self._flow))
         context = dg.build_sensor_context(
             instance=self._instance,
@@ -94,7 +94,7 @@ class HurryingClock(ManualClock):
 def test_sensor_catches_up_by_at_most_a_day_per_tick(
     flow_for: Callable[..., Flow], instance: dg.DagsterInstance
 ) -> None:
-    """After days off, every tick makes progress, none covers more than a day, and in the end nothing is missing.
+    """After days without ticks, each tick makes progress and covers a day at most. In the end nothing is missing.
 
     Calls continue all the time, also while the sensor looks: the source's clock advances with every request.
     """

@@ -13,7 +13,8 @@ import pytest
 
 from pipeline.orchestration.ui import ui_command
 from pipeline.schema import TABLES
-from tests.support.orchestration import DagsterServer, dagster_server, free_port
+from tests.support import free_port
+from tests.support.orchestration import DagsterServer, dagster_server
 
 CHECKOUT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
@@ -26,7 +27,7 @@ RUNS = "{ runsOrError { ... on Runs { results { jobName status } } } }"
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """The environment of a user with a home, a data folder and a Dagster instance of their own."""
+    """Return the environment of a user with a home, a data folder and a Dagster instance of their own."""
     shutil.copyfile(CHECKOUT / "dagster.yaml", tmp_path / "dagster.yaml")
     return {
         "PATH": f"{BIN}:{os.environ['PATH']}",
@@ -37,7 +38,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def dg(*arguments: str, environment: dict[str, str]) -> str:
-    """What `dg` prints in the checkout."""
+    """Return what `dg` prints in the checkout."""
     command = [BIN / "dg", *arguments]
     done = subprocess.run(
         command, env=environment, cwd=CHECKOUT, capture_output=True, text=True, timeout=150, check=True

@@ -14,7 +14,7 @@ from tests.support.remote import TOKEN, Client, publish
 
 @pytest.fixture
 def client() -> Iterator[Callable[..., Client]]:
-    """Starts clients. They end when the test is over."""
+    """Return a function that starts clients. They end with the test."""
     clients: list[Client] = []
 
     def start(uri: str, token: str = TOKEN) -> Client:
@@ -28,7 +28,7 @@ def client() -> Iterator[Callable[..., Client]]:
 
 @pytest.fixture
 def published_file(tmp_path: Path) -> Path:
-    """A published database with one sample."""
+    """Return a published database with one sample."""
     path = tmp_path / "data" / "warehouse.duckdb"
     path.parent.mkdir()
     publish(path, 1)
@@ -37,6 +37,6 @@ def published_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(published_file: Path) -> Iterator[Server]:
-    """A server in this process, which looks for a new published file only in `refresh`."""
+    """Yield a server in this process, which looks for a new published file only in `refresh`."""
     with Server(published_file, Secret(TOKEN), published_file.parent / ".work") as running:
         yield running

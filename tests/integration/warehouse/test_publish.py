@@ -83,7 +83,7 @@ def days_published(flow: Flow) -> int:
 
 
 def test_database_that_is_open_for_writing_is_replaced(flow: Flow, shell: Callable[[Path], Shell]) -> None:
-    """As long as it is as we published it, it is replaced, and the other program keeps what it opened."""
+    """It is replaced if nobody has changed it, and the other program keeps what it opened."""
     shell(flow.settings.warehouse)
     flow.run(DAYS[1])
     assert days_published(flow) == 2
@@ -150,7 +150,7 @@ def test_database_of_an_earlier_version_is_rebuilt(flow: Flow, caplog: pytest.Lo
     assert days_published(flow) == 2
 
 
-def test_days_are_published_at_most_every_so_many_seconds(flow: Flow) -> None:
+def test_days_are_published_at_most_once_per_interval(flow: Flow) -> None:
     """What is loaded and not published is due, and the next load that does not wait publishes it."""
     with flow.warehouse.publishing_seldom(3600):
         run(flow, *DAYS[1:])

@@ -35,7 +35,7 @@ def source_clock(*dates: str | None) -> SourceClock:
     ],
 )
 def test_skew_follows_the_date_header_beyond_two_seconds(dates: list[str | None], skew: int) -> None:
-    """Smaller differences are ignored, for the header has whole seconds, and so are headers that cannot be read."""
+    """Smaller differences are ignored, because the header has whole seconds. So are headers that cannot be read."""
     source = source_clock(*dates)
     assert source.skew == timedelta(seconds=skew)
     assert source.now() == at(12) + timedelta(seconds=skew)

@@ -79,7 +79,7 @@ def list_all(source: Source, resumed: Listing | None = None) -> list[Response]:
 
 
 def test_listing_is_fetched_to_its_last_page() -> None:
-    """Page after page lands as it comes, under one id."""
+    """Each page lands as soon as it arrives, under one id."""
     source = Source(pages("b", "c"))
     assert list_all(source) == []
     assert [(request.page, request.cursor) for request in source.requests] == [(0, None), (1, "b"), (2, "c")]
@@ -281,7 +281,7 @@ def test_windows_with_a_final_response_are_not_fetched() -> None:
 
 
 def test_nothing_due_sends_no_request_and_no_progress() -> None:
-    """A second run is silent."""
+    """A second run requests nothing and reports nothing."""
     source, reported = Source(publishing), []
     fetch_all(source, report=reported.append)
     assert source.requests == reported == []
@@ -343,7 +343,7 @@ def test_full_disk_stops_all_requests() -> None:
 
 
 def test_items_are_handled_once_and_in_order() -> None:
-    """Up to the given number is handled at a time."""
+    """At most the given number is handled at a time."""
     started: list[int] = []
     busy = most = 0
 

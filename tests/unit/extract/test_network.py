@@ -1,4 +1,4 @@
-"""The way to the source: proxies, addresses and certificates that cannot be used are refused in one sentence."""
+"""Connections to the source: proxies, addresses and certificates that cannot be used are refused in one sentence."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def response_to(request: Request, body: object) -> Response:
         ({}, True),
     ],
 )
-def test_response_without_tracks_needs_a_clear_no_to_say_so(body: object, publishes: bool) -> None:
+def test_only_an_explicit_false_says_that_a_user_published_nothing(body: object, publishes: bool) -> None:
     """A user published nothing only if `is_publisher` is false and there is no track."""
     assert response_to(METRICS, body).publishes is publishes
 

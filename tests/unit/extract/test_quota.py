@@ -34,7 +34,7 @@ from tests.support import at, examples, simulate
 
 
 def test_state_lets_one_probe_go_ahead_while_nothing_is_known() -> None:
-    """The others wait for the probe, and no longer than its patience."""
+    """The others wait for the probe, but at most for `PROBE_PATIENCE`."""
     state = QuotaState()
     assert state.opens_in(0.0, in_flight=0) == 0
     state.sent(0.0)
@@ -43,7 +43,7 @@ def test_state_lets_one_probe_go_ahead_while_nothing_is_known() -> None:
 
 
 def test_state_lets_the_next_probe_go_at_once_if_none_is_in_flight() -> None:
-    """A probe that came back without news does not hold up the next one."""
+    """A response without a quota does not delay the next probe."""
     state = QuotaState()
     state.sent(0.0)
     state.idle()
@@ -121,7 +121,7 @@ def test_state_adds_jitter_to_a_wait(wait: float, most: float) -> None:
 
 
 def test_state_keeps_the_longest_of_several_waits() -> None:
-    """A later 429 with a shorter wait opens nothing sooner."""
+    """A later 429 with a shorter wait does not end the wait sooner."""
     state = QuotaState()
     state.refused(20.0, None, now=0.0, jitter=0.0)
     state.refused(5.0, None, now=1.0, jitter=0.0)
@@ -162,7 +162,7 @@ def test_state_rate_is_the_limit_by_the_length_of_a_window(resets: list[float], 
 def test_allowance_is_read_from_headers_that_make_sense(
     headers: tuple[str | None, ...], allowance: Allowance | None
 ) -> None:
-    """Headers joined to lists count by their first item, and a reset in another unit is not believed."""
+    """Headers joined into lists count by their first item, and a reset in another unit is not believed."""
     now = at(12).timestamp()
     clock = Clock(now=lambda: now)
     source = SourceClock(clock)
@@ -218,8 +218,8 @@ CLOCK = Clock(now, asyncio.sleep)
 class Server:
     """A source with a fixed-window quota, in simulated time.
 
-    `offset` is when its windows begin after whole multiples of their length, `rounding` what it makes of the reset,
-    `others` the requests per second of other programs, and `retry_after` what a 429 asks for given the seconds left.
+    `offset` is when its windows begin after whole multiples of their length, `rounding` how it rounds the reset,
+    `others` the requests per second of other programs, and `retry_after` the header of a 429 for the seconds left.
     """
 
     limit: int = 60
@@ -284,7 +284,7 @@ async def work(server: Server, limiter: Limiter, seconds: float, in_flight: int 
 
 
 def used(server: Server, windows: int) -> float:
-    """Return the share of the quota used in so many whole windows, without the first and the last one."""
+    """Return the share of the quota used in `windows` whole windows, without the first and the last one."""
     inner = sorted(server.served)[1 : windows + 1]
     assert len(inner) == windows
     return sum(server.served[window] for window in inner) / (server.limit * windows)
@@ -323,6 +323,46 @@ def test_limiter_uses_the_quota_and_hardly_ever_exceeds_it(server: Server, in_fl
     simulate(work(server, Limiter(clock=CLOCK), (windows + 2) * server.seconds, in_flight))
     assert used(server, windows) >= 0.8
     assert refusals(server) <= 0.03
+
+
+@pytest.mark.parametrize("workers", [2, 4, 8])
+@pytest.mark.parametrize("limit", [1000, 3000])
+def test_limiters_share_a_quota_through_its_headers_alone(workers: int, limit: int) -> None:
+    """Several processes together use the quota, and the more there are, the fewer requests each has in flight."""
+    server = Server(limit=limit, seconds=60, offset=0.37, latency=jittered(0.05, 0.3))
+
+    async def all_work() -> None:
+        await asyncio.gather(*(work(server, Limiter(clock=CLOCK), 12 * 60) for _ in range(workers)))
+
+    simulate(all_work())
+    assert used(server, 10) >= 0.95
+    assert refusals(server) <= 0.03
+
+
+def test_state_divides_what_is_left_by_the_users_of_the_quota() -> None:
+    """If the quota shrinks four times as fast as we send, a quarter of what is left may be in flight."""
+    state = QuotaState()
+    state.learn(Allowance(1000, 1000, reset=60.0), now=0.0)
+    for number in range(1, 26):
+        state.sent(1.0)
+        state.learn(Allowance(1000, 1000 - 4 * number, reset=60.0), now=1.0)
+    state.learn(Allowance(1000, 900, reset=60.0), now=1.0)
+    assert state.opens_in(1.0, in_flight=224) == 0
+    assert state.opens_in(1.0, in_flight=225) == 59
+    state.learn(Allowance(1000, 60, reset=120.0), now=60.0)  # a new window, of which nothing else is known yet
+    assert state.opens_in(61.0, in_flight=14) == 0
+    assert state.opens_in(61.0, in_flight=15) == 59
+
+
+def test_state_always_lets_one_request_go() -> None:
+    """Also if there seem to be more users than requests left: the guess may be wrong, and is corrected by sending."""
+    state = QuotaState()
+    state.learn(Allowance(1000, 1000, reset=60.0), now=0.0)
+    for _ in range(20):
+        state.sent(1.0)
+    state.learn(Allowance(1000, 10, reset=60.0), now=1.0)
+    assert state.opens_in(1.0, in_flight=0) == 0
+    assert state.opens_in(1.0, in_flight=1) == 59
 
 
 def test_limiter_leaves_what_other_programs_use() -> None:
@@ -409,7 +449,7 @@ def test_limiter_obeys_retry_after_however_long(retry_after: float) -> None:
 
 
 def test_limiter_waits_for_the_reset_without_retry_after() -> None:
-    """A 429 with quota headers says enough."""
+    """Quota headers are enough to know how long to wait after a 429."""
 
     async def refuse() -> float:
         return await wait_after_refusal(Limiter(clock=CLOCK), None, Allowance(60, 0, now() + 42))
@@ -476,7 +516,7 @@ def test_limiter_sends_another_probe_if_one_hangs() -> None:
 
 
 def test_limiter_sends_the_next_probe_at_once_if_one_fails() -> None:
-    """A probe that came back without news does not make the next one wait."""
+    """A failed probe does not make the next one wait."""
 
     async def fail() -> float:
         limiter = Limiter(clock=CLOCK)
@@ -580,7 +620,7 @@ def test_limiter_ignores_a_late_response_from_the_window_before() -> None:
     assert simulate(overtake()) == 0.5
 
 
-def test_limiter_believes_the_least_that_responses_of_a_window_leave() -> None:
+def test_limiter_uses_the_lowest_rest_that_responses_of_a_window_report() -> None:
     """A response that reports more left than another was overtaken on its way."""
 
     async def shuffled() -> float:
@@ -650,7 +690,7 @@ def test_limiter_serves_every_request_in_the_end(
     others: float,
     seed: int,
 ) -> None:
-    """Whatever the source is like, no request waits for ever, or much longer than the quota demands."""
+    """Whatever the source is like, no request waits forever, or much longer than the quota demands."""
     server = Server(
         limit=limit,
         seconds=seconds,

@@ -17,6 +17,7 @@ from pipeline.planning.completeness import (
     is_certified,
     judge_calls,
     judge_day,
+    row_problems,
 )
 from pipeline.planning.facts import Attendance, CallFacts, Listing, StayFacts, WindowRequest
 from pipeline.planning.inventory import DayInventory
@@ -202,3 +203,29 @@ def test_call_is_judged_the_same_from_a_row_of_its_table(
     call = CallCompleteness.of_row(row, is_live=is_live)
     assert list(map(str, call.problems)) == expected
     assert call.is_complete is (not expected and not is_live)
+
+
+@pytest.mark.parametrize(
+    ("is_complete", "is_live", "expected"),
+    [
+        (True, False, ()),
+        (None, False, ("The database does not say how complete the call is.",)),
+        (None, True, ("The database does not say how complete the call is.",)),
+        (False, False, ("1 of 2 stays are stored.",)),
+        (
+            False,
+            True,
+            (
+                "The call was still live when last fetched, at 2026-11-01 20:00 UTC; later data is not stored.",
+                "1 of 2 stays are stored.",
+            ),
+        ),
+    ],
+)
+def test_row_that_is_not_complete_always_has_a_problem(
+    is_complete: bool | None, is_live: bool, expected: tuple[str, ...]
+) -> None:
+    """A live call and one without a row say so themselves."""
+    counts = dict.fromkeys(("windows_due", "windows_suspect", "windows_missing", "windows_failed"), 0)
+    row = counts | {"stays_promised": 2, "stays_held": 2 if is_complete else 1, "is_complete": is_complete}
+    assert row_problems(row, is_live=is_live, live_at=at(20)) == expected

@@ -84,7 +84,7 @@ def test_expected_windows_of_a_live_call_end_when_last_seen() -> None:
 
 
 def test_expected_windows_are_bounded_if_left_at_is_far_in_the_future() -> None:
-    """A left_at from a wrong clock does not plan a hundred thousand requests."""
+    """A left_at from a wrong clock does not lead to a hundred thousand requests."""
     windows = expected_windows(stay(left_at=at(10) + timedelta(days=3650)), [])
     assert windows[-1].until == at(13) + MAX_CLOCK_DRIFT
     assert timedelta(days=1) == MAX_CLOCK_DRIFT
@@ -106,7 +106,7 @@ def test_expected_windows_are_one_if_joined_at_is_far_in_the_future() -> None:
     st.integers(0, 200),
 )
 @examples(300)
-def test_expected_windows_neither_overlap_nor_leave_a_hole(
+def test_expected_windows_neither_overlap_nor_leave_a_gap(
     started: int | None, ended: int | None, joined: int | None, left: int | None, seen: int
 ) -> None:
     """Whatever the source leaves out, windows follow one another from the start of the stay."""
@@ -235,7 +235,7 @@ def test_due_windows_of_a_live_call_settle_two_minutes_after_their_end() -> None
 
 
 def test_due_windows_are_all_once_a_live_call_has_ended() -> None:
-    """Windows fetched while the call was live are due once more, for the report may bring more."""
+    """Windows fetched while the call was live are due once more, because the report may bring more."""
     requests = [response(HOURS[0], at(10, 40))]
     assert due_windows(stay(LIVE, left_at=None, seen_at=at(10, 40)), requests) == [Window(at(10, 30), at(10, 40))]
     assert due_windows(stay(), requests) == HOURS

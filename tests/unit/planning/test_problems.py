@@ -35,6 +35,7 @@ from tests.support import at
             "the call was still live when last fetched, at 2026-11-01 20:00 UTC; later data is not stored",
         ),
         (problems.still_live(None), "calls", "the call was still live when last fetched; later data is not stored"),
+        (problems.completeness_unknown(), "calls", "the database does not say how complete the call is"),
         (
             problems.participants_not_listed(),
             "stays",

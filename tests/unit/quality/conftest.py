@@ -14,7 +14,7 @@ from tests.support.small_world import Query, SmallWorld, rows_of
 
 @pytest.fixture
 def world() -> SmallWorld:
-    """One call, in which ann stays for the first minute."""
+    """Return a world of one call, in which ann stays for the first minute."""
     world = SmallWorld()
     world.call()
     world.stay()
@@ -23,7 +23,7 @@ def world() -> SmallWorld:
 
 @pytest.fixture
 def query(world: SmallWorld, tmp_path: Path) -> Iterator[Query]:
-    """Returns the rows of a query on the world, which is loaded at the first query."""
+    """Return a function that queries the world, which is loaded at the first query."""
     opened: list[duckdb.DuckDBPyConnection] = []
 
     def rows(sql: str) -> list[dict[str, Any]]:

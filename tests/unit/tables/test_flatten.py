@@ -1,4 +1,4 @@
-"""Flattening: small responses written by hand become rows worked out by hand."""
+"""Flattening: small responses written by hand become rows calculated by hand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.responses import (
 
 
 def example_responses(instant: Any) -> list[Response]:
-    """Return a call of 50 minutes in which ann talks and shows herself, and bob listens. `instant` writes datetimes."""
+    """Return a call of 50 minutes in which ann sends audio and video, and bob listens. `instant` writes datetimes."""
     counts = {
         "participants": 2,
         "sessions": 2,

@@ -46,7 +46,7 @@ def test_window_has_the_state_of_its_best_response(
 
 
 def test_window_that_should_not_exist_has_no_row(tmp_path: Path) -> None:
-    """The points of its response are kept all the same."""
+    """The points of its response are still kept."""
     day = Day(
         tmp_path, metrics_response({"published_tracks": [track([TEN + 1800, 5])]}, SECOND), windows={STAY: [FIRST]}
     )

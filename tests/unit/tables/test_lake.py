@@ -263,7 +263,7 @@ def test_lake_refuses_rows_of_another_table(lake: Lake) -> None:
 
 @pytest.mark.parametrize("room", [0, 100, 4096])
 def test_lake_keeps_the_old_file_if_the_disk_is_full(room: int, lake: Lake, tmp_path: Path) -> None:
-    """The error is one sentence, whether rows or the end of the file find no room."""
+    """The error is one sentence, whether there is no room for rows or for the end of the file."""
     write(lake, "metric_points", rows("metric_points"), "old")
     many = rows("metric_points", 2000)
     with no_file_larger_than(room), pytest.raises(FixStorage, match="cannot be written") as caught:
@@ -303,7 +303,7 @@ def test_lake_file_from_another_program_has_no_fingerprint(lake: Lake) -> None:
 
 
 def test_lake_refuses_a_file_of_a_later_version(lake: Lake) -> None:
-    """The error says to upgrade, for rebuilding would discard what the later version knows."""
+    """The error says to upgrade, because rebuilding would discard what the later version knows."""
     path = Path(lake.path("tracks", DAY))
     path.parent.mkdir(parents=True)
     pq.write_table(rows("tracks").replace_schema_metadata({"call_metrics.tables_version": "99"}), path)

@@ -1,4 +1,4 @@
-"""Data points: single rules, with numbers worked out by hand."""
+"""Data points: single rules, with numbers calculated by hand."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_points_on_a_window_edge_come_from_the_latest_response() -> None:
     second = response((times("s", WIDTH), 3.0), (times("s", WIDTH + SECOND), 4.0), window=1, since=WIDTH)
     assert values([first, second]) == [(0, 1, "vp8"), (1800, 3, "vp8"), (1801, 4, "vp8")]
     assert explode([first, second]).per_window == [2, 2]
-    # Whichever came last, not whichever window is later.
+    # The response that came last counts, not the one for the later window.
     late = response((times("s", WIDTH), 9.0), codec="h264")
     assert values([second, late]) == [(1800, 9, "h264"), (1801, 4, "vp8")]
 

@@ -33,7 +33,7 @@ def test_fingerprint_changes_with_any_of_its_parts() -> None:
 
 
 def test_provenance_counts_unknown_fields_once_per_response(tmp_path: Path) -> None:
-    """Unknown fields are counted by name, and the fields that we know are read all the same."""
+    """Unknown fields are counted by name, and the fields that we know are still read."""
     new = {
         "published_tracks": [track([TEN, 1], jitter={"data_points": []}), track(track_id="b", jitter=1)],
         "client": {**CLIENT, "os": "linux"},

@@ -41,7 +41,7 @@ def test_batches_are_whole_stays_of_about_the_given_size(stays: list[tuple[int, 
 
 @pytest.mark.parametrize("values", [["a", "b", None, "a"], [None], []])
 def test_take_as_dictionary_values_are_those_of_the_column(values: list[str | None]) -> None:
-    """The values are a dictionary of the few that there are."""
+    """The dictionary has only the values that occur."""
     of = pa.array([place for place, _ in enumerate(values) for _ in range(2)], pa.int32())
     column = take_as_dictionary(pa.chunked_array([pa.array(values, pa.string())]), of)
     assert column.to_pylist() == [value for value in values for _ in range(2)]

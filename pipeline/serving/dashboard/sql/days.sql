@@ -2,8 +2,8 @@
 -- how much of it is stored. A publisher counts once per call.
 --
 -- poor_share: Poor publishers as a share of those who could be judged; NULL if no one could
--- windows_open: Windows without a final, usable response
--- stays_open: User sessions that the source counts and that are not stored; erased people are not counted
+-- windows_due_or_suspect: Windows without a final response, or whose timestamps cannot be right
+-- stays_missing: User sessions that the source counts and that are not stored; erased people are not counted
 WITH quality AS (
     SELECT
         session_date,
@@ -22,8 +22,8 @@ completeness AS (
         session_date,
         count(*) AS calls,
         count(*) FILTER (is_complete) AS complete_calls,
-        sum(windows_due + windows_suspect)::BIGINT AS windows_open,
-        sum(greatest(stays_promised - stays_held, 0))::BIGINT AS stays_open
+        sum(windows_due + windows_suspect)::BIGINT AS windows_due_or_suspect,
+        sum(greatest(stays_promised - stays_held, 0))::BIGINT AS stays_missing
     FROM ingest_completeness_by_call
     WHERE session_date BETWEEN $first AND $last
     GROUP BY session_date
@@ -39,8 +39,8 @@ SELECT
     quality.unclassified_publishers,
     quality.poor_publishers / nullif(quality.poor_publishers + quality.good_publishers, 0) AS poor_share,
     quality.source_score,
-    completeness.windows_open,
-    completeness.stays_open,
+    completeness.windows_due_or_suspect,
+    completeness.stays_missing,
     ingested.days_until_forgotten
 FROM range($first::DATE::TIMESTAMP, $last::DATE::TIMESTAMP + INTERVAL 1 DAY, INTERVAL 1 DAY) AS days (session_date)
 LEFT JOIN quality ON days.session_date::DATE = quality.session_date

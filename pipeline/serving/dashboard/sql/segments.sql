@@ -1,5 +1,6 @@
 -- Grain: one row per segment of $by (network_type, country, client_name, client_version or codec), over all days from
--- $first to $last. poor_share is the share of the n judged tracks; low and high are its 95 % Wilson interval.
+-- $first to $last. poor_share is the share of the n judged tracks; low and high are its 95 % Wilson interval, computed
+-- as in the view quality_by_segment.
 WITH counted AS (
     SELECT
         coalesce(
@@ -21,20 +22,26 @@ WITH counted AS (
     GROUP BY ALL
 ),
 
-shared AS (
-    SELECT *, poor / n AS share, 1.959964 AS z FROM counted WHERE n > 0
+intervals AS (
+    SELECT
+        *,
+        poor / n AS poor_share,
+        1.959963984540054 AS z,
+        (poor_share + z * z / (2 * n)) / (1 + z * z / n) AS centre,
+        z * sqrt(poor_share * (1 - poor_share) / n + z * z / (4 * n * n)) / (1 + z * z / n) AS margin
+    FROM counted
+    WHERE n > 0
 )
 
 SELECT
     segment,
     n,
     poor,
-    share AS poor_share,
-    (share + z * z / (2 * n) - z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / (1 + z * z / n)
-        AS poor_share_low,
-    (share + z * z / (2 * n) + z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))) / (1 + z * z / n)
-        AS poor_share_high,
+    poor_share,
+    -- rounding must not move an end of the interval past its share
+    least(poor_share, greatest(centre - margin, 0)) AS poor_share_low,
+    greatest(poor_share, least(centre + margin, 1)) AS poor_share_high,
     tracks,
     hours
-FROM shared
+FROM intervals
 ORDER BY poor_share_low DESC, segment

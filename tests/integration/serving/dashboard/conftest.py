@@ -15,7 +15,7 @@ from tests.support.flows import run
 
 @pytest.fixture
 def published(flow_for: Callable[..., Flow]) -> Path:
-    """A published database with two calls of two people each."""
+    """Return a published database with two calls of two people each."""
     with Emulator(WORLD) as emulator:
         flow = flow_for(emulator)
         run(flow, DAY)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from pipeline.emulator import (
@@ -20,12 +21,13 @@ from pipeline.emulator import (
     uniform_world,
 )
 from pipeline.flow import Flow
+from pipeline.serving import report
 from tests.support.dashboard import DAY, WORLD, page
 from tests.support.flows import days_from, run
 
 
 def test_pages_show_what_is_published(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All pages come up without an error, with the figures of the day, and the reader can look into a call."""
+    """All pages open without an error, with the figures of the day, and the reader can look into a call."""
     monkeypatch.setenv("CALL_METRICS_WAREHOUSE", str(published))
     overview, worst, segments, call = map(page, ("Overview", "Worst calls", "Who has poor quality", "A call"))
     for shown in (overview, worst, segments, call):
@@ -34,8 +36,8 @@ def test_pages_show_what_is_published(published: Path, monkeypatch: pytest.Monke
     assert {metric.label: metric.value for metric in overview.metric} == {
         "Calls": "2",
         "People": "4",
-        "Poor publishers": "0.0 %",
-        "Complete calls": "100.0 %",
+        "Poor publishers": "0 %",
+        "Complete calls": "100 %",
     }
     assert [info.value for info in worst.info] == [
         "No call has a poor publisher in these days. The overview shows how many could be judged."
@@ -50,7 +52,7 @@ def test_pages_show_what_is_published(published: Path, monkeypatch: pytest.Monke
 def test_pages_say_what_is_missing_and_do_not_count_it_as_good(
     flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A call whose metrics cannot be fetched: the overview and the call say so, and no one in it is good."""
+    """A call whose metrics cannot be fetched: the overview and the call say so, and no one in it counts as good."""
     with Emulator(WORLD, faults=(Fault("unrecoverable", "participant_metrics"),)) as emulator:
         flow = flow_for(emulator)
         run(flow, DAY)
@@ -80,6 +82,34 @@ def test_overview_says_which_calls_are_live(flow_for: Callable[..., Flow], monke
     (warning,) = page("Overview").warning
     assert "- 2026-11-02: 1 call session was still live when last fetched" in warning.value
     assert "windows" not in warning.value
+
+
+def test_live_call_that_everyone_has_left_says_why_it_is_incomplete(
+    flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else is missing of it. The report has the same sentence."""
+    began = datetime(2026, 11, 2, 9, tzinfo=UTC)
+    stay = StaySpec("ann", "ann-1", joined_at=began, left_at=began + timedelta(minutes=5))
+    live = CallSpec("default", "live", "live-1", started_at=began, participants=(stay,))
+    with Emulator(World((live,)), clock=ManualClock(began + timedelta(minutes=40))) as emulator:
+        flow = flow_for(emulator)
+        run(flow, DAY)
+    monkeypatch.setenv("CALL_METRICS_WAREHOUSE", str(flow.settings.warehouse))
+    problem = "The call was still live when last fetched, at 2026-11-02 09:40 UTC; later data is not stored."
+    shown = page("A call")
+    assert [warning.value for warning in shown.warning] == [f"This call is incomplete. {problem}"]
+    assert "2026-11-02 09:00 to still live, UTC · live-1" in [caption.value for caption in shown.caption]
+    assert report.make(flow.settings.warehouse, "live-1", None, datetime.now(UTC)).problems == (problem,)
+
+
+def test_call_without_a_certificate_is_not_called_complete(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call without a row on its completeness has a warning that says so."""
+    with duckdb.connect(str(published)) as database:
+        database.execute("DELETE FROM ingest_completeness_by_call")
+    monkeypatch.setenv("CALL_METRICS_WAREHOUSE", str(published))
+    assert [warning.value for warning in page("A call").warning] == [
+        "This call is incomplete. The database does not say how complete the call is."
+    ]
 
 
 def test_overview_lists_few_incomplete_days(flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch) -> None:

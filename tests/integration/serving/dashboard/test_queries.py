@@ -21,12 +21,13 @@ from pipeline.settings import Settings
 from pipeline.sql import read_statement, statement_names
 from tests.support import erasure
 from tests.support.dashboard import DAY
+from tests.support.small_world import IDS, SmallWorld, rows_of, steady
 
 SPAN = {"first": DAY, "last": DAY}
 
 HEADINGS = {*SPAN, "newest_fetch_at", "ended_at", "is_complete", "stays_promised", "stays_held"}
 HEADINGS |= {"windows_due", "windows_suspect", "windows_missing", "windows_failed"}
-HEADINGS |= {"minute", "framerate", "users_with_video"}
+HEADINGS |= {"is_live", "live_at", "minute", "framerate", "users_with_video"}
 """Columns that no table shows."""
 
 SEGMENTS = ("network_type", "country", "client_name", "client_version", "codec")
@@ -66,6 +67,26 @@ def test_segments_add_up(by: str, published: Path) -> None:
         assert 0 <= row["poor_share_low"] <= row["poor_share"] <= row["poor_share_high"] <= 1
 
 
+def test_interval_of_a_segment_is_that_of_the_view(tmp_path: Path) -> None:
+    """A segment that is one row of `quality_by_segment` has its figures: with no, some and only poor tracks."""
+    world = SmallWorld()
+    world.call()
+    for network, poor in (("wifi", 0), ("ethernet", 1), ("cellular", 3)):
+        for number in range(3):
+            user = f"{network}-{number}"
+            world.stay(user, 0, 300, network_type=network)
+            framerate = 3 if number < poor else 30
+            world.track(steady(0, 295, framerate=framerate), user_id=user, user_session_id=user)
+    names = ("n", "poor", "poor_share", "poor_share_low", "poor_share_high")
+    with world.load(tmp_path) as database:
+        expected = rows_of(database, f"SELECT network_type, {', '.join(names)} FROM quality_by_segment ORDER BY poor")
+    span = dict.fromkeys(("first", "last"), IDS["session_date"])
+    found = dashboard.run_query(tmp_path / "published.duckdb", "segments", by="network_type", **span)
+    found.sort(key=lambda row: row["poor"])
+    assert [row["poor"] for row in expected] == [0, 1, 3]
+    assert [{"network_type": row["segment"]} | {name: row[name] for name in names} for row in found] == expected
+
+
 def test_queries_can_run_at_the_same_time(published: Path) -> None:
     """Two pages that query in the same moment do not disturb each other."""
     with ThreadPoolExecutor(4) as readers:
@@ -90,7 +111,7 @@ def test_days_count_a_missing_stay_also_after_an_erasure(settings_for: Callable[
         flow.run(erasure.DAY)
         for users, promised in ((2, 3), (1, 2)):
             (day,) = dashboard.run_query(flow.settings.warehouse, "days", **span)
-            assert (day["stays_open"], day["users"], day["complete_calls"]) == (1, users, 0)
+            assert (day["stays_missing"], day["users"], day["complete_calls"]) == (1, users, 0)
             (incomplete,) = dashboard.run_query(flow.settings.warehouse, "incomplete_days", **span)
             assert (incomplete["stays_held"], incomplete["stays_promised"]) == (users, promised)
             flow.forget("bob")

@@ -12,7 +12,7 @@ from tests.support.small_world import SmallWorld, both, steady
 
 @pytest.fixture
 def world() -> SmallWorld:
-    """Ann is poor, with a gap and a stall; bob is good, twice; cleo only watches."""
+    """Return a call: ann is poor, with a gap and a stall; bob is good, twice; cleo only watches."""
     world = SmallWorld()
     world.call(cq_score=63)
     world.stay(
@@ -33,7 +33,7 @@ def world() -> SmallWorld:
 
 @pytest.fixture
 def published(world: SmallWorld, tmp_path: Path) -> Callable[[], Path]:
-    """Publishes the world, and returns the path of the database."""
+    """Publish the world, and return the path of the database."""
 
     def publish() -> Path:
         world.load(tmp_path).close()

@@ -23,7 +23,7 @@ def test_report_names_an_erasure_and_does_not_blame_the_source(flow_for: Callabl
         flow.forget("bob")
     made = report.make(flow.settings.warehouse, "s1", None, NOW)
     shown = text_of(made)
-    assert made.shortfalls == ()
+    assert made.problems == ()
     assert "✓ Complete" in shown
     assert "1 stay of people who were erased on request is left out." in shown
     assert "Stays 2 of 2" in shown
@@ -34,7 +34,7 @@ def test_report_names_an_erasure_and_does_not_blame_the_source(flow_for: Callabl
         report.make(flow.settings.warehouse, "s1", "bob", NOW)
 
 
-def test_report_keeps_an_erasure_apart_from_a_missing_stay(settings_for: Callable[..., Settings]) -> None:
+def test_report_distinguishes_an_erasure_from_a_missing_stay(settings_for: Callable[..., Settings]) -> None:
     """Bob is erased, and cat's stay is missing: of two promised stays one is stored, and one was left out."""
     with (
         Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator,
@@ -43,5 +43,5 @@ def test_report_keeps_an_erasure_apart_from_a_missing_stay(settings_for: Callabl
         flow.run(DAY)
         flow.forget("bob")
         made = report.make(flow.settings.warehouse, "s1", None, NOW)
-    assert made.shortfalls == ("1 of 2 stays are stored.",)
+    assert made.problems == ("1 of 2 stays are stored.",)
     assert "1 stay of people who were erased on request is left out." in text_of(made)

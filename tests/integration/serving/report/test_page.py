@@ -43,7 +43,7 @@ def test_time_without_a_response_is_marked(world: SmallWorld, published: Callabl
 
 
 def test_stay_without_a_response_is_not_called_silent(world: SmallWorld, published: Callable[[], Path]) -> None:
-    """Cleo published nothing. Of dan nothing is known, because his only window failed."""
+    """Cleo published nothing. Nothing is known about dan, because his only window failed."""
     world.stay("dan", 0, 600)
     ids = {"user_id": "dan", "user_session_id": "dan", "since": seconds(0), "until": seconds(600)}
     world.rows["windows"].append(IDS | ids | {"state": "failed"})
@@ -53,7 +53,7 @@ def test_stay_without_a_response_is_not_called_silent(world: SmallWorld, publish
 
 
 def test_call_without_participants_has_a_page(published: Callable[[], Path], world: SmallWorld) -> None:
-    """It has no chart and no table, but a sentence."""
+    """It has a sentence instead of charts and tables."""
     for table in ("participant_sessions", "tracks", "metric_points", "track_warnings"):
         world.rows[table].clear()
     made = report.make(published(), "s1", None, NOW)
@@ -84,7 +84,7 @@ def test_large_call_is_limited_and_says_what_is_left_out(world: SmallWorld, publ
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Callable[[report.Report], Page]]:
-    """Opens a page in Chromium; closed when the test is over."""
+    """Return a function that opens a page in Chromium. Pages are closed after the test."""
     pages: list[Page] = []
 
     def open_page(made: report.Report) -> Page:
@@ -158,7 +158,7 @@ def test_browser_draws_every_point_without_a_request(
 
 
 def points(trace: dict[str, Any]) -> list[tuple[int, float]]:
-    """The points of a line, without the ends of the time that the last one before a gap counts for."""
+    """Return the points of a line, without those that only mark how long the last point before a gap counts."""
     drawn = list(zip(trace["x"], trace["y"], strict=True))
     ends = {place for after, (_, value) in enumerate(drawn) if value is None for place in (after - 1, after)}
     return [point for place, point in enumerate(drawn) if place not in ends]

@@ -23,11 +23,11 @@ def test_findings_name_what_is_notable(published: Callable[[], Path]) -> None:
     assert sentences.findings(read_call(published(), "cleo")) == ["Nothing unusual was found in the stored data."]
 
 
-def test_complete_call_has_no_shortfall(world: SmallWorld, published: Callable[[], Path]) -> None:
+def test_complete_call_has_no_problem(world: SmallWorld, published: Callable[[], Path]) -> None:
     """The page calls it complete, and no sentence says that anything is missing."""
     promise(world)
     made = report.make(published(), "s1", None, NOW)
-    assert made.shortfalls == ()
+    assert made.problems == ()
     assert "✓ Complete" in text_of(made)
     assert "Incomplete" not in text_of(made)
 
@@ -49,13 +49,13 @@ def test_page_says_what_is_missing(
     """The page does not look complete if the call is not."""
     promise(world, is_complete=False, **missing)
     made = report.make(published(), "s1", None, NOW)
-    assert [line for line in made.shortfalls if line.startswith(expected)]
+    assert [line for line in made.problems if line.startswith(expected)]
     assert f"⚠ Incomplete: parts of this call are missing. {expected}" in text_of(made)
 
 
 def test_call_without_a_certificate_is_not_complete(published: Callable[[], Path]) -> None:
     """A call without a row on its completeness is not called complete."""
-    assert report.make(published(), "s1", None, NOW).shortfalls == (
+    assert report.make(published(), "s1", None, NOW).problems == (
         "The database does not say how complete the call is.",
     )
 
@@ -67,10 +67,20 @@ def test_live_call_is_not_complete(world: SmallWorld, published: Callable[[], Pa
     world.stay("dan", 30, None)
     promise(world, is_complete=False)
     made = report.make(published(), "s1", None, NOW)
-    assert made.shortfalls == (
+    assert made.problems == (
         "The call was still live when last fetched, at 2026-11-01 00:15 UTC; later data is not stored.",
     )
     assert "still there" in text_of(made)
+
+
+def test_live_call_that_everyone_has_left_is_not_complete(world: SmallWorld, published: Callable[[], Path]) -> None:
+    """Nothing else is missing, so the page says only that the call was still live."""
+    world.rows["call_sessions"].clear()
+    world.call(ended_at=None, is_live=True, generated_at=None)
+    promise(world, is_complete=False)
+    made = report.make(published(), "s1", None, NOW)
+    assert made.problems == ("The call was still live when last fetched; later data is not stored.",)
+    assert "⚠ Incomplete: parts of this call are missing. The call was still live" in text_of(made)
 
 
 def test_page_says_what_cannot_be_fetched(world: SmallWorld, published: Callable[[], Path]) -> None:

@@ -79,7 +79,7 @@ def test_send_stalls_are_zeros_between_frames(
 
 
 def resolutions(*sizes: tuple[int, int]) -> dict[str, list[tuple[float, float]]]:
-    """Each size for 10 s, in two points; 20 frames and a million bits a second."""
+    """Return points with each size for 10 s, two points each, and 20 frames and a million bits a second."""
     instants = range(0, len(sizes) * 10 + 1, 5)
     size = [sizes[min(instant // 10, len(sizes) - 1)] for instant in instants]
     return {

@@ -9,8 +9,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from pipeline.emulator import Emulator, ManualClock, Quota, WireFormat
-from pipeline.emulator.http.quotas import QuotaCounter
-from tests.integration.emulator.emulator_reader import SMALL, SMALL_STAY, Reader, assert_refused, at, small_world
+from tests.support.emulator_reader import SMALL, SMALL_STAY, Reader, assert_refused, at, small_world
 
 LONG = 10**9.0
 """Seconds of a window that outlasts every test."""
@@ -31,29 +30,6 @@ def test_quota_admits_exactly_its_limit_of_concurrent_requests() -> None:
         )
         assert remaining == list(range(10))
         assert reader.attendance(SMALL).status_code == 200
-
-
-def test_quota_windows_are_separate_and_end_at_the_reset() -> None:
-    """The first request after the reset starts a new window; the reset is a multiple of its length."""
-    seconds = iter([100.0, 100.0, 110.0, 119.9, 120.0, 121.0])
-    counter = QuotaCounter({"x": Quota(2, 20.0)}, ManualClock(at(12)), lambda: next(seconds))
-    # The first reading sets the counter's own time to 12:00:00, so windows end at 12:00:20 and 12:00:40.
-    states = [counter.spend("x") for _ in range(5)]
-    assert [(one.allowed, one.remaining) for one in states if one] == [
-        (True, 1), (True, 0), (False, 0), (True, 1), (True, 0),
-    ]  # fmt: skip
-    assert [round(one.seconds_left, 3) for one in states if one] == [20.0, 10.0, 0.1, 20.0, 19.0]
-    assert counter.spend("y") is None
-
-
-def test_quota_reset_is_rounded_up_to_whole_seconds() -> None:
-    """A client that waits for the reset never comes back too early."""
-    clock = ManualClock(at(12, 0, 0.4))
-    counter = QuotaCounter({"x": Quota(2, 2.0)}, clock, lambda: 0.0)
-    state = counter.spend("x")
-    assert state is not None
-    assert state.reset == at(12, 0, 2).timestamp()
-    assert round(state.seconds_left, 3) == 1.6
 
 
 @pytest.mark.parametrize(("way", "wanted"), [("seconds", "3600"), ("absent", None), ("http_date", at(13))])

@@ -1,10 +1,10 @@
-"""How values read on the page."""
+"""How values read in the report and the dashboard."""
 
 from __future__ import annotations
 
 import pytest
 
-from pipeline.serving.report import formatting
+from pipeline.serving import formatting
 from tests.support.small_world import seconds
 
 
@@ -24,6 +24,12 @@ from tests.support.small_world import seconds
         (formatting.percent(0.9999), "> 99.9 %"),
         (formatting.percent(0.123), "12.3 %"),
         (formatting.percent(0), "0 %"),
+        (formatting.percent(None), "–"),
+        (formatting.percent(formatting.share(0, 3)), "0 %"),
+        (formatting.percent(formatting.share(1, 3)), "33.3 %"),
+        (formatting.percent(formatting.share(1999, 2000)), "> 99.9 %"),
+        (formatting.percent(formatting.share(3, 3)), "100 %"),
+        (formatting.percent(formatting.share(0, 0)), "–"),
         (formatting.number(29.97), "30.0"),
         (formatting.clock(seconds(5), seconds(0)), "00:00:05"),
         (formatting.clock(seconds(90_000), seconds(0)), "2026-11-02 01:00:00"),

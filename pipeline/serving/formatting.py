@@ -1,13 +1,14 @@
-"""How values read on the page: instants, durations, numbers, bitrates, shares. An unknown value is a dash.
+"""How values read in the report and the dashboard: instants, durations, numbers, bitrates, shares.
 
-Functions of one value only. Sentences are in `sentences`, names and values of whole rows in `facts`.
+Here are functions of single values only. An unknown value is a dash. How rows of values are laid out is in `report` and
+`dashboard`; numbers in the dashboard's tables are formatted by Streamlit, see `dashboard.columns`.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-__all__ = ["bits", "clock", "duration", "number", "percent"]
+__all__ = ["bits", "clock", "duration", "number", "percent", "share"]
 
 UNKNOWN = "–"
 
@@ -50,12 +51,17 @@ def bits(value: float | None) -> str:
     return f"{value:.0f}"
 
 
-def percent(share: float | None) -> str:
+def percent(of: float | None) -> str:
     """Return a share as a percentage. It reads 0 % or 100 % only if it is exactly that."""
-    if share is None:
+    if of is None:
         return UNKNOWN
-    if 0 < share < 0.001:
+    if 0 < of < 0.001:
         return "< 0.1 %"
-    if 0.999 < share < 1:
+    if 0.999 < of < 1:
         return "> 99.9 %"
-    return f"{100 * share:.0f} %" if share in (0, 1) else f"{100 * share:.1f} %"
+    return f"{100 * of:.0f} %" if of in (0, 1) else f"{100 * of:.1f} %"
+
+
+def share(part: int, whole: int) -> float | None:
+    """Return a part of a count, from 0 to 1; None without a count."""
+    return part / whole if whole else None

@@ -1,4 +1,4 @@
-"""A plain client for the tests of the emulator. It knows the API, and nothing of our own client."""
+"""What tests of the emulator share: a plain client, which knows the API and nothing of our own client, and worlds."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from urllib.parse import quote
 import httpx
 import jwt
 
-from pipeline.emulator import CallSpec, Emulator, Points, StaySpec, TrackSpec, World
+from pipeline.emulator import CallSpec, Emulator, ManualClock, Points, StaySpec, TrackSpec, World
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 """The day of the tests' own worlds."""
+
+LATER = ManualClock(DAY + timedelta(days=4))
+"""A clock at which all calls of that day are over. No test moves it."""
 
 
 def at(hour: int, minute: int = 0, second: float = 0) -> datetime:
@@ -23,7 +26,7 @@ def at(hour: int, minute: int = 0, second: float = 0) -> datetime:
 
 
 def text(instant: datetime) -> str:
-    """Return RFC 3339, as the documentation requires."""
+    """Return an instant in RFC 3339, as the documentation requires."""
     return instant.isoformat().replace("+00:00", "Z")
 
 
@@ -136,12 +139,20 @@ def small_world(**call: Any) -> World:
     return World((CallSpec("default", "one", "s1", **values),))
 
 
+def many_calls(count: int, people: int = 0) -> World:
+    """Return a world of calls a minute apart, each a minute long. People are in each call for a minute from 08:00."""
+    stays = tuple(StaySpec(f"u{n:03d}", f"us{n:03d}", at(8), at(8, 1)) for n in range(people))
+    return World(
+        tuple(CallSpec("default", f"c{n % 7}", f"s{n:03d}", at(8, n), at(8, n + 1), stays) for n in range(count))
+    )
+
+
 SMALL = ("default", "one", "s1")
 SMALL_STAY = (*SMALL, "ann", "ann-1")
 
 
 def assert_refused(response: httpx.Response, status: int, code: int) -> None:
-    """The response is an error with every field that the specification requires."""
+    """Assert that the response is an error with every field that the specification requires."""
     body = response.json()
     assert (response.status_code, body["StatusCode"], body["code"]) == (status, status, code), response.text
     assert {"message", "duration", "more_info", "details"} <= set(body)

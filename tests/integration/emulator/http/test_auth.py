@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from pipeline.emulator import KEY, SECRET, Emulator, ManualClock
-from tests.integration.emulator.emulator_reader import assert_refused, at, small_world
+from tests.support.emulator_reader import assert_refused, at, small_world
 
 NOW = at(12)
 GOOD = jwt.encode({}, SECRET, algorithm="HS256")

@@ -1,0 +1,35 @@
+"""The world of the demo."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pipeline.emulator import demo_world, expected_rows
+from tests.support.emulator_reader import DAY, at
+
+
+def test_demo_world_contains_its_stories() -> None:
+    """A person can find the stories by SQL."""
+    world = demo_world(DAY.date(), days=2)
+    expected = expected_rows(world, at(24))
+    per_day = Counter(row["session_date"] for row in expected["call_sessions"])
+    assert len(per_day) == 3
+    assert all(20 <= count <= 40 for count in per_day.values())
+    points = Counter(row["session_date"] for row in expected["metric_points"])
+    assert all(50_000 < count < 310_000 for count in points.values())
+    stays = {row["user_session_id"]: row for row in expected["participant_sessions"]}
+    rates: dict[str, list[float]] = {"cellular": [], "wifi": []}
+    for row in expected["metric_points"]:
+        network = stays[row["user_session_id"]]["network_type"]
+        if row["metric"] == "framerate" and row["track_type"] == "video" and network in rates:
+            rates[network].append(row["value"])
+    means = {network: sum(values) / len(values) for network, values in rates.items()}
+    assert means["cellular"] < 18 < 28 < means["wifi"]
+    codes = Counter(row["code"] for row in expected["track_warnings"])
+    assert set(codes) == {"high_packet_loss", "low_bandwidth", "video_frozen"}
+    frozen = {row["user_session_id"] for row in expected["track_warnings"] if row["code"] == "video_frozen"}
+    assert {stays[one]["client_version"] for one in frozen} == {"4.2.0"}
+    crowd = max(expected["call_sessions"], key=lambda row: row["participants"])
+    assert (crowd["call_type"], crowd["publishers"]) == ("livestream", 2)
+    visits = Counter((row["call_session_id"], row["user_id"]) for row in expected["participant_sessions"])
+    assert max(visits.values()) == 3

@@ -1,0 +1,26 @@
+"""Tables of the dashboard: what a cell shows."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("streamlit", reason="needs the extra `dashboard`")
+
+from streamlit.testing.v1 import AppTest
+
+
+def test_shares_are_percentages_with_one_decimal() -> None:
+    """Every share in a table has the same number of decimals; an unknown one is a dash."""
+
+    def script() -> None:
+        from pipeline.serving.dashboard.tables import table
+
+        table([{"segment": "a", "poor_share": 0.2692}, {"segment": "b", "poor_share": None}])
+
+    (shown,) = AppTest.from_function(script).run().dataframe
+    assert shown.value["poor_share"].dropna().to_list() == [pytest.approx(26.92)]
+    columns = json.loads(shown.proto.columns)
+    assert columns["poor_share"]["type_config"]["format"] == "%.1f %%"
+    assert shown.proto.placeholder == "–"
