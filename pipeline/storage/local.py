@@ -40,14 +40,14 @@ class LocalStore:
 
     def folders_with(self, folder: str, name: str) -> list[str]:
         """Return the names of the folders in a folder that have a file of this name, sorted."""
-        return [inner for inner in self.names(folder) if self.exists(f"{folder}/{inner}/{name}")]
+        return [inner for inner in self.names(folder) if (self.path(folder) / inner / name).is_file()]
 
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return when each file of a folder was last written, in nanoseconds."""
         found: dict[str, object] = {}
         for name in self.names(folder):
             with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
-                found[name] = self.path(f"{folder}/{name}").stat().st_mtime_ns
+                found[name] = (self.path(folder) / name).stat().st_mtime_ns
         return found
 
     def exists(self, key: str) -> bool:

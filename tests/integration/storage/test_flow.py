@@ -194,3 +194,24 @@ def test_command_line_refuses_a_store_without_a_server_for_turns(s3: S3, tmp_pat
     assert done.stderr.count("\n") == 1
     assert "CALL_METRICS_WAREHOUSE to ducklake:postgres:" in done.stderr
     assert not s3.bucket.list_keys()
+
+
+def test_doctor_checks_the_store(s3: S3, tmp_path: Path) -> None:
+    """It says that the store can be written and has conditional puts, or what is wrong, in one line."""
+    environment = {
+        **os.environ,
+        "CALL_METRICS_DATA": s3.url,
+        "CALL_METRICS_WAREHOUSE": "ducklake:postgres:dbname=none",
+        "CALL_METRICS_SCRATCH": str(tmp_path / "scratch"),
+    }
+
+    def first_line() -> str:
+        command = [sys.executable, "-m", "pipeline", "doctor"]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=60)
+        return next(line for line in done.stdout.splitlines() if "data: " in line)
+
+    assert first_line().endswith(f"data: {s3.url} can be written, and has conditional puts")
+    with s3.proxy.suffering(Fault("ignore_condition", "PUT")):
+        assert "use a store with conditional puts" in first_line()
+    environment["CALL_METRICS_DATA"] = "s3://no-such-bucket-here"
+    assert "s3://no-such-bucket-here does not exist; create the bucket" in first_line()
