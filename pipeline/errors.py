@@ -8,7 +8,7 @@ in `cli`.
     ├── FixCredentials       Stream refuses the key or the secret; every further request would fail too
     ├── FixStorage           the disk, a folder or a file of ours cannot be used
     │   ├── Broken           a file does not contain what was written to it
-    │   └── Quarantined      a broken file was renamed; its content is due again, so run the step again
+    │   └── Quarantined      a broken file was renamed, or one was removed meanwhile: run the step again
     ├── Interrupted          Ctrl-C or SIGTERM; everything fetched so far has landed
     └── RequestFailed        one request has no usable response
         ├── AskAgain         a passing fault: time-out, dropped connection, 5xx, garbled body

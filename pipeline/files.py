@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import logging
 import os
 import secrets
@@ -21,12 +22,17 @@ import pyarrow as pa
 from pipeline.errors import Broken, FixStorage, first_line
 
 __all__ = [
+    "QUARANTINE_MARK",
     "day_folder",
     "day_of",
+    "folder_name",
     "locked",
+    "log_quarantine",
     "names_in",
     "quarantine",
+    "quarantine_names",
     "quarantined",
+    "quarantined_below",
     "reading",
     "remove_leftovers",
     "replacing",
@@ -43,7 +49,12 @@ QUARANTINE_MARK = ".set-aside"
 
 def day_folder(root: Path, day: date) -> Path:
     """Return the folder of a day, such as `<root>/session_date=2026-11-01`."""
-    return root / f"{PARTITION}{day.isoformat()}"
+    return root / folder_name(day)
+
+
+def folder_name(day: date) -> str:
+    """Return the name of the folder of a day, such as `session_date=2026-11-01`."""
+    return f"{PARTITION}{day.isoformat()}"
 
 
 def day_of(folder: str) -> date | None:
@@ -152,26 +163,40 @@ def quarantine(path: Path, why: str, then: str) -> str:
     """
     if not stat.S_ISREG(path.lstat().st_mode):  # a device or a pipe: renaming it could break the system
         raise OSError(errno.EINVAL, "it is not a regular file", f"{path}")
-    stamp = f"{QUARANTINE_MARK}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    target, number = path.with_name(f"{path.name}{stamp}"), 1
-    while target.exists():
-        number += 1
-        target = path.with_name(f"{path.name}{stamp}-{number}")
+    target = next(other for name in quarantine_names(path.name) if not (other := path.with_name(name)).exists())
     path.rename(target)
     if wal(path).is_file():
         wal(path).rename(wal(target))
-    sentence = f"{path} {why} and was quarantined as {target.name}; {then}"
+    return log_quarantine(path, why, target.name, then)
+
+
+def quarantine_names(name: str) -> Iterator[str]:
+    """Yield the names that a file quarantined now may get; the first that is free is its name."""
+    stamped = f"{name}{QUARANTINE_MARK}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    yield stamped
+    for number in itertools.count(2):
+        yield f"{stamped}-{number}"
+
+
+def log_quarantine(path: object, why: str, name: str, then: str) -> str:
+    """Log and return the sentence about a file that was quarantined under another name."""
+    sentence = f"{path} {why} and was quarantined as {name}; {then}"
     log.warning(sentence)
     return sentence
 
 
 def quarantined(data: Path, warehouse: Path | None) -> list[Path]:
     """Return all quarantined files of a data folder and a published file, sorted. A DuckLake has no such file."""
-    mark = f"*{QUARANTINE_MARK}*"
-    found = set(data.rglob(mark))
+    mark = f"{QUARANTINE_MARK}*"
+    found = set(quarantined_below(data))
     if warehouse is not None:
-        found |= set(warehouse.parent.glob(f"{warehouse.name}{mark.removeprefix('*')}"))
-    return sorted(path for path in found if path.is_file())
+        found.update(filter(Path.is_file, warehouse.parent.glob(f"{warehouse.name}{mark}")))
+    return sorted(found)
+
+
+def quarantined_below(folder: Path) -> list[Path]:
+    """Return all quarantined files below a folder, sorted."""
+    return sorted(path for path in folder.rglob(f"*{QUARANTINE_MARK}*") if path.is_file())
 
 
 def wal(path: Path) -> Path:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
+from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,7 +22,8 @@ from pipeline.extract.client import StreamApi
 from pipeline.extract.crawl import Progress
 from pipeline.extract.session import ApiSession
 from pipeline.extract.steps import Extract
-from pipeline.files import locked
+from pipeline.files import locked, quarantined
+from pipeline.landing.compaction import compact_day, is_scattered
 from pipeline.landing.days import DayLocks, without_broken_segments
 from pipeline.landing.erasure import ErasedUsers
 from pipeline.landing.landing import Landing
@@ -33,9 +35,10 @@ from pipeline.quality.day import DayQuality, day_quality
 from pipeline.quality.thresholds import THRESHOLDS_FILE
 from pipeline.schema import CALL_KEY, TABLES
 from pipeline.settings import Settings
+from pipeline.storage import StoredFile, open_store
 from pipeline.tables.build import TablesBuilt, build_tables
 from pipeline.tables.lake import Lake
-from pipeline.tables.provenance import is_outdated
+from pipeline.tables.provenance import is_outdated, rules
 from pipeline.warehouse.choice import choose_turns, choose_warehouse
 from pipeline.warehouse.day import Loaded
 from pipeline.warehouse.ducklake import Cleaned, DuckLake
@@ -65,27 +68,28 @@ class Flow:
         report: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self.settings = settings
-        self._erased_file = settings.raw / "forgotten.json"
+        self.store = open_store(settings)
+        raw = self.store.below("raw")
+        self._erased_file = StoredFile(raw, "forgotten.json")
         self._temporary = settings.work / "tmp"
-        self._upgrade_mark = settings.work / "upgrading"
+        self._upgrade_mark = StoredFile(self.store, ".work/upgrading")
+        self._rules_mark = StoredFile(self.store, "tables/rules")
         self._is_upgraded = False
-        turns = choose_turns(settings.warehouse, settings.data, settings.work / "locks")
+        turns = choose_turns(settings.warehouse, settings.location, settings.work / "locks")
         self._locks = DayLocks(turns)
         self._session = ApiSession(settings, connect)
-        self.landing = Landing(
-            settings.raw, redactor=lambda: redactor(settings.client_ip, ErasedUsers.read(self._erased_file))
-        )
+        self.landing = Landing(raw, redactor=lambda: redactor(settings.client_ip, ErasedUsers.read(self._erased_file)))
         self._inventories = Inventories(self.landing, self._temporary)
         self.extract = Extract(
             self.landing, self._inventories, self._locks, self._session, workers=settings.concurrency, report=report
         )
-        self.lake = Lake(settings.tables)
+        self.lake = Lake(self.store.below("tables"))
         self.warehouse = choose_warehouse(
             settings.warehouse,
             settings.work / "warehouse.duckdb",
             turns=turns,
             owner=self.landing.id,
-            thresholds=settings.data / THRESHOLDS_FILE,
+            thresholds=StoredFile(self.store, THRESHOLDS_FILE),
         )
 
     def __enter__(self) -> Self:
@@ -106,14 +110,16 @@ class Flow:
         self.extract.participant_metrics(day)  # plan the windows; fetch and land those that are due
         self.build_tables(day)  # flatten what has landed; write Parquet tables
         self.load([day])  # load them into DuckDB; publish it
+        self.compact(day)  # if the day is complete: store its responses in few files
         return self.completeness(day)
 
     def build_tables(self, day: date, *, rebuild: bool = False) -> TablesBuilt:
         """Flatten what has landed of the day and write its tables, if their inputs changed (or if `rebuild`)."""
 
         def build() -> TablesBuilt:
-            inventory = self._inventories.of(day)
-            return build_tables(day, inventory, self.landing, self.lake, temporary=self._temporary, rebuild=rebuild)
+            with self.landing.listing_once():
+                inventory = self._inventories.of(day)
+                return build_tables(day, inventory, self.landing, self.lake, temporary=self._temporary, rebuild=rebuild)
 
         return self._locks.run(day, build)
 
@@ -125,9 +131,22 @@ class Flow:
         if self._is_upgraded:
             return self.warehouse.load(self.lake, days, rebuild=rebuild)
         loaded = self.warehouse.load(self.lake, [*days, *self._upgrade_tables()], rebuild=rebuild)
-        self._upgrade_mark.unlink(missing_ok=True)
+        self._upgrade_mark.delete()
+        if self.store.is_remote and not self._has_checked_rules():
+            self._rules_mark.replace(rules().encode())
         self._is_upgraded = True
         return loaded
+
+    def compact(self, day: date) -> int:
+        """Put the raw segments of a complete day together, if they are many. Returns how many were replaced."""
+
+        def compact() -> int:
+            with self.landing.listing_once():
+                if is_scattered(self.landing, day) and self.completeness(day).is_complete:
+                    return compact_day(self.landing, day)
+            return 0
+
+        return self._locks.run(day, compact)
 
     @contextlib.contextmanager
     def publishing_seldom(self) -> Iterator[None]:
@@ -171,9 +190,10 @@ class Flow:
 
     def completeness(self, day: date) -> DayCompleteness:
         """Return what is stored of a day and what is missing."""
-        inventory = without_broken_segments(lambda: self._inventories.of(day))
-        listings = self._inventories.listings_of_calls(day)
-        requests = self._inventories.window_requests(day)
+        with self.landing.listing_once():
+            inventory = without_broken_segments(lambda: self._inventories.of(day))
+            listings = self._inventories.listings_of_calls(day)
+            requests = self._inventories.window_requests(day)
         windows = self.lake.read("windows", day, [*CALL_KEY, "state"]) if self.lake.has("windows", day) else None
         return judge_day(day, inventory, listings, requests, windows, self._session.now())
 
@@ -217,15 +237,33 @@ class Flow:
 
         These are all days if an earlier upgrade was interrupted between its tables and its database.
         """
-        self._upgrade_mark.parent.mkdir(parents=True, exist_ok=True)
+        if self._has_checked_rules():
+            return []
         landed = set(self.landing.days())
         days = [day for day in self.lake.days() if day in landed and is_outdated(self.lake.fingerprint("windows", day))]
         if days:
             log.info("rebuilding the tables of %d days, which an earlier version of Call Metrics wrote", len(days))
         for day in days:
-            self._upgrade_mark.touch()  # for each day: another process may have finished its upgrade meanwhile
+            self._upgrade_mark.create(b"")  # for each day: another process may have finished its upgrade meanwhile
             self.build_tables(day)
         return self.lake.days() if self._upgrade_mark.exists() else []
+
+    def _has_checked_rules(self) -> bool:
+        """Return whether another process has found that all tables in an object store are made by our rules.
+
+        Checking each day costs a request, for every day there is.
+        """
+        if not self.store.is_remote or self._upgrade_mark.exists():
+            return False
+        try:
+            return self._rules_mark.read_bytes() == rules().encode()
+        except FileNotFoundError:
+            return False
+
+    def quarantined(self) -> Sequence[PurePath]:
+        """Return all quarantined files, sorted."""
+        here = quarantined(self.settings.data, self.settings.warehouse)
+        return sorted({*here, *self.store.quarantined()})
 
     def _strike(self, day: date, erased: ErasedUsers) -> bool:
         struck = sum(self.landing.rewrite(endpoint, day, erased.strike_pages) for endpoint in PEOPLE)

@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import hashlib
 import logging
+import os
+import re
 import stat
+import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticUseDefault
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
@@ -44,6 +51,14 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 EARLIEST = date(1970, 1, 1)
 """First day that can be set; no call is older."""
+
+_REMOTE = re.compile(
+    r"""(s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]+(/(?!\.{1,2}(/|$))[^/\s\\"'<>^`{|}?#%*@:\x00-\x1f]+)*/?"""
+)
+"""The address of a prefix in S3 (or what speaks its protocol), Google Cloud Storage or Azure."""
+
+SHARED_WAREHOUSE = "ducklake:postgres:"
+"""How the setting of a warehouse starts that many machines share, with a server that gives them their turns."""
 
 SECRETS = ("STREAM_API_KEY", "STREAM_API_SECRET", "CALL_METRICS_SERVE_TOKEN")
 """Variables that can also be in a file, which `<variable>_FILE` names: Docker and Kubernetes mount secrets as files."""
@@ -178,7 +193,17 @@ class Settings(BaseSettings):
         "STREAM_API_SECRET", None, "secret that belongs to the key; never printed, never stored"
     )
     base_url: ApiAddress = _setting("STREAM_BASE_URL", "https://video.stream-io-api.com", "address of the API")
-    data: AnyPath = _setting("CALL_METRICS_DATA", Path("data"), "folder in which everything is kept")
+    data: AnyPath = _setting(
+        "CALL_METRICS_DATA",
+        Path("data"),
+        "folder in which everything is kept, or the address of an object store, such as `s3://bucket/prefix`",
+    )
+    scratch: AnyPath | None = _setting(
+        "CALL_METRICS_SCRATCH",
+        None,
+        "folder for what a machine needs while it works, if the data are in an object store; in the user's cache "
+        "unless set",
+    )
     warehouse_file: PathOrLake | None = _setting(
         "CALL_METRICS_WAREHOUSE",
         None,
@@ -204,6 +229,24 @@ class Settings(BaseSettings):
         f"token that clients of `call-metrics serve` must give, at least {MIN_TOKEN} characters; never printed. Unless "
         "set, one is made and kept in `serve-token` in the data folder",
     )
+
+    _remote: str | None = PrivateAttr(None)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_remote(cls, values: Any, of_model: ModelWrapValidatorHandler[Settings]) -> Settings:
+        """Take an address in the place of the data folder: then that is a scratch folder."""
+        remote = None
+        if isinstance(values, dict):
+            name = next((name for name in ("CALL_METRICS_DATA", "data") if name in values), "data")
+            given = values.get(name)
+            if isinstance(given, str) and "://" in given:
+                folder, remote = _data_root(given.strip())
+                scratch = values.get("CALL_METRICS_SCRATCH") or values.get("scratch")
+                values = {**values, name: folder or scratch or _default_scratch(given.strip())}
+        settings = of_model(values)
+        settings._remote = remote
+        return settings
 
     @field_validator("*", mode="before")
     @classmethod
@@ -247,8 +290,9 @@ class Settings(BaseSettings):
         given = {**file(), **environment()}  # also by the names of fields, which are not variables
         secrets = _read_secrets({**file.env_vars, **environment.env_vars}, folder)
         settings = cls(**{name: given[name] for name in variables if name in given} | secrets)
+        settings.refuse_remote_without_server()
         data = folder / settings.data
-        _refuse_unless("folder", "CALL_METRICS_DATA", data)
+        _refuse_unless("folder", "CALL_METRICS_SCRATCH" if settings.remote else "CALL_METRICS_DATA", data)
         if settings.warehouse_file is None:
             return settings.model_copy(update={"data": data})
         if isinstance(settings.warehouse_file, str):
@@ -261,6 +305,27 @@ class Settings(BaseSettings):
         if warehouse.resolve().is_relative_to((data / WORK).resolve()):
             raise FixSettings(f"CALL_METRICS_WAREHOUSE is in {data / WORK}, which is internal; write another name")
         return settings.model_copy(update={"data": data, "warehouse_file": warehouse})
+
+    @property
+    def remote(self) -> str | None:
+        """Where raw responses and tables are, such as `s3://bucket/prefix`; None if they are in `data`.
+
+        If it is set, `data` is a scratch folder: a machine may lose it, and loses at most a few seconds' responses.
+        """
+        return self._remote
+
+    @property
+    def location(self) -> str:
+        """Where the data are, for messages and for the environment of other processes."""
+        return self._remote or str(self.data)
+
+    def refuse_remote_without_server(self) -> None:
+        """Raise `FixSettings` if workers on several machines share the data and nothing gives them their turns."""
+        if self._remote is not None and not f"{self.warehouse_file or ''}".startswith(SHARED_WAREHOUSE):
+            raise FixSettings(
+                f"CALL_METRICS_DATA is {self._remote}, which several machines can share; set CALL_METRICS_WAREHOUSE to "
+                f"{SHARED_WAREHOUSE}dbname=… host=… user=…, whose server gives them their turns"
+            )
 
     @property
     def warehouse(self) -> Path | LakeCatalog:
@@ -333,6 +398,32 @@ def _refusing_unparsed_lines(path: Path) -> Iterator[None]:
         logger.removeFilter(keep)
     if lines:
         raise FixSettings(f"{path} has a line that cannot be read, from line {lines[0]} on; write NAME=value")
+
+
+def _data_root(address: str) -> tuple[Path | None, str | None]:
+    """Return the folder of a `file://` address, or else the address of an object store as we write it."""
+    parts = urlsplit(address)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
+        return Path(unquote(parts.path)), None
+    if not _REMOTE.fullmatch(address):
+        shown = "" if "@" in address or parts.query else f" {_shown(address)},"
+        raise FixSettings(
+            f"CALL_METRICS_DATA is{shown} not the address of an object store; write it like s3://bucket/prefix (or "
+            "gs://, az://, file:///folder), without credentials"
+        )
+    return None, address.rstrip("/")
+
+
+def _default_scratch(address: str) -> Path:
+    """Return a folder of this user for what is worked on, another one for every address."""
+    name = hashlib.sha256(address.rstrip("/").encode()).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    with contextlib.suppress(RuntimeError):  # the home folder is unknown
+        cache = cache.expanduser()
+        existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+        if cache.is_absolute() and os.access(existing, os.W_OK):
+            return cache / "call-metrics" / name
+    return Path(tempfile.gettempdir()) / f"call-metrics-{os.getuid()}" / name
 
 
 def _read_secrets(variables: Mapping[str, str | None], folder: Path) -> dict[str, str]:

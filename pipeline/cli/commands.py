@@ -102,7 +102,6 @@ def rebuild(since: str | None, until: str | None) -> int:
 def forget(user: str) -> int:
     """Remove a person from raw responses, tables and database, for good."""
     from pipeline.cli import console
-    from pipeline.files import quarantined
     from pipeline.flow import Flow
     from pipeline.planning.problems import counted
 
@@ -110,16 +109,17 @@ def forget(user: str) -> int:
     with console.logging_to_stderr(), Flow(settings) as flow:
         if not flow.landing.days():
             raise FixSettings(
-                f"nothing has landed under {settings.data}; set CALL_METRICS_DATA to the folder that holds the data"
+                f"nothing has landed under {settings.location}; set CALL_METRICS_DATA to what holds the data"
             )
         try:
             days = flow.forget(user)
         except (FixSettings, FixStorage) as error:
             raise type(error)(f"{error}; the user is not erased yet: then run `forget` again") from None
+        left = [str(path) for path in flow.quarantined()]
     found = f"was removed from {counted(len(days), 'day')}" if days else "was not found"
     print(f"The user {found}, and is left out of everything that lands from now on.")
-    print(f"The data folder is {settings.data}.")
-    if left := [str(path) for path in quarantined(settings.data, settings.warehouse_path)]:
+    print(f"The data folder is {settings.location}.")
+    if left:
         print(f"Quarantined files may still name them, and are yours to deal with: {', '.join(left)}")
     return ExitCode.COMPLETE
 
@@ -227,7 +227,9 @@ def ui(port: int) -> int:
     # A script starts its background jobs with SIGINT ignored, and Dagster then ignores SIGTERM too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    environment = {**os.environ, "DAGSTER_HOME": str(home(settings)), "CALL_METRICS_DATA": str(settings.data)}
+    environment = {**os.environ, "DAGSTER_HOME": str(home(settings)), "CALL_METRICS_DATA": settings.location}
+    if settings.remote:
+        environment["CALL_METRICS_SCRATCH"] = str(settings.data)
     print(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
     os.execve(sys.executable, ui_command(port), environment)  # noqa: S606 - our own interpreter, no shell
 

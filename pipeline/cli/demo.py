@@ -78,6 +78,8 @@ def run_demo(settings: Settings, days: int) -> ExitCode:
 
 
 def _mark_as_demo(settings: Settings) -> None:
+    if settings.remote:
+        raise FixSettings(f"{settings.remote} is not for the demo; set CALL_METRICS_DATA to an empty folder for it")
     mark = settings.demo_mark
     if settings.data.exists() and any(settings.data.iterdir()) and not mark.exists():
         raise FixSettings(f"{settings.data} is in use; set CALL_METRICS_DATA to an empty folder for the demo")

@@ -18,6 +18,7 @@ from pipeline.endpoints import ENDPOINTS
 from pipeline.errors import CallMetricsError, FixCredentials, FixSettings, RequestFailed
 from pipeline.extract.client import StreamApi
 from pipeline.settings import Settings
+from pipeline.storage import open_store
 from pipeline.tables.lake import Lake
 from pipeline.warehouse.attach import NoLake, attach
 from pipeline.warehouse.postgres import server_problems
@@ -59,7 +60,13 @@ def _data_folder(settings: Settings) -> Finding:
             ExitCode.INCOMPLETE,
             f"data: {settings.data} cannot be written ({error.strerror}); set CALL_METRICS_DATA to another folder",
         )
-    return Finding(ExitCode.COMPLETE, f"data: {settings.data} can be written")
+    if settings.remote is None:
+        return Finding(ExitCode.COMPLETE, f"data: {settings.data} can be written")
+    try:
+        open_store(settings).prepare("")
+    except CallMetricsError as error:
+        return Finding(ExitCode.INCOMPLETE, f"data: {error}")
+    return Finding(ExitCode.COMPLETE, f"data: {settings.remote} can be written, and has conditional puts")
 
 
 def _lake(catalog: LakeCatalog) -> Iterator[Finding]:
@@ -78,10 +85,15 @@ def _lake(catalog: LakeCatalog) -> Iterator[Finding]:
 
 
 def _timestamps(settings: Settings) -> Iterator[Finding]:
-    lake = Lake(settings.tables)
+    try:
+        lake = Lake(open_store(settings).below("tables"))
+        days = lake.days()
+    except CallMetricsError as error:
+        yield Finding(ExitCode.INCOMPLETE, f"tables: {error}")
+        return
     units: set[str] = set()
     suspect = 0
-    for day in lake.days():
+    for day in days:
         try:
             rows = lake.read("windows", day, ["timestamp_unit", "state"])
         except CallMetricsError as error:

@@ -25,7 +25,7 @@ def run_rebuild(settings: Settings, since: str | None, until: str | None) -> Exi
         flow.rebuild(chosen, _print_built)
         days = [flow.completeness(day) for day in chosen]
     if not landed:
-        print(f"no raw responses under {settings.raw}; there is nothing to rebuild")
+        print(f"no raw responses under {flow.landing.store.url}; there is nothing to rebuild")
     elif not chosen:
         print(none_between(landed, since, until))
     status.print_missing(days)

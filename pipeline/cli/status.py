@@ -46,7 +46,8 @@ def print_status(settings: Settings, since: str | None, until: str | None, *, as
         print(none_between(landed, since, until))
     elif not days:
         print(
-            f"nothing has landed under {settings.data} yet; start with `call-metrics backfill` or `call-metrics demo`"
+            f"nothing has landed under {settings.location} yet; start with `call-metrics backfill` or "
+            "`call-metrics demo`"
         )
     else:
         console.stdout().print(days_table(days, now))

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
+from pathlib import PurePath
 from typing import cast
 
 import pyarrow as pa
@@ -61,7 +61,7 @@ class Landed:
 
     requests: int
     failures: Sequence[str]
-    folder: Path
+    folder: PurePath
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,12 @@ def _step(
 
     @functools.wraps(fetch)
     def step(extract: Extract, day: date) -> Landed:
+        def run() -> list[Response]:
+            with extract.landing.listing_once():
+                return extract.session.run(lambda api: fetch(extract, api, day))
+
         before = extract.requests_sent.get(endpoint, 0)
-        failures = extract.locks.run(day, lambda: extract.session.run(lambda api: fetch(extract, api, day)))
+        failures = extract.locks.run(day, run)
         if failures and (what := LISTED.get(endpoint)):
             log.warning(
                 "%s: %s could not be fetched (%s); run the day again to fetch them",

@@ -4,5 +4,6 @@ Here is everything that writes or reads raw responses, removes personal data fro
 day. Which requests to make from what has landed is decided in `planning`; tables are made of it in `tables`.
 
 Read `segment` (the file format), then `writer`, `landing` (the folder), `order`, `pages` and `bodies` (reading them
-back), then `redaction` and `erasure` (personal data), and `days` (one process per day).
+back), then `redaction` and `erasure` (personal data), `days` (one process per day), and `compaction` (few large files
+of a complete day).
 """

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from pipeline.endpoints import ENDPOINTS, ERASED, EndpointName
 from pipeline.errors import FixStorage
-from pipeline.files import replacing
+from pipeline.storage import StoredFile, as_file
 
 __all__ = ["ErasedUsers"]
 
@@ -34,27 +34,25 @@ class ErasedUsers:
     users: frozenset[str]
 
     @classmethod
-    def read(cls, path: Path) -> ErasedUsers:
+    def read(cls, file: Path | StoredFile) -> ErasedUsers:
         """Read the list; without a file it is empty. Raises `FixStorage` if the file cannot be read."""
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = json.loads(as_file(file).read_bytes().decode())
             if not isinstance(stored["salt"], str) or not isinstance(stored["users"], list):
                 raise TypeError
             return cls(stored["salt"], frozenset(map(str, stored["users"])))
         except FileNotFoundError:
             return cls(secrets.token_hex(16), frozenset())
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            raise FixStorage(f"{path} cannot be read; restore it: it lists the users who must not be kept") from None
+            raise FixStorage(f"{file} cannot be read; restore it: it lists the users who must not be kept") from None
 
-    def write(self, path: Path) -> None:
+    def write(self, file: Path | StoredFile) -> None:
         """Store the list. Raises `FixStorage`."""
         text = json.dumps({"salt": self.salt, "users": sorted(self.users)})
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            as_file(file).replace(text.encode())
         except OSError as error:
-            raise FixStorage(f"{path} cannot be written ({error.strerror}); fix it and run again") from None
+            raise FixStorage(f"{file} cannot be written ({error.strerror}); fix it and run again") from None
 
     def with_user(self, user_id: str) -> ErasedUsers:
         """Return the list with one more user."""

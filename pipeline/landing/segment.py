@@ -7,18 +7,21 @@ written in `landing.writer`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import base64
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import Broken, FixStorage
-from pipeline.files import quarantine, reading, replacing
+from pipeline.errors import Broken, FixStorage, Quarantined
+from pipeline.files import reading
 from pipeline.model import Response
 from pipeline.schema import INSTANT
+from pipeline.storage import Store
 
 __all__ = [
     "INDEX_COLUMNS",
@@ -26,6 +29,7 @@ __all__ = [
     "ROW_GROUP_ROWS",
     "open_segment",
     "quarantine_segment",
+    "replaced_by",
     "row_groups",
     "unwritable",
     "write_segment",
@@ -33,6 +37,9 @@ __all__ = [
 
 VERSION = 1
 """Version of the columns, in each file's metadata as `call_metrics.raw_version`."""
+
+REPLACES = "call_metrics.replaces"
+"""In a compacted segment's metadata: the names of the segments that it replaces, compressed."""
 
 ROW_GROUP_BYTES = 1 << 20
 """Characters of bodies in a row group."""
@@ -75,14 +82,10 @@ INDEX_COLUMNS = [name for name in RAW_SCHEMA.names if name != "body"]
 _DICTIONARIES = ["endpoint", "call_type", "call_id", "call_session_id", "user_id", "user_session_id", "error"]
 
 
-def write_segment(path: Path, groups: Iterable[pa.Table]) -> None:
-    """Write a segment of row groups with the columns of `RAW_SCHEMA`. It appears whole or not at all.
-
-    Raises `OSError`.
-    """
+def write_segment(path: Path, groups: Iterable[pa.Table], *, replaces: Sequence[str] = ()) -> None:
+    """Write row groups with the columns of `RAW_SCHEMA` to a file. `replaces` see `replaced_by`. Raises `OSError`."""
     with (
-        replacing(path) as temporary,
-        temporary.open("wb") as sink,
+        path.open("wb") as sink,
         pq.ParquetWriter(
             sink,
             RAW_SCHEMA,
@@ -94,18 +97,45 @@ def write_segment(path: Path, groups: Iterable[pa.Table]) -> None:
     ):
         for group in groups:
             writer.write_table(group)
+        if replaces:
+            packed = zlib.compress("\n".join(replaces).encode())
+            writer.add_key_value_metadata({REPLACES: base64.b64encode(packed).decode()})
 
 
 @contextmanager
-def open_segment(path: Path) -> Iterator[pq.ParquetFile]:
-    """Open a segment for reading. Raises `Broken`, and `FixStorage` if a later version wrote it or the disk fails."""
-    with reading(path, REMEDY), pq.ParquetFile(path, page_checksum_verification=True) as file:
+def open_segment(store: Store, key: str) -> Iterator[pq.ParquetFile]:
+    """Open a segment for reading.
+
+    Raises `Broken`, `Quarantined` if it was removed or replaced meanwhile, and `FixStorage` if a later version wrote it
+    or the disk fails.
+    """
+    path = store.path(key)
+    with (
+        reading(path, REMEDY),
+        _noticing_removal(path),
+        store.open(key) as source,
+        pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=store.is_remote) as file,
+    ):
         if not set(RAW_SCHEMA.names) <= set(file.schema_arrow.names):
             raise Broken(f"{path} is not a file of raw responses; {REMEDY}", "not a file of raw responses")
         version = int((file.metadata.metadata or {}).get(b"call_metrics.raw_version", b"0"))
         if version > VERSION:
             raise FixStorage(f"{path} was written by a later version of Call Metrics; upgrade this one")
         yield file
+
+
+def replaced_by(file: pq.ParquetFile) -> tuple[str, ...]:
+    """Return the names of the segments whose rows are in this one and that must no longer be read, oldest first."""
+    packed = (file.metadata.metadata or {}).get(REPLACES.encode())
+    return tuple(zlib.decompress(base64.b64decode(packed)).decode().split("\n")) if packed else ()
+
+
+@contextmanager
+def _noticing_removal(path: PurePath) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise Quarantined(f"{path} was removed meanwhile; reading the folder again") from None
 
 
 def row_groups(responses: Iterable[Response]) -> Iterator[pa.Table]:
@@ -122,15 +152,15 @@ def row_groups(responses: Iterable[Response]) -> Iterator[pa.Table]:
         yield pa.Table.from_pylist(rows, RAW_SCHEMA)
 
 
-def quarantine_segment(path: Path, error: Broken) -> str:
+def quarantine_segment(store: Store, key: str, error: Broken) -> str:
     """Quarantine a broken segment and return the sentence about it. Raises `FixStorage` if it cannot be renamed."""
     try:
-        return quarantine(path, f"is broken ({error.reason})", REMEDY)
+        return store.quarantine(key, f"is broken ({error.reason})", REMEDY)
     except OSError as refusal:
-        raise unwritable(path.parent, refusal) from None
+        raise unwritable(store.path(key).parent, refusal) from None
 
 
-def unwritable(path: Path, error: OSError) -> FixStorage:
+def unwritable(path: PurePath, error: OSError) -> FixStorage:
     """Return the error for a file or folder that cannot be written."""
     return FixStorage(f"{path} cannot be written ({error.strerror or error}); free space or fix it, and run again")
 

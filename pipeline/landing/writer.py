@@ -7,12 +7,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from pipeline.endpoints import EndpointName
 from pipeline.errors import FixStorage
 from pipeline.landing.segment import row_groups, unwritable, write_segment
 from pipeline.model import Response
+from pipeline.storage import Store
 
 __all__ = ["SEGMENT_BYTES", "SEGMENT_SECONDS", "LandingWriter", "Redact"]
 
@@ -29,7 +29,8 @@ SEGMENT_SECONDS = 2.0
 class LandingWriter:
     """Collects responses and writes them as segments, by size and by age."""
 
-    def __init__(self, folder: Path, redact: Redact) -> None:
+    def __init__(self, store: Store, folder: str, redact: Redact) -> None:
+        self._store = store
         self._folder = folder
         self._redact = redact
         self._responses: list[Response] = []
@@ -54,12 +55,14 @@ class LandingWriter:
             if not responses:
                 return
             try:
-                await asyncio.to_thread(_write, self._folder, responses, self._redact)
+                await asyncio.to_thread(_write, self._store, self._folder, responses, self._redact)
             except Exception as error:
                 self._responses[:0] = responses
                 if isinstance(error, OSError):
-                    self._failure = unwritable(self._folder, error)
+                    self._failure = unwritable(self._store.path(self._folder), error)
                     raise self._failure from None
+                if isinstance(error, FixStorage):
+                    self._failure = error
                 raise
 
     async def tick(self) -> None:
@@ -69,7 +72,8 @@ class LandingWriter:
             await asyncio.shield(self.flush())
 
 
-def _write(folder: Path, responses: list[Response], redact: Redact) -> None:
+def _write(store: Store, folder: str, responses: list[Response], redact: Redact) -> None:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     redacted = (replace(response, body=redact(response.request.endpoint, response.body)) for response in responses)
-    write_segment(folder / f"{stamp}-{secrets.token_hex(4)}.parquet", row_groups(redacted))
+    with store.adding(f"{folder}/{stamp}-{secrets.token_hex(4)}.parquet") as path:
+        write_segment(path, row_groups(redacted))

@@ -149,6 +149,7 @@ def _warehouse_assets(partitions: dg.PartitionsDefinition, pool: str | None) -> 
         day = _day(context)
         with _failing_with_our_sentence():
             loaded = flow.load([day])
+            flow.compact(day)
             counts = flow.row_counts(day)
         quality = quality_metadata(flow, day, context.log)
         for table, rows in counts.items():

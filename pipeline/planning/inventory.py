@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.endpoints import LISTINGS
-from pipeline.errors import Quarantined
 from pipeline.landing.landing import Landing
 from pipeline.model import Call, Stay, Window
 from pipeline.planning.due import listings_since_report
@@ -51,11 +50,8 @@ class Inventories:
 
     def of(self, day: date) -> DayInventory:
         """Return the inventory of a day. Raises `Quarantined` for a broken segment, and `FixStorage`."""
-        paths = [path for name in LISTINGS for path in self._landing.segments(name, day)]
-        try:
-            state = day, [(path.name, path.stat().st_mtime_ns) for path in paths]  # erasing rewrites files in place
-        except FileNotFoundError as error:
-            raise Quarantined(f"{error.filename} was removed meanwhile; reading the folder again") from None
+        # with versions, because erasing rewrites segments in place
+        state = day, [[*self._landing.versions(name, day).items()] for name in LISTINGS]
         if self._kept is None or self._kept[0] != state:
             self._kept = state, take_inventory(read_listings(self._landing, day, self._temporary))
         return self._kept[1]

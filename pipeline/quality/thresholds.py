@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from pipeline.errors import FixSettings, FixStorage
-from pipeline.files import replacing
+from pipeline.storage import StoredFile, as_file
 
 __all__ = ["THRESHOLDS", "THRESHOLDS_FILE", "TRACK_KINDS", "has_thresholds", "read_thresholds", "replace_thresholds"]
 
@@ -56,17 +56,14 @@ poor.
 Row = Mapping[str, str | float | None]
 
 
-def read_thresholds(path: Path) -> list[Row]:
+def read_thresholds(path: Path | StoredFile) -> list[Row]:
     """Return the rows of the file of thresholds. Writes a file with the defaults if there is none.
 
     Raises `FixSettings` if its content is wrong, `FixStorage` if it cannot be read or written.
     """
+    file = as_file(path)
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
-                temporary.write_text(DEFAULTS, encoding="utf-8")
-        text = path.read_text(encoding="utf-8-sig")
+        text = io.TextIOWrapper(io.BytesIO(_content(file)), encoding="utf-8-sig").read()
     except UnicodeDecodeError:
         raise FixSettings(
             f"{path} is not UTF-8 text; save it as UTF-8, or delete it to start from the defaults"
@@ -101,6 +98,15 @@ def has_thresholds(database: duckdb.DuckDBPyConnection, rows: list[Row] | None =
 
 def _sorted(rows: list[Row] | None) -> list[tuple[str | float | None, ...]]:
     return sorted(tuple(row[name] for name in THRESHOLDS) for row in (_parsed(DEFAULTS) if rows is None else rows))
+
+
+def _content(file: StoredFile) -> bytes:
+    """Return the content of the file, which is written first if there is none."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        file.create(DEFAULTS.encode())
+        return file.read_bytes()
 
 
 def _parsed(text: str) -> list[Row]:

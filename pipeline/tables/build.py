@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pyarrow as pa
 
@@ -53,7 +53,7 @@ class TablesBuilt:
     """
 
     rows: dict[str, int]
-    paths: dict[str, Path]
+    paths: dict[str, PurePath]
     changed: frozenset[str]
     unknown_fields: dict[str, int] = field(default_factory=dict)
 
@@ -131,7 +131,7 @@ def _fingerprints(day: date, inventory: DayInventory, landing: Landing, expected
     rows = inventory.rows
     facts = rows.call_sessions.select([*CALL_KEY, "ended_at", "generated_at", "sessions", "most_publishers"])
     endpoints: tuple[EndpointName, ...] = (*PEOPLE, "participant_metrics")
-    segments = [path.name for endpoint in endpoints for path in landing.segments(endpoint, day)]
+    segments = [name for endpoint in endpoints for name in landing.origins(endpoint, day)]
     mark = fingerprint(day, segments, rows.participants, rows.stats, expected, facts)
     return dict.fromkeys(TABLES, mark) | {"call_sessions": fingerprint(day, rows.call_sessions)}
 

@@ -14,14 +14,15 @@ import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import Broken, FixStorage
-from pipeline.files import day_folder, day_of, names_in, quarantine, reading, remove_leftovers, replacing
+from pipeline.files import day_of, folder_name, reading
 from pipeline.schema import TABLES, Table
+from pipeline.storage import Store, as_store
 
 __all__ = ["Lake", "TableWriter"]
 
@@ -37,25 +38,25 @@ add a third to the time of writing. Iceberg takes the partition of a file from t
 
 
 class Lake:
-    """The tables under one folder."""
+    """The tables under one folder, or in a store."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path | Store) -> None:
+        self._store = as_store(root)
 
-    def path(self, table: str, day: date) -> Path:
+    def path(self, table: str, day: date) -> PurePath:
         """Return where the file of a table and day is."""
-        return day_folder(self._root / table, day) / f"{table}.parquet"
+        return self._store.path(_key(table, day))
 
     def days(self, table: str = "windows") -> list[date]:
         """Return the days with a file of this table, oldest first. Raises `FixStorage`."""
-        days = [day for name in names_in(self._root / table) if (day := day_of(name)) is not None]
-        return [day for day in days if self.has(table, day)]
+        with reading(self._store.path(table), REBUILD):
+            names = self._store.folders_with(table, f"{table}.parquet")
+        return [day for name in names if (day := day_of(name)) is not None]
 
     def has(self, table: str, day: date) -> bool:
         """Return whether there is a file of this table and day. Raises `FixStorage` if it cannot be found out."""
-        path = self.path(table, day)
-        with reading(path, REBUILD):
-            return path.is_file()
+        with reading(self.path(table, day), REBUILD):
+            return self._store.exists(_key(table, day))
 
     def fingerprint(self, table: str, day: date) -> str | None:
         """Return what the file was made from; None if there is none of this version, or if it is broken.
@@ -103,9 +104,8 @@ class Lake:
         """
         path = self.path(table, day)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(path.parent)
-            with replacing(path) as temporary:
+            self._store.prepare(_folder(table, day))
+            with self._store.replacing(_key(table, day)) as temporary:
                 with temporary.open("wb") as sink:
                     writer = TableWriter(sink, TABLES[table], fingerprint)
                     try:
@@ -121,27 +121,31 @@ class Lake:
 
     def _quarantine_broken(self, table: str, day: date) -> None:
         """Quarantine an unreadable file instead of replacing it: it may not be ours."""
-        path = self.path(table, day)
-        if path.is_file():
+        if self._store.exists(_key(table, day)):
             try:
                 with self._open(table, day):
                     return
             except Broken as error:
-                quarantine(path, f"is broken ({error.reason})", "it will be rebuilt")
+                self._store.quarantine(_key(table, day), f"is broken ({error.reason})", "it will be rebuilt")
 
     @contextmanager
     def _open(self, table: str, day: date, dictionaries: list[str] | None = None) -> Iterator[pq.ParquetFile]:
         path = self.path(table, day)
         with reading(path, REBUILD):
             try:
-                source = path.open("rb")
+                source = self._store.open(_key(table, day))
             except FileNotFoundError:
                 raise FixStorage(
                     f"{path} does not exist; `call-metrics rebuild` makes it from the raw responses"
                 ) from None
             with (
                 source,
-                pq.ParquetFile(source, read_dictionary=dictionaries, page_checksum_verification=True) as file,
+                pq.ParquetFile(
+                    source,
+                    read_dictionary=dictionaries,
+                    page_checksum_verification=True,
+                    pre_buffer=self._store.is_remote,
+                ) as file,
             ):
                 yield file
 
@@ -186,6 +190,14 @@ class TableWriter:
     def close(self) -> None:
         """Finish the file."""
         self._writer.close()
+
+
+def _folder(table: str, day: date) -> str:
+    return f"{table}/{folder_name(day)}"
+
+
+def _key(table: str, day: date) -> str:
+    return f"{_folder(table, day)}/{table}.parquet"
 
 
 def _encoded(field: pa.Field) -> pa.Field:

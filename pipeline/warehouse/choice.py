@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.catalog import LakeCatalog
+from pipeline.storage import StoredFile
 from pipeline.turns import FileTurns, Turns
 from pipeline.warehouse.ducklake import DuckLake
 from pipeline.warehouse.load import Warehouse
@@ -14,15 +15,18 @@ from pipeline.warehouse.postgres import PostgresTurns
 __all__ = ["choose_turns", "choose_warehouse"]
 
 
-def choose_turns(published: Path | LakeCatalog, data: Path, locks: Path) -> Turns:
-    """Return turns by PostgreSQL if the catalog is there, by files in the folder `locks` otherwise."""
+def choose_turns(published: Path | LakeCatalog, data: str, locks: Path) -> Turns:
+    """Return turns by PostgreSQL if the catalog is there, by files in the folder `locks` otherwise.
+
+    `data` is where the data are: workers on the same data take turns.
+    """
     if isinstance(published, LakeCatalog) and published.postgres is not None:
-        return PostgresTurns(published, str(data))
+        return PostgresTurns(published, data)
     return FileTurns(locks)
 
 
 def choose_warehouse(
-    published: Path | LakeCatalog, writer: Path, *, turns: Turns, owner: Callable[[], str], thresholds: Path
+    published: Path | LakeCatalog, writer: Path, *, turns: Turns, owner: Callable[[], str], thresholds: Path | StoredFile
 ) -> Warehouse | DuckLake:
     """Return the warehouse. `writer` is the writer's file of the embedded one."""
     if isinstance(published, LakeCatalog):

@@ -16,6 +16,7 @@ from pipeline.files import locked, wal
 from pipeline.quality.thresholds import read_thresholds
 from pipeline.quality.track_statistics import series_ids
 from pipeline.sql import registered
+from pipeline.storage import StoredFile
 from pipeline.warehouse.database import (
     EarlierDatabase,
     ForeignDatabase,
@@ -48,7 +49,12 @@ class Warehouse:
     """
 
     def __init__(
-        self, published: Path, writer: Path, *, owner: Callable[[], str] = lambda: "", thresholds: Path | None = None
+        self,
+        published: Path,
+        writer: Path,
+        *,
+        owner: Callable[[], str] = lambda: "",
+        thresholds: Path | StoredFile | None = None,
     ) -> None:
         self._writer = writer
         self._owner = owner

@@ -22,7 +22,7 @@ def benchmarks() -> dict[str, str]:
 
 known = benchmarks()
 if len(sys.argv) < 2:
-    print("\n".join(f"{name:10} {summary}" for name, summary in known.items()))
+    print("\n".join(f"{name:12} {summary}" for name, summary in known.items()))
 elif sys.argv[1] in known:
     name = sys.argv.pop(1)
     runpy.run_module(f"tests.bench.{name}", run_name="__main__", alter_sys=True)

@@ -100,6 +100,8 @@ def test_defaults_need_no_variable(tmp_path: Path) -> None:
         ("STREAM_BASE_URL", "https://gateway.example/stream", "base_url", "https://gateway.example/stream"),
         ("CALL_METRICS_DATA", "/var/lib/metrics", "data", Path("/var/lib/metrics")),
         ("CALL_METRICS_DATA", "~/metrics", "data", Path("~/metrics").expanduser()),
+        ("CALL_METRICS_DATA", "file:///var/lib/my%20metrics", "data", Path("/var/lib/my metrics")),
+        ("CALL_METRICS_SCRATCH", "/var/tmp/metrics", "scratch", Path("/var/tmp/metrics")),
         ("CALL_METRICS_WAREHOUSE", "/srv/w.duckdb", "warehouse", Path("/srv/w.duckdb")),
         ("CALL_METRICS_WAREHOUSE", "ducklake:/srv/c.ducklake", "warehouse_file", "ducklake:/srv/c.ducklake"),
         ("CALL_METRICS_WAREHOUSE", "ducklake:postgres:dbname=a", "warehouse_file", "ducklake:postgres:dbname=a"),
@@ -140,6 +142,77 @@ def test_relative_path_is_in_the_working_folder(tmp_path: Path) -> None:
     settings = load(tmp_path, CALL_METRICS_DATA="some/where", CALL_METRICS_WAREHOUSE="w.duckdb")
     assert settings.data == tmp_path / "some" / "where"
     assert settings.warehouse == tmp_path / "w.duckdb"
+
+
+SHARED = "ducklake:postgres:dbname=lake host=db"
+
+
+@pytest.mark.parametrize(
+    ("text", "remote"),
+    [
+        ("s3://my-bucket/metrics/app", "s3://my-bucket/metrics/app"),
+        (" s3://my-bucket/ ", "s3://my-bucket"),
+        ("gs://my_bucket/a.b", "gs://my_bucket/a.b"),
+        ("az://container/app-1", "az://container/app-1"),
+    ],
+)
+def test_data_can_be_in_an_object_store(tmp_path: Path, text: str, remote: str) -> None:
+    """Then the data folder is a scratch folder, another one for every address, or the one that is set."""
+    environ = {"CALL_METRICS_WAREHOUSE": SHARED, "CALL_METRICS_DATA": text}
+    settings = load(tmp_path, **environ)
+    assert (settings.remote, settings.location) == (remote, remote)
+    assert settings.data.is_absolute()
+    assert settings.data != load(tmp_path, **environ | {"CALL_METRICS_DATA": f"{remote}/x"}).data
+    settings = load(tmp_path, **environ, CALL_METRICS_SCRATCH="work")
+    assert (settings.remote, settings.data) == (remote, tmp_path / "work")
+    assert Settings(data=text.strip(), scratch=tmp_path).remote == remote
+
+
+def test_data_in_a_folder_are_not_remote(tmp_path: Path) -> None:
+    """An address of a local folder is that folder."""
+    for text in ("data", "file:///srv/data"):
+        settings = load(tmp_path, CALL_METRICS_DATA=text)
+        assert (settings.remote, settings.location) == (None, str(settings.data))
+
+
+def test_scratch_folder_of_a_user_is_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in a temporary folder if the cache cannot be written, as in many containers."""
+    address = "s3://bucket/prefix"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert Settings(data=address).data.parent == tmp_path / "call-metrics"
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert not Settings(data=address).data.is_relative_to(tmp_path)
+
+
+def test_data_in_an_object_store_need_a_server_for_turns(tmp_path: Path) -> None:
+    """Several machines can share an object store, and nothing else keeps them apart."""
+    message = refusal(tmp_path, CALL_METRICS_DATA="s3://bucket/prefix")
+    assert message.startswith("CALL_METRICS_DATA is s3://bucket/prefix, which several machines can share; set ")
+    assert "ducklake:postgres:" in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://",
+        "s3:///prefix",
+        "s3://bucket/a b",
+        "s3://bucket/../x",
+        "s3://bucket//x",
+        "s3://bucket/x?versions",
+        "ftp://bucket/x",
+        "https://bucket.s3.amazonaws.com/x",
+        "s3://key:hunter2@bucket/prefix",
+        "s3://bucket/x?secret=hunter2",
+        "file://host/folder",
+    ],
+)
+def test_bad_address_of_a_store_is_refused_with_what_to_write(tmp_path: Path, text: str) -> None:
+    """One sentence says what to write instead, and repeats no secret."""
+    message = refusal(tmp_path, CALL_METRICS_DATA=text, CALL_METRICS_WAREHOUSE=SHARED)
+    assert message.startswith("CALL_METRICS_DATA is ")
+    assert "; write it like s3://bucket/prefix" in message
+    assert "hunter2" not in message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Data on an object store: an S3 server on loopback, and what it does on bad days."""
