@@ -262,7 +262,7 @@ class Flow:
 
     def quarantined(self) -> Sequence[PurePath]:
         """Return all quarantined files, sorted."""
-        here = quarantined(self.settings.data, self.settings.warehouse)
+        here = quarantined(self.settings.data, self.settings.warehouse_path)
         return sorted({*here, *self.store.quarantined()})
 
     def _strike(self, day: date, erased: ErasedUsers) -> bool:

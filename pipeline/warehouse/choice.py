@@ -26,7 +26,12 @@ def choose_turns(published: Path | LakeCatalog, data: str, locks: Path) -> Turns
 
 
 def choose_warehouse(
-    published: Path | LakeCatalog, writer: Path, *, turns: Turns, owner: Callable[[], str], thresholds: Path | StoredFile
+    published: Path | LakeCatalog,
+    writer: Path,
+    *,
+    turns: Turns,
+    owner: Callable[[], str],
+    thresholds: Path | StoredFile,
 ) -> Warehouse | DuckLake:
     """Return the warehouse. `writer` is the writer's file of the embedded one."""
     if isinstance(published, LakeCatalog):

@@ -28,6 +28,7 @@ from pipeline.files import remove_leftovers, replacing
 from pipeline.quality.thresholds import Row, has_thresholds, read_thresholds
 from pipeline.schema import TABLES
 from pipeline.sql import literal, quoted, read_statement
+from pipeline.storage import StoredFile
 from pipeline.turns import StillMine, Turns
 from pipeline.warehouse.attach import LAKE, attach, attach_to, detach_from, lake_errors, open_host
 from pipeline.warehouse.database import MEMORY, STORED, VERSION, duckdb_type, read_meta, transaction, write_meta
@@ -96,7 +97,7 @@ class DuckLake:
         *,
         turns: Turns,
         owner: Callable[[], str] = lambda: "",
-        thresholds: Path | None = None,
+        thresholds: Path | StoredFile | None = None,
     ) -> None:
         self._catalog = catalog
         self._turns = turns
