@@ -81,9 +81,10 @@ def test_benchmarks_are_listed_by_name(tmp_path: Path) -> None:
         "flatten",
         "ingest",
         "object_store",
+        "quota",
         "soak",
         "views",
     ]
-    assert "the benchmarks are flatten, ingest, object_store, soak, views" in call(
+    assert "the benchmarks are flatten, ingest, object_store, quota, soak, views" in call(
         "poe", "bench", "none", home=tmp_path, code=1
     )
