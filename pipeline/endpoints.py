@@ -83,6 +83,8 @@ class Endpoint:
         tables: tables with a column that is read from its responses.
         fields: known fields of a response body.
         rows: key of the rows in a page; None if responses are not pages.
+        row_ids: fields that every row must have, as text. A page with a row that lacks one is not usable: the call
+            would be missing, and nothing else would show it.
         rows_can_be_null: whether an empty page may have null instead of a list.
         is_optional: whether an app may lack it. If such an endpoint refuses the credentials, others may still work.
     """
@@ -96,6 +98,7 @@ class Endpoint:
     tables: tuple[str, ...]
     fields: Fields
     rows: str | None = None
+    row_ids: tuple[str, ...] = ()
     rows_can_be_null: bool = False
     is_optional: bool = False
 
@@ -171,6 +174,7 @@ ENDPOINTS: Mapping[EndpointName, Endpoint] = {
             description="Pages of call_stats as received: every call session that started on the day",
             tables=("call_sessions",),
             rows="call_stats",
+            row_ids=tuple(_CALL_IDS.split()),
             fields={
                 **_PAGE,
                 "call_stats": [

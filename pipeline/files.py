@@ -6,10 +6,12 @@ What is in a file is the business of the room that writes it. Here is how files 
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import logging
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -125,7 +127,9 @@ def locked(path: Path, what: str) -> Iterator[None]:
             log.info("another process is working on %s; waiting for it", what)
             lock.acquire()
     except OSError as error:
-        raise FixStorage(f"{path} cannot be locked ({error.strerror or error}); is the folder writable?") from None
+        raise FixStorage(
+            f"{path} cannot be locked ({error.strerror or error}); make its folder writable, or set another"
+        ) from None
     try:
         yield
     finally:
@@ -157,6 +161,8 @@ def quarantine(path: Path, why: str, then: str) -> str:
     `why` says what is wrong with it, `then` what happens to its content. Returns and logs the sentence made of both.
     A write-ahead log of DuckDB is renamed with its database. Raises `OSError`.
     """
+    if not stat.S_ISREG(path.lstat().st_mode):  # a device or a pipe: renaming it could break the system
+        raise OSError(errno.EINVAL, "it is not a regular file", f"{path}")
     target = next(other for name in quarantine_names(path.name) if not (other := path.with_name(name)).exists())
     path.rename(target)
     if wal(path).is_file():

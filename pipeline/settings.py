@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import difflib
 import hashlib
+import logging
 import os
 import re
 import stat
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -245,7 +246,8 @@ class Settings(BaseSettings):
         """
         try:
             folder = (folder or Path.cwd()).absolute()
-            file = DotEnvSettingsSource(cls, env_file=folder / ".env")
+            with _refusing_unparsed_lines(folder / ".env"):
+                file = DotEnvSettingsSource(cls, env_file=folder / ".env")
         except FileNotFoundError:
             raise FixSettings("the working folder no longer exists; change to one that does") from None
         except (OSError, UnicodeDecodeError) as error:
@@ -365,6 +367,25 @@ def _default_scratch(address: str) -> Path:
     return Path(tempfile.gettempdir()) / f"call-metrics-{os.getuid()}" / name
 
 
+@contextlib.contextmanager
+def _refusing_unparsed_lines(path: Path) -> Iterator[None]:
+    """Within the block, refuse a line that python-dotenv would skip with a warning."""
+    logger = logging.getLogger("dotenv.main")
+    lines: list[object] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        lines.extend(record.args if isinstance(record.args, tuple) else ())
+        return False
+
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
+    if lines:
+        raise FixSettings(f"{path} has a line that cannot be read, from line {lines[0]} on; write NAME=value")
+
+
 def _read_secrets(variables: Mapping[str, str | None], folder: Path) -> dict[str, str]:
     """Return the secrets that are in files, by variable. A file holds one secret; white space around it is ignored."""
     secrets = {}
@@ -400,7 +421,8 @@ def _refuse_unknown(names: Iterable[str], variables: Iterable[str]) -> None:
 def _refuse_unless(kind: Literal["folder", "file"], name: str, path: Path) -> None:
     """Refuse a path that exists and is of another kind, or that the system refuses."""
     try:
-        usable = stat.S_ISDIR(path.stat().st_mode) == (kind == "folder")
+        mode = path.stat().st_mode
+        usable = stat.S_ISDIR(mode) if kind == "folder" else stat.S_ISREG(mode)
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:

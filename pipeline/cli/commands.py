@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import shell_complete
+from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 from pipeline.cli.outcome import PROGRAM, ExitCode, end_with
 from pipeline.cli.usage import Commands, QueryCommand, WholeNumber
-from pipeline.errors import FixSettings
+from pipeline.errors import FixSettings, FixStorage
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -106,10 +107,18 @@ def forget(user: str) -> int:
 
     settings = _settings()
     with console.logging_to_stderr(), Flow(settings) as flow:
-        days = flow.forget(user)
+        if not flow.landing.days():
+            raise FixSettings(
+                f"nothing has landed under {settings.location}; set CALL_METRICS_DATA to the folder that holds the data"
+            )
+        try:
+            days = flow.forget(user)
+        except (FixSettings, FixStorage) as error:
+            raise type(error)(f"{error}; the user is not erased yet: then run `forget` again") from None
         left = [str(path) for path in flow.quarantined()]
     found = f"was removed from {counted(len(days), 'day')}" if days else "was not found"
     print(f"The user {found}, and is left out of everything that lands from now on.")
+    print(f"The data folder is {settings.location}.")
     if left:
         print(f"Quarantined files may still name them, and are yours to deal with: {', '.join(left)}")
     return ExitCode.COMPLETE
@@ -213,6 +222,9 @@ def ui(port: int) -> int:
     from pipeline.orchestration.instance import home
     from pipeline.orchestration.ui import ui_command
 
+    # A script starts its background jobs with SIGINT ignored, and Dagster then ignores SIGTERM too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
     environment = {**os.environ, "DAGSTER_HOME": str(home(settings)), "CALL_METRICS_DATA": settings.location}
     if settings.remote:
         environment["CALL_METRICS_SCRATCH"] = str(settings.data)
@@ -273,13 +285,23 @@ def completion(shell: str) -> int:
     Install it once, and start a new shell:
 
     \b
-    bash  call-metrics completion bash > ~/.local/share/bash-completion/completions/call-metrics
-    zsh   call-metrics completion zsh > ~/.zfunc/_call-metrics    # a folder of your $fpath
-    fish  call-metrics completion fish > ~/.config/fish/completions/call-metrics.fish
+    bash  mkdir -p ~/.local/share/bash-completion/completions
+          call-metrics completion bash > ~/.local/share/bash-completion/completions/call-metrics
+    zsh   mkdir -p ~/.zfunc
+          call-metrics completion zsh > ~/.zfunc/_call-metrics
+    fish  mkdir -p ~/.config/fish/completions
+          call-metrics completion fish > ~/.config/fish/completions/call-metrics.fish
+
+    bash needs the package bash-completion. zsh needs `fpath+=~/.zfunc` and `autoload -Uz compinit && compinit` in
+    ~/.zshrc.
 
     To try it in this shell: eval "$(call-metrics completion bash)", or zsh; call-metrics completion fish | source
     """  # noqa: D301 - click leaves the lines of a paragraph after a \b as they are
-    return shell_complete(call_metrics, {}, PROGRAM, COMPLETION_VARIABLE, f"{shell}_source")
+    complete = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}[shell]
+    script = complete(call_metrics, {}, PROGRAM, COMPLETION_VARIABLE).source()
+    # click's script for fish ends a description at its first comma.
+    print(script.rstrip("\n").replace('string split ","', 'string split -m 1 ","'))
+    return ExitCode.COMPLETE
 
 
 def _settings() -> Settings:

@@ -6,6 +6,7 @@ Tables of results are in `status`.
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -134,7 +135,7 @@ def stdout() -> Console:
 def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "time left unknown"
-    minutes, rest = divmod(int(seconds + 0.5), 60)
+    minutes, rest = divmod(math.ceil(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes:02d} min left"

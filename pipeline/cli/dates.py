@@ -41,9 +41,10 @@ def landed_between(landed: Sequence[date], since: str | None, until: str | None)
     return [day for day in landed if first <= day <= last]
 
 
-def none_between(landed: Sequence[date]) -> str:
+def none_between(landed: Sequence[date], since: str | None, until: str | None) -> str:
     """Return the sentence for a range without a landed day, although some have landed."""
-    return f"no day from --from to --to has landed; the landed days are {landed[0]} to {landed[-1]}"
+    ends = " ".join(f"{word} {end}" for word, end in (("from", since), ("to", until)) if end)
+    return f"no day {ends} has landed; the landed days are {landed[0]} to {landed[-1]}"
 
 
 def _refuse_swapped(first: date, last: date) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from pipeline.cli.outcome import ExitCode
 from pipeline.errors import FixSettings, FixStorage
+from pipeline.planning.problems import counted
 from pipeline.settings import Secret, Settings
 
 __all__ = ["FIRST_QUERY", "run_demo"]
@@ -55,7 +56,10 @@ def run_demo(settings: Settings, days: int) -> ExitCode:
                 "start": min(settings.start, dates[0]),
             }
         )
-        print(f"An emulator of Stream's API answers at {access['url']}; backfilling {days} days through Dagster.")
+        print(
+            f"An emulator of Stream's API answers at {access['url']}; backfilling {counted(days, 'day')} through "
+            "Dagster."
+        )
         code = run_days(settings, dates)
     if code != ExitCode.COMPLETE:
         return code
@@ -64,6 +68,8 @@ def run_demo(settings: Settings, days: int) -> ExitCode:
     print(
         f"\nLook further:\n"
         f'  call-metrics sql "SUMMARIZE metric_points"     query anything, read-only\n'
+        f"  call-metrics report SESSION                    one call as a page; SESSION is a call_session_id\n"
+        f"  call-metrics dashboard                         all calls on a page; needs the extra `dashboard`\n"
         f"  call-metrics status                            what is known, landed and missing\n"
         f"  call-metrics ui                                the same runs in Dagster\n"
         f"  {settings.warehouse}   open it with DuckDB or a BI tool"
@@ -81,7 +87,10 @@ def _mark_as_demo(settings: Settings) -> None:
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
     except OSError as error:
-        raise FixStorage(f"{settings.data} cannot be written ({error.strerror}); set CALL_METRICS_DATA") from None
+        raise FixStorage(
+            f"{settings.data} cannot be written ({error.strerror}); set CALL_METRICS_DATA to a folder that can be"
+            " written"
+        ) from None
 
 
 @contextlib.contextmanager

@@ -51,7 +51,8 @@ def _data_folder(settings: Settings) -> Finding:
         probe.unlink()
     except OSError as error:
         return Finding(
-            ExitCode.INCOMPLETE, f"data: {settings.data} cannot be written ({error.strerror}); set CALL_METRICS_DATA"
+            ExitCode.INCOMPLETE,
+            f"data: {settings.data} cannot be written ({error.strerror}); set CALL_METRICS_DATA to another folder",
         )
     if settings.remote is None:
         return Finding(ExitCode.COMPLETE, f"data: {settings.data} can be written")

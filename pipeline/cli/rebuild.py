@@ -27,7 +27,7 @@ def run_rebuild(settings: Settings, since: str | None, until: str | None) -> Exi
     if not landed:
         print(f"no raw responses under {flow.landing.store.url}; there is nothing to rebuild")
     elif not chosen:
-        print(none_between(landed))
+        print(none_between(landed, since, until))
     status.print_missing(days)
     return status.exit_code(days)
 

@@ -43,7 +43,7 @@ def print_status(settings: Settings, since: str | None, until: str | None, *, as
     if as_json:
         print(json.dumps([_as_json(day, now, calls[day.day]) for day in days], indent=2, default=str))
     elif not days and landed:
-        print(none_between(landed))
+        print(none_between(landed, since, until))
     elif not days:
         print(
             f"nothing has landed under {settings.location} yet; start with `call-metrics backfill` or "

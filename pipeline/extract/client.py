@@ -23,7 +23,7 @@ import httpx
 import msgspec
 
 from pipeline.endpoints import ENDPOINTS
-from pipeline.errors import AskAgain, FixCredentials, RequestFailed, WaitForQuota
+from pipeline.errors import AskAgain, DoNotAskAgain, FixCredentials, RequestFailed, WaitForQuota
 from pipeline.extract.addresses import Address, address_of
 from pipeline.extract.clock import Clock, SourceClock
 from pipeline.extract.network import proxy_for, server_token, tls_context, url_of
@@ -36,6 +36,9 @@ __all__ = ["MAX_ATTEMPTS", "StreamApi", "backoff_seconds"]
 
 MAX_ATTEMPTS = 6
 """Most requests sent for one response. If one in five fails, six failures in a row happen once in 15,000 requests."""
+
+MAX_BODY_BYTES = 16 << 20
+"""Most bytes of a body, decompressed. Half an hour of a track has about 4 x 360 points, which are 40 kB."""
 
 TIMEOUT = httpx.Timeout(15.0, connect=10.0)
 """Seconds without progress after which an attempt is given up."""
@@ -184,10 +187,13 @@ class StreamApi:
         async with self._client() as client, limiter.slot():
             self.sent[endpoint] = self.sent.get(endpoint, 0) + 1
             try:
-                async with asyncio.timeout(self._attempt_seconds):
-                    response = await client.request(
+                async with (
+                    asyncio.timeout(self._attempt_seconds),
+                    client.stream(
                         address.method, url, content=address.body, headers=headers, extensions=extensions
-                    )
+                    ) as response,
+                ):
+                    content = await _read_body(response)
             except tuple(TRANSLATIONS) as error:
                 raise translated(error, self._base_url, self._attempt_seconds) from None
             self._source_clock.read(response.headers)
@@ -197,7 +203,7 @@ class StreamApi:
                 raise WaitForQuota("the quota of this minute is used up", status=response.status_code)
             if allowance is not None or response.is_success:
                 limiter.learn(allowance)
-            return Attempt(response.status_code, response.headers, self._without_secrets(response.content))
+            return Attempt(response.status_code, response.headers, self._without_secrets(content))
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -213,6 +219,21 @@ class StreamApi:
             if secret in content:
                 content = content.replace(secret, b"********")
         return content
+
+
+async def _read_body(response: httpx.Response) -> bytes:
+    """Return a body, decompressed. Raises `DoNotAskAgain` if it is larger than `MAX_BODY_BYTES`."""
+    chunks = []
+    size = 0
+    async for chunk in response.aiter_bytes():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise DoNotAskAgain(
+                f"the response is larger than {MAX_BODY_BYTES >> 20} MB; check STREAM_BASE_URL",
+                status=response.status_code,
+            )
+    return b"".join(chunks)
 
 
 def backoff_seconds(attempt: int) -> float:

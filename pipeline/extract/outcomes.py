@@ -137,10 +137,11 @@ class _Error(msgspec.Struct):
 
 
 def _envelope(endpoint: Endpoint) -> type[msgspec.Struct]:
-    """Return what a usable body must have: for a page, its list of rows; what is in the rows does not matter here."""
+    """Return what a usable body must have: for a page, its list of rows, which are objects with their ids."""
     if endpoint.rows is None:
         return _ParticipantMetrics
-    rows: Any = list[msgspec.Raw] | None if endpoint.rows_can_be_null else list[msgspec.Raw]
+    row = msgspec.defstruct(f"{endpoint.name}_row", [(name, str) for name in endpoint.row_ids])
+    rows: Any = list[row] | None if endpoint.rows_can_be_null else list[row]  # type: ignore[valid-type]
     return msgspec.defstruct(endpoint.name, [(endpoint.rows, rows), ("next", str | None, None)])
 
 

@@ -29,6 +29,7 @@ from pipeline.planning.due import participants_are_due, resumable_listing, stats
 from pipeline.planning.facts import CallFacts, Listing, is_refusal
 from pipeline.planning.inventory import Inventories
 from pipeline.planning.listings import updated_sessions
+from pipeline.planning.problems import counted
 
 __all__ = ["PROBE_CALLS", "Extract", "Landed", "Updates"]
 
@@ -37,6 +38,13 @@ PROBE_CALLS = 3
 
 UPDATES_BY_DEFAULT = timedelta(days=1)
 """How far back updates are listed if no instant is given."""
+
+LISTED: Mapping[EndpointName, str] = {
+    "call_stats": "the call sessions",
+    "participant_sessions": "the participants of {}",
+    "participant_stats": "participant statistics of {}",
+}
+"""What an endpoint lists; `{}` stands for a number of calls."""
 
 log = logging.getLogger(__name__)
 
@@ -87,15 +95,28 @@ def _step(
 
         before = extract.requests_sent.get(endpoint, 0)
         failures = extract.locks.run(day, run)
-        # Without the source's own words: they may name someone, and logs are kept elsewhere. `windows.error` has them.
-        sentences = [
-            f"{failure.request}: {failure.error if failure.status is None else f'HTTP {failure.status}'}"
-            for failure in failures
-        ]
+        if failures and (what := LISTED.get(endpoint)):
+            log.warning(
+                "%s: %s could not be fetched (%s); run the day again to fetch them",
+                day,
+                what.format(counted(len(failures), "call")),
+                _reason(failures[0]),
+            )
+        sentences = [f"{failure.request}: {_reason(failure)}" for failure in failures]
         requests = extract.requests_sent.get(endpoint, 0) - before
         return Landed(requests, sentences, extract.landing.folder(endpoint, day))
 
     return step
+
+
+def _reason(failure: Response) -> str:
+    """Return why a request failed, without the source's own words: they may name someone, and logs are kept elsewhere.
+
+    The table `windows` has them.
+    """
+    if failure.status is None or 200 <= failure.status < 300:  # then the words are ours
+        return failure.error or "no response"
+    return f"HTTP {failure.status}{'; check STREAM_BASE_URL' if 300 <= failure.status < 400 else ''}"
 
 
 class Extract:
@@ -168,15 +189,7 @@ class Extract:
         elif probes <= 0:
             return []
         failures = await self._list_people(api, "participant_stats", day, due, landed, probes=probes)
-        failed = [failure for failure in failures if not is_refusal(failure.status)]
-        if failed:
-            log.warning(
-                "%s: participant statistics of %d calls could not be fetched (%s); run the day again to fetch them",
-                day,
-                len(failed),
-                "no response" if failed[0].status is None else f"HTTP {failed[0].status}",
-            )
-        return failed
+        return [failure for failure in failures if not is_refusal(failure.status)]
 
     @_step
     async def participant_metrics(self, api: StreamApi, day: date) -> list[Response]:

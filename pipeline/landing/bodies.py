@@ -17,11 +17,13 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.endpoints import ENDPOINTS, UNIT_LIMITS, Field, Fields, Node
+from pipeline.errors import FixStorage, first_line
 from pipeline.sql import literal, read_statement, registered
 
 __all__ = ["BodySql", "macros", "structure"]
 
-MEMORY = "256MB"
+MEMORY = "1GB"
+"""Enough for a response of the largest size that we accept, of which DuckDB makes many times as much."""
 
 
 class BodySql:
@@ -50,7 +52,12 @@ class BodySql:
     def query(self, statement: str, parameters: dict[str, Any] | None = None, **tables: pa.Table) -> pa.Table:
         """Return the rows of a statement, which can use `tables` by their names."""
         with registered(self._database, **tables):
-            return self._database.execute(statement, parameters or {}).to_arrow_table()
+            try:
+                return self._database.execute(statement, parameters or {}).to_arrow_table()
+            except duckdb.OutOfMemoryException as error:
+                raise FixStorage(
+                    f"responses do not fit in memory or on disk ({first_line(error)}); free some"
+                ) from None
 
 
 @cache

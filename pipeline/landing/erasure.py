@@ -22,6 +22,9 @@ from pipeline.storage import StoredFile, as_file
 
 __all__ = ["ErasedUsers"]
 
+MAX_DIGITS = 4300
+"""Digits of the longest number that Python reads by default."""
+
 
 @dataclass(frozen=True)
 class ErasedUsers:
@@ -35,10 +38,12 @@ class ErasedUsers:
         """Read the list; without a file it is empty. Raises `FixStorage` if the file cannot be read."""
         try:
             stored = json.loads(as_file(file).read_bytes().decode())
-            return cls(str(stored["salt"]), frozenset(map(str, stored["users"])))
+            if not isinstance(stored["salt"], str) or not isinstance(stored["users"], list):
+                raise TypeError
+            return cls(stored["salt"], frozenset(map(str, stored["users"])))
         except FileNotFoundError:
             return cls(secrets.token_hex(16), frozenset())
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise FixStorage(f"{file} cannot be read; restore it: it lists the users who must not be kept") from None
 
     def write(self, file: Path | StoredFile) -> None:
@@ -68,7 +73,7 @@ class ErasedUsers:
         """
         rows = ENDPOINTS[endpoint].rows
         try:
-            page = json.loads(body)
+            page = json.loads(body, parse_int=_integer)
             listed = page[rows]
         except (ValueError, KeyError, TypeError, RecursionError):
             return body
@@ -94,6 +99,11 @@ class ErasedUsers:
 
     def _mark(self, row: dict[str, Any]) -> dict[str, str]:
         return {ERASED: self.digest(f"{row.get('user_id')}/{row.get('user_session_id', '')}")}
+
+
+def _integer(digits: str) -> int | None:
+    """Return a number; None for one with more digits than Python reads, which no column can hold either."""
+    return int(digits) if len(digits) <= MAX_DIGITS else None
 
 
 def _user_id(row: object) -> object:

@@ -116,6 +116,8 @@ def open_segment(store: Store, key: str) -> Iterator[pq.ParquetFile]:
         store.open(key) as source,
         pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=store.is_remote) as file,
     ):
+        if not set(RAW_SCHEMA.names) <= set(file.schema_arrow.names):
+            raise Broken(f"{path} is not a file of raw responses; {REMEDY}", "not a file of raw responses")
         version = int((file.metadata.metadata or {}).get(b"call_metrics.raw_version", b"0"))
         if version > VERSION:
             raise FixStorage(f"{path} was written by a later version of Call Metrics; upgrade this one")

@@ -91,7 +91,9 @@ def _folder(settings: Settings) -> Path:
         if not given and not (folder / "dagster.yaml").exists():
             shutil.copyfile(_configuration(), folder / "dagster.yaml")
     except OSError as error:
-        raise FixStorage(f"{folder} cannot be written ({error.strerror or error}); is the folder writable?") from None
+        raise FixStorage(
+            f"{folder} cannot be written ({error.strerror or error}); make it writable, or set another"
+        ) from None
     return folder
 
 
@@ -127,7 +129,8 @@ def _damage(path: Path) -> str | None:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
             (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
-        return None if "locked" in str(error) else str(error)
+        is_passing = any(words in str(error) for words in ("locked", "disk I/O error", "disk is full"))
+        return None if is_passing else str(error)
     return None if verdict == "ok" else " ".join(str(verdict).split())
 
 

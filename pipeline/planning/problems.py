@@ -78,13 +78,14 @@ def still_live(at: datetime | None) -> Problem:
 def participants_not_listed(of: str = "") -> Problem:
     """Report a call session whose participants were not listed in full since its report."""
     return Problem(
-        "stays", f"the participants{of and f' of {of}'} have not been listed in full since the call's report"
+        "stays",
+        f"the participants{of and f' of {_printable(of)}'} have not been listed in full since the call's report",
     )
 
 
 def stays_missing(held: int, promised: int, of: str = "") -> Problem:
     """Report stays that the source counts and that have not landed."""
-    return Problem("stays", f"{held} of {promised} stays{of and f' of {of}'} are stored")
+    return Problem("stays", f"{held} of {promised} stays{of and f' of {_printable(of)}'} are stored")
 
 
 def no_final_response(windows: int, stays: int | None = None, *, missing: int = 0, failed: int = 0) -> Problem:
@@ -99,6 +100,11 @@ def no_final_response(windows: int, stays: int | None = None, *, missing: int = 
 def suspect_timestamps(windows: int) -> Problem:
     """Report windows whose response is kept raw and whose points are not loaded."""
     return Problem("suspect", f"{counted(windows, 'window')} {_have(windows)} timestamps that cannot be right")
+
+
+def _printable(of: str) -> str:
+    """Return an id without characters that would control a terminal, or end a line."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in of)
 
 
 def sentence(problem: Problem) -> str:

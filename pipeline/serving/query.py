@@ -38,6 +38,8 @@ def print_result(path: Path, query: str, form: str) -> None:
     `n_1`). Raises `FixStorage` if the database is missing or cannot be opened, `FixSettings` if the query fails or its
     result cannot be printed in this format.
     """
+    if not query.strip():
+        raise FixSettings('the query is empty; write one, such as "SUMMARIZE metric_points"')
     if form == "parquet" and sys.stdout.isatty():
         raise FixSettings("Parquet is not text; send it to a file, such as with `> result.parquet`")
     if form != "table" and isinstance(sys.stdout, io.TextIOWrapper):

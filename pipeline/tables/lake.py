@@ -68,6 +68,7 @@ class Lake:
         try:
             with self._open(table, day) as file:
                 metadata = file.metadata.metadata or {}
+                columns = file.schema_arrow.names
         except Broken:
             return None
         version = int(metadata.get(VERSION_KEY, b"0"))
@@ -75,7 +76,9 @@ class Lake:
             raise FixStorage(
                 f"{self.path(table, day)} was written by a later version of Call Metrics; upgrade this one"
             )
-        return (metadata.get(FINGERPRINT, b"").decode() or None) if version == VERSION else None
+        if version < VERSION or columns != TABLES[table].schema.names:
+            return None
+        return metadata.get(FINGERPRINT, b"").decode() or None
 
     def rows(self, table: str, day: date) -> int:
         """Return how many rows the file has. Raises `FixStorage`."""

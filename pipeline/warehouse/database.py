@@ -39,6 +39,13 @@ STORED = [name for name in TABLES if name != "metric_points"]
 
 MEMORY = "256MB"
 
+_STORAGE_ERRORS = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.OutOfMemoryException,
+    duckdb.TransactionException,  # a commit for which the disk has no room
+)
+
 _CONTENT_ERRORS = ("not a valid DuckDB database", "Corrupt", "Could not read enough bytes", "version number")
 """What DuckDB says if the content of a file is to blame. Its other IOExceptions pass: locks, rights, a full disk."""
 
@@ -114,7 +121,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Translate the errors of DuckDB and the system about a file to `FixStorage`."""
     try:
         yield
-    except (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException, OSError) as error:
+    except (*_STORAGE_ERRORS, OSError) as error:
         raise FixStorage(f"{path} cannot be used ({first_line(error)}); fix it and run again") from None
 
 

@@ -40,6 +40,17 @@ def data(source: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_documents_never_reach_the_data_of_a_user(tmp_path: Path) -> None:
+    """A document runs in a copy of the checkout that has the project's own files and nothing else that lies there."""
+    root = tmp_path / "root"
+    for name in ("calls/raw", "data/raw", "pipeline", "tour"):
+        (root / name).mkdir(parents=True)
+    (root / ".env").touch()
+    (root / "README.md").touch()
+    folder = checkout(tmp_path / "checkout", root)
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "pipeline"]
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_document_runs_and_shows_real_output(
     path: Path, source: Emulator, data: Path, tmp_path: Path, request: pytest.FixtureRequest

@@ -178,7 +178,7 @@ def test_statistics_of_another_shape_are_reported(
     with Emulator(World((call("a"),)), clock=ManualClock(AFTERWARDS), faults=(garbled,)) as emulator:
         flow = flow_for(emulator)
         flow.run(DAY)
-        assert "participant statistics of 1 calls could not be fetched" in caplog.text
+        assert "participant statistics of 1 call could not be fetched (the response does not have" in caplog.text
         assert {user for _, user in metrics_requested(emulator)} == {"host-0", "viewer-0", "viewer-1"}
 
 

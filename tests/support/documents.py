@@ -77,12 +77,19 @@ def blocks_of(path: Path) -> list[Block]:
     return found
 
 
-def checkout(folder: Path) -> Path:
+CHECKOUT = (
+    *("pipeline", "tests", "docs", "deploy", "pyproject.toml", "constraints.txt", "dagster.yaml", "workspace.yaml"),
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"),
+)
+"""What a document finds in a checkout. Anything else there is the user's own, such as a folder with real data."""
+
+
+def checkout(folder: Path, root: Path = ROOT) -> Path:
     """Return a folder that looks like a checkout of the project, in which a document can leave files."""
     folder.mkdir(parents=True)
-    for path in ROOT.iterdir():
-        if path.name not in (".git", ".venv", "venv", "data", ".env"):
-            (folder / path.name).symlink_to(path)
+    for name in CHECKOUT:
+        if (root / name).exists():
+            (folder / name).symlink_to(root / name)
     return folder
 
 

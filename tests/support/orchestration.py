@@ -34,10 +34,11 @@ def a_call(start: datetime, *, minutes: int) -> CallSpec:
 
 @dataclass
 class DagsterServer:
-    """A running server. `output` is what it printed, once it has ended."""
+    """A running server. Once it has ended, `output` is what it printed, and `ended_by` the signal that it obeyed."""
 
     url: str
     output: str = ""
+    ended_by: signal.Signals | None = None
 
     def query(self, query: str) -> Any:
         """Return the data of a GraphQL query."""
@@ -50,9 +51,18 @@ class DagsterServer:
 
 @contextlib.contextmanager
 def dagster_server(
-    command: Sequence[str], port: int, folder: Path, environment: Mapping[str, str], seconds: float = 240
+    command: Sequence[str],
+    port: int,
+    folder: Path,
+    environment: Mapping[str, str],
+    seconds: float = 240,
+    *,
+    ignore_sigint: bool = False,
 ) -> Iterator[DagsterServer]:
-    """Run a command that serves Dagster, for the length of the block. It must respond within `seconds`."""
+    """Run a command that serves Dagster, within the block. It must respond within `seconds`.
+
+    With `ignore_sigint`, it starts like a background job of a shell script.
+    """
     server = DagsterServer(f"http://127.0.0.1:{port}")
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
@@ -62,8 +72,7 @@ def dagster_server(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            # A shell starts background processes with SIGINT ignored, and Dagster handles SIGTERM as SIGINT.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN if ignore_sigint else signal.SIG_DFL),
         )
         try:
             deadline = time.monotonic() + seconds
@@ -77,16 +86,17 @@ def dagster_server(
                     time.sleep(0.5)
             yield server
         finally:
-            _end(process)
+            server.ended_by = _end(process)
             output.seek(0)
             server.output = output.read()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children."""
+def _end(process: subprocess.Popen[bytes]) -> signal.Signals | None:
+    """End a process and its children. Returns the signal that ended it."""
     for number, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 20)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
-            break
+            return number
+    return None

@@ -227,3 +227,12 @@ def test_lock_that_cannot_be_created_is_named(tmp_path: Path) -> None:
         locked(tmp_path / "locks" / "day.lock", "it"),
     ):
         pass
+
+
+def test_quarantine_never_renames_what_is_not_a_regular_file(tmp_path: Path) -> None:
+    """A device, such as /dev/null, or a pipe stays where it is."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="it is not a regular file"):
+        quarantine(pipe, "is broken", "it will be rebuilt")
+    assert list(tmp_path.iterdir()) == [pipe]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from datetime import date
 from pathlib import Path
@@ -64,6 +65,19 @@ def test_secret_in_a_file_that_cannot_be_used_is_refused(tmp_path: Path) -> None
         refusal(tmp_path, STREAM_API_SECRET="a", STREAM_API_SECRET_FILE="empty")
         == "both STREAM_API_SECRET and STREAM_API_SECRET_FILE are set; unset one of them"
     )
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "pipe"])
+def test_database_that_is_not_a_regular_file_is_refused(tmp_path: Path, path: str) -> None:
+    """A device would be renamed, and a pipe would block for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    assert "which is not a file; write the name of a file" in refusal(tmp_path, CALL_METRICS_WAREHOUSE=path)
+
+
+def test_line_of_an_env_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """The sentence names the file and the line."""
+    (tmp_path / ".env").write_text("STREAM_API_KEY=abc\n='nonsense\n")
+    assert refusal(tmp_path) == f"{tmp_path}/.env has a line that cannot be read, from line 2 on; write NAME=value"
 
 
 def test_defaults_need_no_variable(tmp_path: Path) -> None:

@@ -69,6 +69,33 @@ def test_sql_accepts_a_query_that_starts_with_a_comment(command: Callable[..., A
     assert (code, out.split(), err) == (0, ["n", "42"], "")
 
 
+def test_sql_refuses_an_empty_query(command: Callable[..., Any]) -> None:
+    """It would print nothing, and look like success."""
+    assert finish(command("sql", " ")) == (
+        2,
+        "",
+        'call-metrics: the query is empty; write one, such as "SUMMARIZE metric_points"\n',
+    )
+
+
+def test_forget_refuses_a_folder_without_data(command: Callable[..., Any], tmp_path: Path) -> None:
+    """With a wrong data folder, no one may believe that a person was erased. Nothing is created there."""
+    code, out, err = finish(command("forget", "--user", "ann", CALL_METRICS_DATA=f"{tmp_path}/typo"))
+    assert (code, out) == (2, "")
+    assert f"nothing has landed under {tmp_path}/typo; set CALL_METRICS_DATA" in err
+    assert not (tmp_path / "typo").exists()
+
+
+def test_forget_says_if_it_is_not_finished(command: Callable[..., Any], tmp_path: Path) -> None:
+    """Whatever stops it, the sentence says that the user is not erased yet."""
+    with Emulator(SMALL) as emulator:
+        assert finish(command("backfill", *DAYS, on=emulator))[0] == 0
+    (tmp_path / "data" / "quality_thresholds.csv").write_text("nonsense\n")
+    code, out, err = finish(command("forget", "--user", "user-000"))
+    assert (code, out) == (2, "")
+    assert err.endswith("; the user is not erased yet: then run `forget` again\n")
+
+
 def test_forget_lists_quarantined_files(command: Callable[..., Any], tmp_path: Path) -> None:
     """Quarantined files are not searched; `forget` names them, so that someone can deal with them."""
     path = tmp_path / "data" / "raw" / "call_stats" / f"session_date={YESTERDAY}" / "x.parquet"
@@ -172,6 +199,15 @@ complete --do-complete 'call-metrics {words}'
 
 def _completions(shell: str, words: str, environment: dict[str, str], folder: Path) -> set[str]:
     """Return what the shell offers for the last word, by the script of `call-metrics completion`."""
+    return {line.split("\t")[0] for line in _offered(shell, words, environment, folder) if line}
+
+
+def _descriptions(environment: dict[str, str], folder: Path) -> set[str]:
+    """Return the descriptions of all commands that fish shows."""
+    return {line.partition("\t")[2] for line in _offered("fish", "", environment, folder)}
+
+
+def _offered(shell: str, words: str, environment: dict[str, str], folder: Path) -> list[str]:
     program = folder / "call-metrics"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pipeline "$@"\n')
     program.chmod(0o755)
@@ -185,7 +221,7 @@ def _completions(shell: str, words: str, environment: dict[str, str], folder: Pa
         check=False,
     )
     assert done.stderr == ""
-    return {line.split("\t")[0] for line in done.stdout.splitlines() if line}
+    return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -214,3 +250,9 @@ def test_completion_prints_a_script(shell: str, command: Callable[..., Any]) -> 
     code, out, err = finish(command("completion", shell))
     assert (code, err) == (0, "")
     assert f"_CALL_METRICS_COMPLETE={shell}_complete" in out
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+def test_completion_shows_whole_descriptions_in_fish(environment: dict[str, str], tmp_path: Path) -> None:
+    """A comma does not end a description."""
+    assert "Show per day what is known, landed and missing." in _descriptions(environment, tmp_path)

@@ -37,7 +37,7 @@ def test_range_without_a_landed_day_names_the_landed_days(command: Callable[...,
     with Emulator(SMALL) as emulator:
         assert finish(command("backfill", *DAYS, on=emulator))[0] == 0
     long_ago = ("--from", "2020-01-01", "--to", "2020-01-02")
-    sentence = f"no day from --from to --to has landed; the landed days are {YESTERDAY} to {YESTERDAY}\n"
+    sentence = f"no day from 2020-01-01 to 2020-01-02 has landed; the landed days are {YESTERDAY} to {YESTERDAY}\n"
     assert finish(command("rebuild", *long_ago)) == (0, sentence, "")
     for name in ("rebuild", "status"):
         code, out, err = finish(command(name, "--from", "2020-01-02", "--to", "2020-01-01"))

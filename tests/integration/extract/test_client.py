@@ -275,6 +275,15 @@ def test_fetch_retries_a_response_that_cannot_be_decompressed() -> None:
     assert server.use(lambda api: api.fetch(METRICS)).attempts == 2
 
 
+def test_fetch_gives_up_a_response_that_is_too_large() -> None:
+    """A small gzip body can hide gigabytes. It is read no further than the limit, and not kept."""
+    body = gzip.compress(b'{"x": "' + bytes(40 << 20) + b'"}')
+    server = ScriptedServer(http_response(body, 200, "Content-Encoding: gzip"))
+    response = server.use(lambda api: api.fetch(METRICS))
+    assert (response.attempts, response.body) == (1, "")
+    assert response.error == "the response is larger than 16 MB; check STREAM_BASE_URL"
+
+
 def test_fetch_retries_a_body_that_is_not_utf_8() -> None:
     """After the last attempt, the body is kept with its bytes escaped."""
     response = ScriptedServer(http_response(b'{"is_publisher": true, "x": "\xff"}')).use(lambda api: api.fetch(METRICS))

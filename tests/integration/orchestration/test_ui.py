@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -91,16 +92,20 @@ def test_ui_command_prefers_dg() -> None:
 
 @pytest.mark.timeout(600)
 def test_ui_shows_the_runs_of_the_command_line(tmp_path: Path) -> None:
-    """`call-metrics ui` opens Dagster on the instance of the command line, which can run at the same time."""
+    """`call-metrics ui` opens Dagster on the instance of the command line, which can run at the same time.
+
+    SIGTERM ends it, also if it is the background job of a script: then SIGINT is ignored, which Dagster takes over.
+    """
     port = free_port()
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CALL_METRICS_DATA": str(tmp_path / "data")}
     demo = [sys.executable, "-m", "pipeline", "demo", "--days", "1"]
     subprocess.run(demo, check=True, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
     ui = [sys.executable, "-m", "pipeline", "ui", "--port", f"{port}"]
-    with dagster_server(ui, port, tmp_path, environment) as server:
+    with dagster_server(ui, port, tmp_path, environment, ignore_sigint=True) as server:
         assert server.query(LOCATIONS)["workspaceOrError"]["locationEntries"] == [LOCATION]
         assert server.query(RUNS)["runsOrError"]["results"] == [{"jobName": "ingest", "status": "SUCCESS"}]
         assert ["warehouse", "metric_points"] in assets_of(server)
         subprocess.run(demo, check=True, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    assert server.ended_by == signal.SIGTERM
     assert "superseded" not in server.output
     assert "Warning" not in server.output

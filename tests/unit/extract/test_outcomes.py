@@ -64,6 +64,16 @@ def test_page_has_the_cursor_of_the_next_one() -> None:
         assert response_to(ATTENDANCE, body).next_cursor == cursor
 
 
+@pytest.mark.parametrize("row", [None, 1, "a", [], {}, {"call_type": "default", "call_id": "c"}, {"call_id": 1}])
+def test_list_of_calls_with_a_row_that_is_not_a_call_is_retried(row: object) -> None:
+    """A day would look complete without that call: nothing else counts the calls of a day."""
+    good = {"call_type": "default", "call_id": "c", "call_session_id": "s"}
+    request = Request("call_stats", DAY, listing="l")
+    assert response_to(request, {"call_stats": [good]}).error is None
+    with pytest.raises(AskAgain, match="documented shape"):
+        response_to(request, {"call_stats": [good, row]})
+
+
 STREAM = b'{"code": 4, "message": "bad input"}'
 HTML = b"<html>not from Stream</html>"
 

@@ -28,9 +28,19 @@ def test_erased_users_are_stored_as_salted_hashes(tmp_path: Path) -> None:
     assert erased.includes("ann")
     assert not erased.includes("eve")
     assert ErasedUsers("other", erased.users).includes("ann") is False
-    path.write_text("{")
-    with pytest.raises(FixStorage, match="cannot be read; restore it"):
-        ErasedUsers.read(path)
+    for broken in ("{", "[" * 100_000, '{"salt": null, "users": []}', '{"salt": "s", "users": "abc"}'):
+        path.write_text(broken)
+        with pytest.raises(FixStorage, match="cannot be read; restore it"):
+            ErasedUsers.read(path)
+
+
+def test_erasure_finds_people_beside_a_number_of_any_length() -> None:
+    """Python refuses to read numbers of more than 4,300 digits; DuckDB reads such a page."""
+    digits = "9" * 5000
+    body = f'{{"participants_sessions":[{{"user_id":"ann","n":{digits}}},{{"user_id":"bob","n":{digits}}}]}}'
+    struck = ErasedUsers("salt", frozenset()).with_user("ann").strike_page("participant_sessions", body)
+    assert "ann" not in struck
+    assert json.loads(struck)["participants_sessions"][1] == {"user_id": "bob", "n": None}
 
 
 def test_erasure_leaves_pages_without_erased_users_unchanged() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import FixStorage, Quarantined
@@ -97,6 +98,16 @@ def test_landing_quarantines_a_broken_segment_and_reads_the_others(tmp_path: Pat
     assert landed(landing) == ["a", "c"]
     (quarantined,) = broken.parent.glob(f"{broken.name}.set-aside-*")
     assert quarantined.read_bytes() == b"nonsense"
+
+
+def test_landing_quarantines_a_parquet_file_of_another_program(tmp_path: Path) -> None:
+    """A file without the columns of raw responses is not ours."""
+    landing = Landing(tmp_path)
+    land(landing, [metrics_response("a")])
+    foreign = landing.folder(METRICS, DAY) / "zz.parquet"
+    pq.write_table(pa.table({"endpoint": ["x"]}), foreign)
+    assert landed(landing) == ["a"]
+    assert not foreign.exists()
 
 
 def test_landing_leaves_a_segment_alone_on_a_transient_error(tmp_path: Path) -> None:

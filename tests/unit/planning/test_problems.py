@@ -72,6 +72,13 @@ def test_problem_is_a_sentence_in_singular_or_plural(problem: Problem, kind: str
     assert (problem.kind, str(problem)) == (kind, text)
 
 
+def test_problem_escapes_ids_that_would_control_a_terminal() -> None:
+    """Ids are the source's; a sentence stays on one line."""
+    text = str(problems.stays_missing(1, 2, of="default:a\x1b[31m\nb\u202e"))
+    assert text == "1 of 2 stays of default:a\\x1b[31m\\nb\\u202e are stored"
+    assert "\\x1b" in str(problems.participants_not_listed("\x1b"))
+
+
 def test_problem_becomes_a_sentence_of_its_own() -> None:
     """It gets a capital letter and a full stop."""
     assert problems.sentence(problems.suspect_timestamps(1)) == "1 window has timestamps that cannot be right."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -299,6 +300,15 @@ def test_lake_file_from_another_program_has_no_fingerprint(lake: Lake) -> None:
     path = Path(lake.path("tracks", DAY))
     path.parent.mkdir(parents=True)
     pq.write_table(rows("tracks"), path)
+    assert lake.fingerprint("tracks", DAY) is None
+
+
+def test_lake_file_of_another_table_has_no_fingerprint(lake: Lake) -> None:
+    """Someone copied it there: it is rebuilt."""
+    write(lake, "windows", rows("windows"), "abc")
+    path = Path(lake.path("tracks", DAY))
+    path.parent.mkdir(parents=True)
+    shutil.copyfile(lake.path("windows", DAY), path)
     assert lake.fingerprint("tracks", DAY) is None
 
 
