@@ -215,3 +215,14 @@ def test_doctor_checks_the_store(s3: S3, tmp_path: Path) -> None:
         assert "use a store with conditional puts" in first_line()
     environment["CALL_METRICS_DATA"] = "s3://no-such-bucket-here"
     assert "s3://no-such-bucket-here does not exist; create the bucket" in first_line()
+
+
+def test_each_step_lists_a_folder_once(machine: Callable[..., Flow], s3: S3) -> None:
+    """Listing costs more than reading, so a step asks for the names in a folder once."""
+    with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as source:
+        flow = machine(source)
+        for step in (*(getattr(flow.extract, name) for name in ENDPOINT_NAMES), flow.build_tables, flow.completeness):
+            with s3.proxy.counting() as traffic:
+                step(DAY)
+            folders = [call.key for call in traffic.calls if call.kind == "LIST"]
+            assert len(set(folders)) == len(folders) <= len(ENDPOINT_NAMES)
