@@ -1,15 +1,17 @@
-"""Dagster as `deploy/dagster.production.yaml` runs it: PostgreSQL storage, the daemon, its queue, and a process per run."""
+"""Dagster as `deploy/dagster.production.yaml` runs it: records in PostgreSQL, the daemon, its queue, a process per run."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from datetime import date
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,27 @@ import dagster as dg
 import yaml
 from dagster._core.instance.ref import InstanceRef
 
+from pipeline.emulator import KEY, SECRET, Emulator, World, uniform_world
+from pipeline.flow import Flow
+from pipeline.settings import Settings
+from tests.support.flows import differences
+from tests.support.object_store import CREDENTIALS, Bucket, s3_server
 from tests.support.pods import PID_TAG
+from tests.support.postgres import PASSWORD, Database, Postgres
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 BIN = Path(sys.executable).parent
+LOCATION = "pipeline.orchestration.definitions"
+
+BACKFILL = """
+mutation start($backfillParams: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $backfillParams) {
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+    ... on PartitionSetNotFoundError { message }
+  }
+}
+"""
 
 
 class Production:
@@ -39,7 +58,7 @@ class Production:
             "config": {"folder": str(self.pods)},
         }
         (self.home / "dagster.yaml").write_text(yaml.safe_dump(configuration))
-        (self.home / "workspace.yaml").write_text("load_from:\n  - python_module: pipeline.orchestration.definitions\n")
+        (self.home / "workspace.yaml").write_text(f"load_from:\n  - python_module: {LOCATION}\n")
         self.environment = {**environment, "DAGSTER_HOME": str(self.home)}
 
     @contextlib.contextmanager
@@ -66,27 +85,45 @@ class Production:
                     process.wait()
 
     def backfill(self, first: date, last: date) -> None:
-        """Put a run for each day into the queue."""
-        command = [
-            *(BIN / "dagster", "job", "backfill", "-w", self.home / "workspace.yaml", "-j", "ingest"),
-            *("--from", f"{first}", "--to", f"{last}", "--noprompt"),
-        ]
+        """Start a backfill of the job `ingest`, as the web interface does: a run for each day goes into the queue."""
+        days = [f"{first + timedelta(days=number)}" for number in range((last - first).days + 1)]
+        repository = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
+        selector = {"partitionSetName": "ingest_partition_set", "repositorySelector": repository}
+        variables = {"backfillParams": {"selector": selector, "partitionNames": days}}
         done = subprocess.run(
-            command, cwd=self.home, env=self.environment, check=False, capture_output=True, text=True, timeout=180
+            [
+                *(BIN / "dagster-graphql", "-w", self.home / "workspace.yaml", "-t", BACKFILL),
+                *("-v", json.dumps(variables)),
+            ],
+            cwd=self.home,
+            env=self.environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=180,
         )
-        assert done.returncode == 0, done.stderr[-2000:]
+        assert '"backfillId"' in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
 
     @contextlib.contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
         """Open Dagster's records."""
-        before = dict(os.environ)
-        os.environ.update(self.environment)
-        try:
-            with dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(self.home))) as instance:
-                yield instance
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+        with (
+            environment_of(self.environment),
+            dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(self.home))) as instance,
+        ):
+            yield instance
+
+
+@contextlib.contextmanager
+def environment_of(variables: Mapping[str, str]) -> Iterator[None]:
+    """Give this process further variables within the block: libraries of PostgreSQL and S3 read them."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def kill_one(instance: dg.DagsterInstance) -> dg.DagsterRun:
@@ -108,3 +145,77 @@ def wait_until(is_true: Any, seconds: float, what: str) -> None:
     while not is_true():
         assert time.monotonic() < deadline, f"{what} took more than {seconds:.0f} seconds"
         time.sleep(0.5)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How a backfill over several run processes went.
+
+    Attributes:
+        seconds: from its start to the success of the last day.
+        runs: runs, including the one that was killed and its repetition.
+        metrics_requests: requests for participant metrics.
+        windows: windows that there are.
+        differences: rows in which the lake and the source differ, as sentences.
+    """
+
+    seconds: float
+    runs: int
+    metrics_requests: int
+    windows: int
+    differences: Sequence[str]
+
+
+def backfill_with_a_kill(folder: Path, days: int, workers: int) -> Trial:
+    """Backfill some days with the data in an object store and a DuckLake in PostgreSQL, over several run processes.
+
+    Each run is a process with an empty scratch folder. One of them is killed with SIGKILL. Needs PostgreSQL and moto.
+    """
+    last = datetime.now(UTC).date() - timedelta(days=1)
+    first = last - timedelta(days=days - 1)
+    worlds = [
+        uniform_world(first + timedelta(days=number), calls=6, people=4, minutes=40, step_seconds=20)
+        for number in range(days)
+    ]
+    with (
+        Postgres() as postgres,
+        s3_server() as s3,
+        Emulator(World(tuple(call for world in worlds for call in world.calls))) as emulator,
+    ):
+        Bucket(s3, "calls")
+        lake = postgres.create_database()
+        Database(postgres.port, "postgres").execute("CREATE DATABASE dagster OWNER writer")
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PGPASSWORD": PASSWORD,
+            **CREDENTIALS,
+            "STREAM_API_KEY": KEY,
+            "STREAM_API_SECRET": SECRET,
+            "STREAM_BASE_URL": emulator.url,
+            "AWS_ENDPOINT_URL": f"http://{s3}",
+            "CALL_METRICS_DATA": "s3://calls/app",
+            "CALL_METRICS_WAREHOUSE": lake.setting(),
+            "CALL_METRICS_START": f"{first}",
+            "DAGSTER_PG_HOST": "127.0.0.1",
+            "DAGSTER_PG_PORT": str(postgres.port),
+            "DAGSTER_PG_DATABASE": "dagster",
+            "DAGSTER_PG_USER": "writer",
+            "PYTHONPATH": str(DEPLOY.parent),
+        }
+        production = Production(folder / "dagster", environment, workers=workers)
+        with production.daemon(), production.instance() as instance:
+            started = time.monotonic()
+            production.backfill(first, last)
+            wait_until(lambda: emulator.count("participant_metrics", 200) > 10, 120, "the first requests")
+            killed = kill_one(instance)
+            wait_until(lambda: len(days_done(instance)) == days, 120 + 15 * days, "the backfill")
+            seconds = time.monotonic() - started
+            runs = instance.get_runs()
+            again = [run.tags.get("dagster/retry_number") for run in runs if run.parent_run_id == killed.run_id]
+            assert again == ["1"], "the killed run was not repeated once"
+        reader = {**environment, "CALL_METRICS_SCRATCH": str(folder / "reader")}
+        with environment_of(reader), Flow(Settings.load(reader, folder)) as flow:
+            found = list(differences(flow.settings.warehouse, flow.landing, emulator.expected_rows()))
+        windows = days * 6 * 4 * 2
+        return Trial(seconds, len(runs), emulator.count("participant_metrics", 200), windows, found)
