@@ -29,9 +29,9 @@ def without_password(text: str) -> str:
     return text.replace(password, "…") if password and len(password) > 3 else text
 
 
-def data_path_of(data: Path) -> str:
-    """Return the folder of the lake's Parquet files, for a data root: `lake/` in it."""
-    return f"{data / 'lake'}/"
+def data_path_of(data: Path | str) -> str:
+    """Return the folder of the lake's Parquet files, for a data root: `lake/` in it. A text is an object store."""
+    return f"{data / 'lake'}/" if isinstance(data, Path) else f"{data}/lake/"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class LakeCatalog:
     data_path: str
 
     @classmethod
-    def parse(cls, text: str, data: Path, folder: Path | None = None) -> Self:
+    def parse(cls, text: str, data: Path | str, folder: Path | None = None) -> Self:
         """Return the lake that a setting names, for a data root. `folder` is the one that paths are relative to.
 
         Raises `FixSettings` for a password in the setting, and for another kind of catalog.
@@ -71,6 +71,11 @@ class LakeCatalog:
     def postgres(self) -> str | None:
         """The connection string of PostgreSQL; None for a file."""
         return self.connection.removeprefix(_POSTGRES) if self.connection.startswith(_POSTGRES) else None
+
+    @property
+    def is_in_bucket(self) -> bool:
+        """Whether the Parquet files are in an object store."""
+        return "://" in self.data_path
 
     @property
     def file(self) -> Path | None:

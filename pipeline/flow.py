@@ -90,6 +90,7 @@ class Flow:
             turns=turns,
             owner=self.landing.id,
             thresholds=StoredFile(self.store, THRESHOLDS_FILE),
+            store=self.store,
         )
 
     def __enter__(self) -> Self:

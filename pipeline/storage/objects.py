@@ -93,6 +93,11 @@ class ObjectStore:
         depth = len(PurePosixPath(self._key(folder)).parts) + 2
         return sorted(path.parent.name for path in paths if path.name == name and len(path.parts) == depth)
 
+    def all_keys(self) -> list[str]:
+        """Return the keys of all objects, sorted: one request per 1,000."""
+        prefix = f"{self._folder}/" if self._folder else ""
+        return sorted(key.removeprefix(prefix) for key in self._bucket.keys(self._folder))
+
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return the entity tag of each object in a folder."""
         return {name: meta.etag for name, meta in self._bucket.listing(self._key(folder))[0].items()}

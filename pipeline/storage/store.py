@@ -40,6 +40,9 @@ class Store(Protocol):
     def folders_with(self, folder: str, name: str) -> list[str]:
         """Return the names of the folders in a folder that have a file of this name, sorted."""
 
+    def all_keys(self) -> list[str]:
+        """Return the keys of all files, sorted. Lists everything there is."""
+
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return a value per file of a folder, by name, that is another one once the file is replaced."""
 

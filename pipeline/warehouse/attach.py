@@ -15,6 +15,7 @@ import duckdb
 from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixStorage, first_line
 from pipeline.sql import literal
+from pipeline.warehouse.bucket import bucket_extensions, create_secret
 from pipeline.warehouse.extensions import NO_DOWNLOADS, extension_file, load_extensions
 from pipeline.warehouse.postgres import INSTALL
 
@@ -52,12 +53,18 @@ def open_host(catalog: LakeCatalog, memory: str | None = None) -> duckdb.DuckDBP
 
     With `memory`, it has that much, and one thread. Raises `FixSettings` without the extra `scale`.
     """
-    names = ("ducklake", "postgres_scanner") if catalog.postgres is not None else ("ducklake",)
+    names = ["ducklake"]
+    if catalog.postgres is not None:
+        names.append("postgres_scanner")
+    if catalog.is_in_bucket:
+        names += bucket_extensions()
     files = [extension_file(name, needed_by="a DuckLake", install=INSTALL) for name in names]
     database = duckdb.connect(config=NO_DOWNLOADS)
     try:
         load_extensions(database, files)
         database.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")
+        if catalog.is_in_bucket:
+            create_secret(database, catalog.data_path)
         if memory is not None:
             database.execute(f"SET memory_limit = '{memory}'; SET threads = 1")
     except BaseException:
@@ -80,7 +87,8 @@ def attach_to(
         options.append("READ_ONLY")
     else:
         options.append(f"DATA_PATH {literal(catalog.data_path)}")
-    if catalog.file is not None and Path(catalog.data_path).exists():  # the data folder may have been moved
+    is_here = not catalog.is_in_bucket and Path(catalog.data_path).exists()
+    if catalog.file is not None and is_here:  # the data folder may have been moved
         options += [f"DATA_PATH {literal(catalog.data_path)}"] * read_only + ["OVERRIDE_DATA_PATH true"]
     with lake_errors(catalog):
         source = f"ducklake:{file or catalog.connection}"

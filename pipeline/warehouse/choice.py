@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.catalog import LakeCatalog
-from pipeline.storage import StoredFile
+from pipeline.storage import Store, StoredFile
 from pipeline.turns import FileTurns, Turns
 from pipeline.warehouse.ducklake import DuckLake
 from pipeline.warehouse.load import Warehouse
@@ -32,8 +32,11 @@ def choose_warehouse(
     turns: Turns,
     owner: Callable[[], str],
     thresholds: Path | StoredFile,
+    store: Store,
 ) -> Warehouse | DuckLake:
-    """Return the warehouse. `writer` is the writer's file of the embedded one."""
+    """Return the warehouse. `writer` is the writer's file of the embedded one; a lake has its files in `store`."""
     if isinstance(published, LakeCatalog):
-        return DuckLake(published, turns=turns, owner=owner, thresholds=thresholds)
+        return DuckLake(
+            published, turns=turns, owner=owner, thresholds=thresholds, store=store, temporary=writer.parent / "tmp"
+        )
     return Warehouse(published, writer, owner=owner, thresholds=thresholds)

@@ -28,7 +28,7 @@ from pipeline.files import remove_leftovers, replacing
 from pipeline.quality.thresholds import Row, has_thresholds, read_thresholds
 from pipeline.schema import TABLES
 from pipeline.sql import literal, quoted, read_statement
-from pipeline.storage import StoredFile
+from pipeline.storage import LocalStore, Store, StoredFile
 from pipeline.turns import StillMine, Turns
 from pipeline.warehouse.attach import LAKE, attach, attach_to, detach_from, lake_errors, open_host
 from pipeline.warehouse.database import MEMORY, STORED, VERSION, duckdb_type, read_meta, transaction, write_meta
@@ -89,6 +89,8 @@ class DuckLake:
         turns: who may publish.
         owner: returns the id of the data root that the lake is made from: a lake has one.
         thresholds: the file with the rows of `quality_thresholds`, read with every load; None for the defaults.
+        store: where the data root is; the folder of the lake's files is in it. None if that folder is on this machine.
+        temporary: a folder for files that are being written.
     """
 
     def __init__(
@@ -98,12 +100,15 @@ class DuckLake:
         turns: Turns,
         owner: Callable[[], str] = lambda: "",
         thresholds: Path | StoredFile | None = None,
+        store: Store | None = None,
+        temporary: Path | None = None,
     ) -> None:
         self._catalog = catalog
         self._turns = turns
         self._owner = owner
         self._thresholds = thresholds
-        self._files = LakeFiles(Path(catalog.data_path))
+        files: Store = LocalStore(Path(catalog.data_path)) if store is None else store.below("lake")
+        self._files = LakeFiles(files, temporary or Path(catalog.data_path))
         self._connection: duckdb.DuckDBPyConnection | None = None
         self.is_due = False
         """Whether something is left to publish: never, since a load publishes what it loads."""
@@ -160,7 +165,7 @@ class DuckLake:
         with self._publishing() as (database, _):
             database.execute(f"CALL ducklake_cleanup_old_files('{LAKE}', cleanup_all => true)")
             database.execute(f"CALL ducklake_delete_orphaned_files('{LAKE}', cleanup_all => true)")
-            present = {Path(path) for table in _tables(database) for path in _paths(database, *table)}
+            present = {path for table in _tables(database) for path in _paths(database, *table)}
         if left := sorted(self._files.all() - present):
             raise FixStorage(f"{left[0]} cannot be deleted, and may still name people; delete it by hand")
 
@@ -247,7 +252,7 @@ class DuckLake:
         # If this fails, the files stay: whether they were registered may be unknown. `clean` removes them if not.
         with self._publishing() as (database, still_mine):
             marks = changed_tables(source, day, _held(database, day), rebuild=rebuild)
-            if marks != work.marks or not all(file.path is None or file.path.exists() for file in work.files()):
+            if marks != work.marks or not self._files.are_there(work.files()):
                 # Another process published meanwhile, or removed what was not registered.
                 self._files.discard(work.files())
                 work = self._write(source, day, marks)
@@ -285,9 +290,10 @@ class DuckLake:
             for file in files:
                 database.execute(f"DELETE FROM {file.schema}.{file.table} {where}")
             for file in files:
-                if file.path is not None:
+                if file.key is not None:
+                    path = literal(self._files.path(file.key))
                     database.execute(
-                        f"CALL ducklake_add_data_files('{LAKE}', '{file.table}', {literal(str(file.path))}, "
+                        f"CALL ducklake_add_data_files('{LAKE}', '{file.table}', {path}, "
                         f"schema => '{file.schema}', hive_partitioning => true)"
                     )
             counts = ", ".join(f"(SELECT count(*) FROM {file.schema}.{file.table} {where})" for file in files)
@@ -323,7 +329,8 @@ class DuckLake:
         """Write the lake, in our turn. Raises `FixStorage`."""
         with self._turns.of_publishing() as still_mine:
             if self._catalog.postgres is not None:
-                Path(self._catalog.data_path).mkdir(parents=True, exist_ok=True)
+                if not self._catalog.is_in_bucket:
+                    Path(self._catalog.data_path).mkdir(parents=True, exist_ok=True)
                 with self._attached(read_only=False) as database:
                     yield database, still_mine
             else:

@@ -10,8 +10,8 @@ the day. Samples have all ids, so that the files can be read without the catalog
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
+import shutil
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import FixStorage
 from pipeline.files import day_folder, day_of
 from pipeline.schema import TABLES
+from pipeline.storage import Store
 from pipeline.warehouse.day import Source, point_chunks
 from pipeline.warehouse.pivot import SERIES_KEY
 
@@ -47,14 +48,14 @@ class LakeFile:
     Attributes:
         schema: the schema of its table in the lake.
         table: its table.
-        path: where it is.
+        key: where it is in the lake's folder.
         content: a hash of its content.
-        rows: how many rows it has. A file without rows is not kept: `path` is None.
+        rows: how many rows it has. A file without rows is not kept: `key` is None.
     """
 
     schema: str
     table: str
-    path: Path | None
+    key: str | None
     content: str
     rows: int
 
@@ -68,10 +69,15 @@ class TableFiles:
 
 
 class LakeFiles:
-    """The files under `root`."""
+    """The files in a store. They are written to the folder `temporary` first, so that their names can have a hash."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, store: Store, temporary: Path) -> None:
+        self._store = store
+        self._temporary = temporary
+
+    def path(self, key: str) -> str:
+        """Return where a file is, as DuckDB calls it."""
+        return str(self._store.path(key))
 
     def write_tables(self, source: Source, day: date, tables: Iterable[str]) -> dict[str, TableFiles]:
         """Write the files of some tables of a day. Returns them by table.
@@ -93,7 +99,7 @@ class LakeFiles:
 
     def write(self, schema: str, table: str, day: date, chunks: Iterable[pa.Table]) -> LakeFile:
         """Write one file. Raises `FixStorage`, also if a row is of another day."""
-        with _Writer(self.root, schema, table, day) as writer:
+        with _Writer(self._store, self._temporary, schema, table, day) as writer:
             for rows in chunks:
                 writer.write(rows)
         return writer.finished()
@@ -101,18 +107,22 @@ class LakeFiles:
     def discard(self, files: Iterable[LakeFile]) -> None:
         """Delete files that will not be registered."""
         for file in files:
-            if file.path is not None:
-                file.path.unlink(missing_ok=True)
+            if file.key is not None:
+                self._store.delete(file.key)
 
-    def all(self) -> set[Path]:
-        """Return all Parquet files there are, registered or not."""
-        return set(self.root.rglob("*.parquet"))
+    def are_there(self, files: Iterable[LakeFile]) -> bool:
+        """Return whether all of these files still exist."""
+        return all(file.key is None or self._store.exists(file.key) for file in files)
+
+    def all(self) -> set[str]:
+        """Return the paths of all Parquet files there are, registered or not."""
+        return {self.path(key) for key in self._store.all_keys() if key.endswith(".parquet")}
 
     def _write_points(self, source: Source, day: date) -> TableFiles:
         count = 0
         with ExitStack() as stack:
             writers = {
-                name: stack.enter_context(_Writer(self.root, "store", name, day))
+                name: stack.enter_context(_Writer(self._store, self._temporary, "store", name, day))
                 for name in ("series", "samples", "track_statistics", "track_spans")
             }
             for points, tables in point_chunks(source, day):
@@ -132,10 +142,11 @@ def split_path(path: str) -> tuple[str, str, date | None, str]:
 class _Writer:
     """Writes one file under a temporary name; it has its own name when the block ends well."""
 
-    def __init__(self, root: Path, schema: str, table: str, day: date) -> None:
+    def __init__(self, store: Store, temporary: Path, schema: str, table: str, day: date) -> None:
+        self._store = store
         self._schema, self._table, self._day = schema, table, day
-        self._folder = day_folder(root / schema / table, day)
-        self._temporary = self._folder / f".{secrets.token_hex(8)}.tmp"
+        self._folder = day_folder(Path(schema, table), day)
+        self._temporary = temporary / f".{secrets.token_hex(8)}.tmp"
         self._writer: pq.ParquetWriter | None = None
         self._rows = 0
         self._file: LakeFile | None = None
@@ -156,7 +167,7 @@ class _Writer:
             )
         try:
             if self._writer is None:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self._temporary.parent.mkdir(parents=True, exist_ok=True)
                 self._writer = pq.ParquetWriter(self._temporary, rows.schema, **_parquet_options(rows.schema))
             self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
         except OSError as error:
@@ -180,23 +191,19 @@ class _Writer:
         return self._file
 
     def _place(self) -> LakeFile:
-        """Flush the file to disk and give it its name. A crash afterwards must not leave the lake with half a file."""
+        """Put the file into the store, under a name that no other has."""
         if self._writer is None:
             return LakeFile(self._schema, self._table, None, "", 0)
         with self._temporary.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-            os.fsync(file.fileno())
-        path = self._folder / f"{content}-{secrets.token_hex(4)}.parquet"
-        self._temporary.rename(path)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-        return LakeFile(self._schema, self._table, path, content, self._rows)
+        key = (self._folder / f"{content}-{secrets.token_hex(4)}.parquet").as_posix()
+        with self._store.adding(key) as target:
+            shutil.move(self._temporary, target)
+        return LakeFile(self._schema, self._table, key, content, self._rows)
 
     def _unwritable(self, error: OSError) -> FixStorage:
-        return FixStorage(f"{self._folder} cannot be written ({error.strerror or error}); fix it and run again")
+        folder = self._store.path(self._folder.as_posix())
+        return FixStorage(f"{folder} cannot be written ({error.strerror or error}); fix it and run again")
 
 
 def _with_ids(samples: pa.Table, series: pa.Table) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Dagster as `deploy/dagster.production.yaml` runs it: records in PostgreSQL, the daemon, its queue, a process per run."""
+"""Dagster as `deploy/dagster.production.yaml` runs it: records in PostgreSQL, a daemon, a queue, a process per run."""
 
 from __future__ import annotations
 

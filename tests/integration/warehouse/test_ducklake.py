@@ -293,7 +293,7 @@ def test_reports_and_dashboard_read_the_lake(flow_for: Callable[..., Flow], lake
         flow.run(FLOW_DAY)
         made = report.make(flow.settings.warehouse, "a-1", None, AFTERWARDS)
     assert b"user-1" in made.html
-    assert made.shortfalls == ()
+    assert made.problems == ()
     assert len(run_query(flow.settings.warehouse, "days", first=FLOW_DAY, last=FLOW_DAY)) == 1
     assert newest_day(flow.settings.warehouse, FLOW_DAY) == (FLOW_DAY, True)
 
@@ -307,7 +307,7 @@ def test_queries_reach_nothing_but_the_lake(
     assert capsys.readouterr().out == "n\n0\n"
     before = files(lake_of(settings))
     for statement in OUT_OF_REACH:
-        with pytest.raises(FixSettings, match="the query cannot be answered: ") as caught:
+        with pytest.raises(FixSettings, match="the query failed: ") as caught:
             print_result(settings.warehouse, statement.format(lake=lake_of(settings).data_path), "csv")
         assert "\n" not in str(caught.value)
         assert capsys.readouterr().out == ""
