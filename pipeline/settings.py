@@ -326,6 +326,11 @@ class Settings(BaseSettings):
                 f"CALL_METRICS_DATA is {self._remote}, which several machines can share; set CALL_METRICS_WAREHOUSE to "
                 f"{SHARED_WAREHOUSE}dbname=… host=… user=…, whose server gives them their turns"
             )
+        if self._remote is not None and not self._remote.startswith("s3://"):
+            raise FixSettings(
+                f"CALL_METRICS_DATA is {self._remote}, and a DuckLake has its files in a folder or in s3://; use the "
+                "S3 interface of that store (AWS_ENDPOINT_URL names it)"
+            )
 
     @property
     def warehouse(self) -> Path | LakeCatalog:

@@ -152,8 +152,7 @@ SHARED = "ducklake:postgres:dbname=lake host=db"
     [
         ("s3://my-bucket/metrics/app", "s3://my-bucket/metrics/app"),
         (" s3://my-bucket/ ", "s3://my-bucket"),
-        ("gs://my_bucket/a.b", "gs://my_bucket/a.b"),
-        ("az://container/app-1", "az://container/app-1"),
+        ("s3://my_bucket/a.b", "s3://my_bucket/a.b"),
     ],
 )
 def test_data_can_be_in_an_object_store(tmp_path: Path, text: str, remote: str) -> None:
@@ -166,6 +165,14 @@ def test_data_can_be_in_an_object_store(tmp_path: Path, text: str, remote: str) 
     settings = load(tmp_path, **environ, CALL_METRICS_SCRATCH="work")
     assert (settings.remote, settings.data) == (remote, tmp_path / "work")
     assert Settings(data=text.strip(), scratch=tmp_path).remote == remote
+
+
+@pytest.mark.parametrize("address", ["gs://my_bucket/a.b", "az://container/app-1"])
+def test_data_in_another_kind_of_store_need_its_s3_interface(tmp_path: Path, address: str) -> None:
+    """Raw responses and tables could be there, but not the files of a lake."""
+    assert Settings(data=address, scratch=tmp_path).remote == address
+    sentence = refusal(tmp_path, CALL_METRICS_WAREHOUSE=SHARED, CALL_METRICS_DATA=address)
+    assert sentence.startswith(f"CALL_METRICS_DATA is {address}, and a DuckLake has its files in a folder or in s3://")
 
 
 def test_data_in_a_folder_are_not_remote(tmp_path: Path) -> None:
