@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("dagster_postgres", reason="needs the extra `deploy`")
+pytest.importorskip("dagster_postgres", reason="needs dagster-postgres")
 pytest.importorskip("moto", reason="needs moto, which stands in for S3")
 
 from tests.support.postgres import missing_programs
