@@ -29,6 +29,9 @@ class Turns(Protocol):
     def of_publishing(self) -> AbstractContextManager[StillMine]:
         """Publish, alone."""
 
+    def of_erasing(self) -> AbstractContextManager[StillMine]:
+        """Change the list of erased users, alone."""
+
 
 class FileTurns:
     """Turns by lock files in a folder."""
@@ -43,6 +46,10 @@ class FileTurns:
     def of_publishing(self) -> AbstractContextManager[StillMine]:
         """Publish, alone on this machine. Raises `FixStorage`."""
         return _held(self._folder / "warehouse.lock", "the database")
+
+    def of_erasing(self) -> AbstractContextManager[StillMine]:
+        """Change the list of erased users, alone on this machine. Raises `FixStorage`."""
+        return _held(self._folder / "forgotten.lock", "the list of erased users")
 
 
 @contextmanager

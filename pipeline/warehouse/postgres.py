@@ -62,6 +62,10 @@ class PostgresTurns:
         """Publish in this lake, alone among all machines. Raises `FixStorage`."""
         return self._held("publishing", "the lake")
 
+    def of_erasing(self) -> AbstractContextManager[StillMine]:
+        """Change the list of erased users of this data root, alone among all machines. Raises `FixStorage`."""
+        return self._held(f"{self._data} erasing", "the list of erased users")
+
     @contextmanager
     def _held(self, name: str, what: str) -> Iterator[StillMine]:
         connection = _connect(self._catalog)

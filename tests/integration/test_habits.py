@@ -85,7 +85,8 @@ def test_benchmarks_are_listed_by_name(tmp_path: Path) -> None:
         "quota",
         "soak",
         "views",
+        "workers",
     ]
-    assert "the benchmarks are flatten, ingest, lake, object_store, quota, soak, views" in call(
+    assert "the benchmarks are flatten, ingest, lake, object_store, quota, soak, views, workers" in call(
         "poe", "bench", "none", home=tmp_path, code=1
     )
