@@ -90,6 +90,8 @@ class Flow:
             turns=turns,
             owner=self.landing.id,
             thresholds=StoredFile(self.store, THRESHOLDS_FILE),
+            files=self.store.below("lake"),
+            work=self._temporary,
         )
 
     def __enter__(self) -> Self:

@@ -296,7 +296,7 @@ class Settings(BaseSettings):
         if settings.warehouse_file is None:
             return settings.model_copy(update={"data": data})
         if isinstance(settings.warehouse_file, str):
-            lake = LakeCatalog.parse(settings.warehouse_file, data, folder)
+            lake = LakeCatalog.parse(settings.warehouse_file, settings.remote or data, folder)
             if lake.file is not None:
                 _refuse_unless("file", "CALL_METRICS_WAREHOUSE", lake.file)
             return settings.model_copy(update={"data": data, "warehouse_file": str(lake)})
@@ -326,12 +326,17 @@ class Settings(BaseSettings):
                 f"CALL_METRICS_DATA is {self._remote}, which several machines can share; set CALL_METRICS_WAREHOUSE to "
                 f"{SHARED_WAREHOUSE}dbname=… host=… user=…, whose server gives them their turns"
             )
+        if self._remote is not None and not self._remote.startswith("s3://"):
+            raise FixSettings(
+                f"CALL_METRICS_DATA is {self._remote}, and a DuckLake can have its files in S3 only; use an address "
+                "that begins with s3://"
+            )
 
     @property
     def warehouse(self) -> Path | LakeCatalog:
         """The published database: a file, or a DuckLake."""
         if isinstance(self.warehouse_file, str):
-            return LakeCatalog.parse(self.warehouse_file, self.data)
+            return LakeCatalog.parse(self.warehouse_file, self.remote or self.data)
         return self.warehouse_file or self.data / WAREHOUSE
 
     @property

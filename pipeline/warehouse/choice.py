@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.catalog import LakeCatalog
-from pipeline.storage import StoredFile
+from pipeline.storage import Store, StoredFile
 from pipeline.turns import FileTurns, Turns
 from pipeline.warehouse.ducklake import DuckLake
 from pipeline.warehouse.load import Warehouse
@@ -32,8 +32,13 @@ def choose_warehouse(
     turns: Turns,
     owner: Callable[[], str],
     thresholds: Path | StoredFile,
+    files: Store | None = None,
+    work: Path | None = None,
 ) -> Warehouse | DuckLake:
-    """Return the warehouse. `writer` is the writer's file of the embedded one."""
+    """Return the warehouse. `writer` is the writer's file of the embedded one.
+
+    `files` and `work` are those of `DuckLake`.
+    """
     if isinstance(published, LakeCatalog):
-        return DuckLake(published, turns=turns, owner=owner, thresholds=thresholds)
+        return DuckLake(published, turns=turns, owner=owner, thresholds=thresholds, files=files, work=work)
     return Warehouse(published, writer, owner=owner, thresholds=thresholds)

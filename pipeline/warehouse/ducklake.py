@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -28,7 +29,7 @@ from pipeline.files import remove_leftovers, replacing
 from pipeline.quality.thresholds import Row, has_thresholds, read_thresholds
 from pipeline.schema import TABLES
 from pipeline.sql import literal, quoted, read_statement
-from pipeline.storage import StoredFile
+from pipeline.storage import LocalStore, Store, StoredFile
 from pipeline.turns import StillMine, Turns
 from pipeline.warehouse.attach import LAKE, attach, attach_to, detach_from, lake_errors, open_host
 from pipeline.warehouse.database import MEMORY, STORED, VERSION, duckdb_type, read_meta, transaction, write_meta
@@ -89,6 +90,8 @@ class DuckLake:
         turns: who may publish.
         owner: returns the id of the data root that the lake is made from: a lake has one.
         thresholds: the file with the rows of `quality_thresholds`, read with every load; None for the defaults.
+        files: the store of the catalog's `data_path`; None for a folder of this machine.
+        work: a folder of this machine in which files of a remote store are written first.
     """
 
     def __init__(
@@ -98,12 +101,14 @@ class DuckLake:
         turns: Turns,
         owner: Callable[[], str] = lambda: "",
         thresholds: Path | StoredFile | None = None,
+        files: Store | None = None,
+        work: Path | None = None,
     ) -> None:
         self._catalog = catalog
         self._turns = turns
         self._owner = owner
         self._thresholds = thresholds
-        self._files = LakeFiles(Path(catalog.data_path))
+        self._files = LakeFiles(files or LocalStore(Path(catalog.data_path)), work or Path(tempfile.gettempdir()))
         self._connection: duckdb.DuckDBPyConnection | None = None
         self.is_due = False
         """Whether something is left to publish: never, since a load publishes what it loads."""
@@ -160,7 +165,7 @@ class DuckLake:
         with self._publishing() as (database, _):
             database.execute(f"CALL ducklake_cleanup_old_files('{LAKE}', cleanup_all => true)")
             database.execute(f"CALL ducklake_delete_orphaned_files('{LAKE}', cleanup_all => true)")
-            present = {Path(path) for table in _tables(database) for path in _paths(database, *table)}
+            present = {path for table in _tables(database) for path in _paths(database, *table)}
         if left := sorted(self._files.all() - present):
             raise FixStorage(f"{left[0]} cannot be deleted, and may still name people; delete it by hand")
 
@@ -247,7 +252,7 @@ class DuckLake:
         # If this fails, the files stay: whether they were registered may be unknown. `clean` removes them if not.
         with self._publishing() as (database, still_mine):
             marks = changed_tables(source, day, _held(database, day), rebuild=rebuild)
-            if marks != work.marks or not all(file.path is None or file.path.exists() for file in work.files()):
+            if marks != work.marks or not all(map(self._files.exists, work.files())):
                 # Another process published meanwhile, or removed what was not registered.
                 self._files.discard(work.files())
                 work = self._write(source, day, marks)
@@ -323,7 +328,7 @@ class DuckLake:
         """Write the lake, in our turn. Raises `FixStorage`."""
         with self._turns.of_publishing() as still_mine:
             if self._catalog.postgres is not None:
-                Path(self._catalog.data_path).mkdir(parents=True, exist_ok=True)
+                self._files.prepare()
                 with self._attached(read_only=False) as database:
                     yield database, still_mine
             else:

@@ -10,13 +10,13 @@ the day. Samples have all ids, so that the files can be read without the catalog
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
+import shutil
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import FixStorage
 from pipeline.files import day_folder, day_of
 from pipeline.schema import TABLES
+from pipeline.storage import Store
 from pipeline.warehouse.day import Source, point_chunks
 from pipeline.warehouse.pivot import SERIES_KEY
 
@@ -54,9 +55,14 @@ class LakeFile:
 
     schema: str
     table: str
-    path: Path | None
+    path: PurePath | None
     content: str
     rows: int
+
+    @property
+    def key(self) -> str | None:
+        """Its path below the lake."""
+        return None if self.path is None else "/".join(self.path.parts[-4:])
 
 
 @dataclass(frozen=True)
@@ -68,10 +74,16 @@ class TableFiles:
 
 
 class LakeFiles:
-    """The files under `root`."""
+    """The files of a lake.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Args:
+        store: where they lie.
+        work: a folder of this machine in which files of a remote store are written first.
+    """
+
+    def __init__(self, store: Store, work: Path) -> None:
+        self._store = store
+        self._work = work
 
     def write_tables(self, source: Source, day: date, tables: Iterable[str]) -> dict[str, TableFiles]:
         """Write the files of some tables of a day. Returns them by table.
@@ -93,26 +105,33 @@ class LakeFiles:
 
     def write(self, schema: str, table: str, day: date, chunks: Iterable[pa.Table]) -> LakeFile:
         """Write one file. Raises `FixStorage`, also if a row is of another day."""
-        with _Writer(self.root, schema, table, day) as writer:
+        with _Writer(self._store, self._work, schema, table, day) as writer:
             for rows in chunks:
                 writer.write(rows)
         return writer.finished()
 
     def discard(self, files: Iterable[LakeFile]) -> None:
         """Delete files that will not be registered."""
-        for file in files:
-            if file.path is not None:
-                file.path.unlink(missing_ok=True)
+        self._store.delete(*(file.key for file in files if file.key is not None))
 
-    def all(self) -> set[Path]:
-        """Return all Parquet files there are, registered or not."""
-        return set(self.root.rglob("*.parquet"))
+    def exists(self, file: LakeFile) -> bool:
+        """Return whether a file is still as it was written; one without rows always is."""
+        return file.key is None or self._store.exists(file.key)
+
+    def prepare(self) -> None:
+        """Make ready for a process that may only read: a folder must exist."""
+        if isinstance(folder := self._store.path(""), Path):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def all(self) -> set[str]:
+        """Return the paths of all Parquet files there are, registered or not."""
+        return {str(self._store.path(key)) for key in self._store.keys() if key.endswith(".parquet")}
 
     def _write_points(self, source: Source, day: date) -> TableFiles:
         count = 0
         with ExitStack() as stack:
             writers = {
-                name: stack.enter_context(_Writer(self.root, "store", name, day))
+                name: stack.enter_context(_Writer(self._store, self._work, "store", name, day))
                 for name in ("series", "samples", "track_statistics", "track_spans")
             }
             for points, tables in point_chunks(source, day):
@@ -132,9 +151,11 @@ def split_path(path: str) -> tuple[str, str, date | None, str]:
 class _Writer:
     """Writes one file under a temporary name; it has its own name when the block ends well."""
 
-    def __init__(self, root: Path, schema: str, table: str, day: date) -> None:
-        self._schema, self._table, self._day = schema, table, day
-        self._folder = day_folder(root / schema / table, day)
+    def __init__(self, store: Store, work: Path, schema: str, table: str, day: date) -> None:
+        self._store, self._schema, self._table, self._day = store, schema, table, day
+        self._key = day_folder(Path(schema) / table, day).as_posix()
+        folder = store.path(self._key)
+        self._folder = folder if isinstance(folder, Path) else work
         self._temporary = self._folder / f".{secrets.token_hex(8)}.tmp"
         self._writer: pq.ParquetWriter | None = None
         self._rows = 0
@@ -185,15 +206,10 @@ class _Writer:
             return LakeFile(self._schema, self._table, None, "", 0)
         with self._temporary.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-            os.fsync(file.fileno())
-        path = self._folder / f"{content}-{secrets.token_hex(4)}.parquet"
-        self._temporary.rename(path)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-        return LakeFile(self._schema, self._table, path, content, self._rows)
+        key = f"{self._key}/{content}-{secrets.token_hex(4)}.parquet"
+        with self._store.replacing(key) as placed:  # no other file has the name; large ones go in parts
+            shutil.move(self._temporary, placed)
+        return LakeFile(self._schema, self._table, self._store.path(key), content, self._rows)
 
     def _unwritable(self, error: OSError) -> FixStorage:
         return FixStorage(f"{self._folder} cannot be written ({error.strerror or error}); fix it and run again")

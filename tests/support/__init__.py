@@ -17,12 +17,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import duckdb
 import hypothesis
 
+from pipeline.catalog import LakeCatalog
 from pipeline.landing.landing import Landing
 from pipeline.model import Call, Stay
 from pipeline.schema import TABLES
+from pipeline.warehouse.published import open_published
 
 T = TypeVar("T")
 ExpectedRows = dict[str, list[dict[str, Any]]]
@@ -108,15 +109,16 @@ def no_file_larger_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def rows_in(database: Path, table: str) -> Counter[tuple[Any, ...]]:
+def rows_in(database: Path | LakeCatalog, table: str) -> Counter[tuple[Any, ...]]:
     """Return the rows of a table of a database, counted, with columns in the order of the contract."""
     columns = ", ".join(f'"{name}"' for name in TABLES[table].schema.names)
-    with duckdb.connect(str(database), read_only=True) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with open_published(database) as connection:
         return Counter(map(_hashable, connection.execute(f"SELECT {columns} FROM {table}").fetchall()))
 
 
-def differences(database: Path, landing: Landing, expected: ExpectedRows, *, but: Sequence[str] = ()) -> Iterator[str]:
+def differences(
+    database: Path | LakeCatalog, landing: Landing, expected: ExpectedRows, *, but: Sequence[str] = ()
+) -> Iterator[str]:
     """Yield how each table of a database differs from what the source has, row by row; nothing if it does not."""
     for table in expected.keys() - set(but):
         names = TABLES[table].schema.names
@@ -128,7 +130,7 @@ def differences(database: Path, landing: Landing, expected: ExpectedRows, *, but
                 yield f"{table}: {sum(some.values())} rows {how}, {list(some)[:2]}"
 
 
-def _as_requested(database: Path, landing: Landing, expected: ExpectedRows) -> list[dict[str, Any]]:
+def _as_requested(database: Path | LakeCatalog, landing: Landing, expected: ExpectedRows) -> list[dict[str, Any]]:
     """Return participants as far as the requests sent can show them.
 
     Participant statistics of live calls are not requested. A user who published nothing, according to statistics, has
