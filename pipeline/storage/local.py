@@ -42,7 +42,7 @@ class LocalStore:
         """Return the names of the folders in a folder that have a file of this name, sorted."""
         return [inner for inner in self.names(folder) if (self.path(folder) / inner / name).is_file()]
 
-    def keys(self) -> list[str]:
+    def list_keys(self) -> list[str]:
         """Return the keys of all files at any depth, sorted."""
         return sorted(path.relative_to(self._root).as_posix() for path in self._root.rglob("*") if path.is_file())
 

@@ -93,7 +93,7 @@ class ObjectStore:
         depth = len(PurePosixPath(self._key(folder)).parts) + 2
         return sorted(path.parent.name for path in paths if path.name == name and len(path.parts) == depth)
 
-    def keys(self) -> list[str]:
+    def list_keys(self) -> list[str]:
         """Return the keys of all objects at any depth, sorted: one request per 1,000."""
         start = len(self._folder) + 1 if self._folder else 0
         return sorted(key[start:] for key in self._bucket.keys(self._folder))

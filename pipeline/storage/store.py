@@ -40,7 +40,7 @@ class Store(Protocol):
     def folders_with(self, folder: str, name: str) -> list[str]:
         """Return the names of the folders in a folder that have a file of this name, sorted."""
 
-    def keys(self) -> list[str]:
+    def list_keys(self) -> list[str]:
         """Return the keys of all files at any depth, sorted: one request per 1,000."""
 
     def keeps_versions(self) -> bool:

@@ -125,7 +125,7 @@ class LakeFiles:
 
     def all(self) -> set[str]:
         """Return the paths of all Parquet files there are, registered or not."""
-        return {str(self._store.path(key)) for key in self._store.keys() if key.endswith(".parquet")}
+        return {str(self._store.path(key)) for key in self._store.list_keys() if key.endswith(".parquet")}
 
     def _write_points(self, source: Source, day: date) -> TableFiles:
         count = 0
