@@ -75,8 +75,8 @@ class Flow:
         self._upgrade_mark = StoredFile(self.store, ".work/upgrading")
         self._rules_mark = StoredFile(self.store, "tables/rules")
         self._is_upgraded = False
-        turns = choose_turns(settings.warehouse, settings.location, settings.work / "locks")
-        self._locks = DayLocks(turns)
+        self._turns = choose_turns(settings.warehouse, settings.location, settings.work / "locks")
+        self._locks = DayLocks(self._turns)
         self._session = ApiSession(settings, connect)
         self.landing = Landing(raw, redactor=lambda: redactor(settings.client_ip, ErasedUsers.read(self._erased_file)))
         self._inventories = Inventories(self.landing, self._temporary)
@@ -87,7 +87,7 @@ class Flow:
         self.warehouse = choose_warehouse(
             settings.warehouse,
             settings.work / "warehouse.duckdb",
-            turns=turns,
+            turns=self._turns,
             owner=self.landing.id,
             thresholds=StoredFile(self.store, THRESHOLDS_FILE),
             files=self.store.below("lake"),
@@ -175,7 +175,8 @@ class Flow:
         """
         if not user_id:
             raise FixSettings("--user is empty; give the id of the user to forget")
-        with locked(self.settings.work / "locks" / "forgotten.lock", "the list of erased users"):
+        here = self.settings.work / "locks" / "forgotten.lock"
+        with self._turns.of_publishing() if self.store.is_remote else locked(here, "the list of erased users"):
             erased = ErasedUsers.read(self._erased_file).with_user(user_id)
             erased.write(self._erased_file)
         days = [day for day in self.landing.days() if self._locks.run(day, partial(self._strike, day, erased))]
