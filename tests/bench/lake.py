@@ -34,7 +34,8 @@ from pipeline.storage import LocalStore
 from pipeline.storage.objects import ObjectStore
 from pipeline.warehouse.choice import choose_turns, choose_warehouse
 from pipeline.warehouse.published import open_published
-from tests.bench.views import ASKED, FIRST_DAY, POINTS_PER_DAY, a_day, best
+from tests.bench.views import FIRST_DAY, POINTS_PER_DAY, fastest, make_day
+from tests.bench.views import QUERIES as ASKED
 from tests.support.lakes import ManyDays, days_from
 from tests.support.object_store import CREDENTIALS, Bucket, s3_server
 from tests.support.postgres import PASSWORD, Postgres, missing_programs
@@ -82,7 +83,7 @@ class LargeDays:
 
 @lru_cache(2)
 def _tables(day: date) -> dict[str, pa.Table]:
-    return a_day(day, np.random.default_rng(day.toordinal()))
+    return make_day(day, np.random.default_rng(day.toordinal()))
 
 
 @lru_cache(1)
@@ -174,7 +175,7 @@ def large(folder: Path, settings: dict[str, Any], days: list[date]) -> None:
         bases = {name: stack.enter_context(open_published(place)) for name, place in places.items()}
         print("  ".join(f"{name:>18}" for name in bases))
         for query in QUERIES:
-            print("  ".join(f"{best(base, query) * 1000:15.0f} ms" for base in bases.values()), "", query)
+            print("  ".join(f"{fastest(base, query) * 1000:15.0f} ms" for base in bases.values()), "", query)
 
 
 def small(folder: Path, name: str, settings: list[str | None], held: int, bucket: str | None = None) -> None:

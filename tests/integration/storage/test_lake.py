@@ -237,6 +237,9 @@ def test_queries_reach_nothing_but_the_lake(machine: Callable[..., Flow], s3: S3
             print_result(lake, query, "csv")
         assert "hunter2" not in str(refused.value)
     assert s3.bucket.list_keys() == before
+    with s3.proxy.counting() as traffic:
+        print_result(lake, "SELECT count(*) FROM call_quality", "csv")
+    assert set(traffic.requests) <= {"GET", "HEAD"}
     with open_published(lake) as database_:
         for query in (
             f"FROM read_parquet('{other}')",
