@@ -18,6 +18,8 @@ __all__ = ["LAKE_PREFIX", "LakeCatalog", "data_path_of", "without_password"]
 LAKE_PREFIX = "ducklake:"
 _POSTGRES = "postgres:"
 
+_SECRETS = ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
 _PASSWORD_FIELD = re.compile(r"(?i)\b((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&;\"]+)")
 _PASSWORD_IN_URL = re.compile(r"(?i)(postgres(?:ql)?://[^\s:/@]*:)[^\s@/]*(@)")
 
@@ -25,13 +27,15 @@ _PASSWORD_IN_URL = re.compile(r"(?i)(postgres(?:ql)?://[^\s:/@]*:)[^\s@/]*(@)")
 def without_password(text: str) -> str:
     """Return a message of PostgreSQL or DuckDB without passwords, which both may repeat from a connection string."""
     text = _PASSWORD_IN_URL.sub(r"\1…\2", _PASSWORD_FIELD.sub(r"\1…", text))
-    password = os.environ.get("PGPASSWORD")
-    return text.replace(password, "…") if password and len(password) > 3 else text
+    for name in _SECRETS:
+        secret = os.environ.get(name)
+        text = text.replace(secret, "…") if secret and len(secret) > 3 else text
+    return text
 
 
 def data_path_of(data: Path | str) -> str:
-    """Return the folder of the lake's Parquet files, for a data root: `lake/` in it. A text is an object store."""
-    return f"{data / 'lake'}/" if isinstance(data, Path) else f"{data}/lake/"
+    """Return where the lake's Parquet files are, for a data root, which is a folder or the address of a store."""
+    return f"{data / 'lake'}/" if isinstance(data, Path) else f"{data.rstrip('/')}/lake/"
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class LakeCatalog:
 
     Attributes:
         connection: what follows `ducklake:`: `postgres:` and a connection string of PostgreSQL, or the path of a file.
-        data_path: the folder of its Parquet files, ending in a slash.
+        data_path: the folder of its Parquet files, or its address such as `s3://bucket/lake/`, ending in a slash.
     """
 
     connection: str
@@ -73,14 +77,14 @@ class LakeCatalog:
         return self.connection.removeprefix(_POSTGRES) if self.connection.startswith(_POSTGRES) else None
 
     @property
-    def is_in_bucket(self) -> bool:
-        """Whether the Parquet files are in an object store."""
-        return "://" in self.data_path
-
-    @property
     def file(self) -> Path | None:
         """The file of the catalog; None for PostgreSQL."""
         return None if self.connection.startswith(_POSTGRES) else Path(self.connection)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its Parquet files are in an object store."""
+        return "://" in self.data_path
 
     def __str__(self) -> str:
         return f"{LAKE_PREFIX}{self.connection}"

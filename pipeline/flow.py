@@ -90,7 +90,8 @@ class Flow:
             turns=self._turns,
             owner=self.landing.id,
             thresholds=StoredFile(self.store, THRESHOLDS_FILE),
-            store=self.store,
+            files=self.store.below("lake"),
+            work=self._temporary,
         )
 
     def __enter__(self) -> Self:

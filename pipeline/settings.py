@@ -328,8 +328,8 @@ class Settings(BaseSettings):
             )
         if self._remote is not None and not self._remote.startswith("s3://"):
             raise FixSettings(
-                f"CALL_METRICS_DATA is {self._remote}, and a DuckLake has its files in a folder or in s3://; use the "
-                "S3 interface of that store (AWS_ENDPOINT_URL names it)"
+                f"CALL_METRICS_DATA is {self._remote}, and a DuckLake can have its files in S3 only; use an address "
+                "that begins with s3://"
             )
 
     @property

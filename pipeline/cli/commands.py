@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
-from pipeline.cli.outcome import PROGRAM, ExitCode, end_with
+from pipeline.cli.outcome import KEEPS_VERSIONS, PROGRAM, ExitCode, end_with
 from pipeline.cli.usage import Commands, QueryCommand, WholeNumber
 from pipeline.errors import FixSettings, FixStorage
 
@@ -116,11 +116,14 @@ def forget(user: str) -> int:
         except (FixSettings, FixStorage) as error:
             raise type(error)(f"{error}; the user is not erased yet: then run `forget` again") from None
         left = [str(path) for path in flow.quarantined()]
+        keeps_versions = flow.store.keeps_versions()
     found = f"was removed from {counted(len(days), 'day')}" if days else "was not found"
     print(f"The user {found}, and is left out of everything that lands from now on.")
     print(f"The data folder is {settings.location}.")
     if left:
         print(f"Quarantined files may still name them, and are yours to deal with: {', '.join(left)}")
+    if keeps_versions:
+        print(f"{settings.location} {KEEPS_VERSIONS}")
     return ExitCode.COMPLETE
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.catalog import LakeCatalog
-from pipeline.cli.outcome import ExitCode
+from pipeline.cli.outcome import KEEPS_VERSIONS, ExitCode
 from pipeline.endpoints import ENDPOINTS
 from pipeline.errors import CallMetricsError, FixCredentials, FixSettings, RequestFailed
 from pipeline.extract.client import StreamApi
@@ -36,7 +36,9 @@ class Finding:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield a finding per check, the cheap checks first."""
-    yield _data_folder(settings)
+    yield (data := _data_folder(settings))
+    if data.code == ExitCode.COMPLETE and settings.remote is not None:
+        yield from _versions(settings)
     if isinstance(settings.warehouse, LakeCatalog):
         yield from _lake(settings.warehouse)
     yield from _timestamps(settings)
@@ -67,6 +69,15 @@ def _data_folder(settings: Settings) -> Finding:
     except CallMetricsError as error:
         return Finding(ExitCode.INCOMPLETE, f"data: {error}")
     return Finding(ExitCode.COMPLETE, f"data: {settings.remote} can be written, and has conditional puts")
+
+
+def _versions(settings: Settings) -> Iterator[Finding]:
+    """Yield a finding if the bucket would keep what `forget` deletes."""
+    try:
+        if open_store(settings).keeps_versions():
+            yield Finding(ExitCode.INCOMPLETE, f"data: {settings.remote} {KEEPS_VERSIONS}")
+    except CallMetricsError as error:
+        yield Finding(ExitCode.INCOMPLETE, f"data: {error}")
 
 
 def _lake(catalog: LakeCatalog) -> Iterator[Finding]:

@@ -8,9 +8,15 @@ from __future__ import annotations
 import sys
 from enum import IntEnum
 
-__all__ = ["PROGRAM", "ExitCode", "end_with"]
+__all__ = ["KEEPS_VERSIONS", "PROGRAM", "ExitCode", "end_with"]
 
 PROGRAM = "call-metrics"
+
+
+KEEPS_VERSIONS = (
+    "keeps versions of its objects, also of those that `forget` deletes; let a lifecycle rule of the bucket delete them"
+)
+"""The rest of a sentence that starts with the address of the store."""
 
 
 class ExitCode(IntEnum):

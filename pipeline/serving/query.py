@@ -62,10 +62,18 @@ def print_result(path: Path | LakeCatalog, query: str, form: str) -> None:
 def _refuse_all_but_select(database: duckdb.DuckDBPyConnection, query: str) -> None:
     """Raise an error of DuckDB if a query on a lake is not one SELECT from tables and views.
 
-    Table functions could write into the lake's folder, or connect to other servers than the catalog's.
+    Table functions could write into the lake's folder, or connect to other servers than the catalog's. A path as the
+    name of a table could leave the lake's part of a bucket by `..`, which HTTP resolves and DuckDB does not.
     """
     database.execute(read_statement("pipeline.serving", "only_select").replace("MACRO only", "TEMP MACRO only"))
     (allowed,) = database.execute("SELECT only_select('', $query)", {"query": query}).fetchone() or ("",)
+    paths = "SELECT json_extract_string(json_serialize_sql($query::VARCHAR), $names)"
+    for names in ("$..table_name", "$..schema_name", "$..catalog_name"):
+        (found,) = database.execute(paths, {"query": query, "names": names}).fetchone() or ([],)
+        if any("/" in name for name in found or ()):
+            database.execute(
+                "SELECT error('a lake runs one SELECT from its tables and views, and reads no other file')"
+            )
     if allowed != query:
         refusal = str(allowed or "SELECT error('this server runs one SELECT at a time and nothing else')")
         database.execute(refusal.replace("this server runs", "a lake runs"))

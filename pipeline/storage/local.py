@@ -42,10 +42,13 @@ class LocalStore:
         """Return the names of the folders in a folder that have a file of this name, sorted."""
         return [inner for inner in self.names(folder) if (self.path(folder) / inner / name).is_file()]
 
-    def all_keys(self) -> list[str]:
-        """Return the keys of all files, sorted."""
-        found = (path for path in self._root.rglob("*") if path.is_file())
-        return sorted(path.relative_to(self._root).as_posix() for path in found)
+    def list_keys(self) -> list[str]:
+        """Return the keys of all files at any depth, sorted."""
+        return sorted(path.relative_to(self._root).as_posix() for path in self._root.rglob("*") if path.is_file())
+
+    def keeps_versions(self) -> bool:
+        """Return False: a deleted file is gone."""
+        return False
 
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return when each file of a folder was last written, in nanoseconds."""

@@ -93,10 +93,14 @@ class ObjectStore:
         depth = len(PurePosixPath(self._key(folder)).parts) + 2
         return sorted(path.parent.name for path in paths if path.name == name and len(path.parts) == depth)
 
-    def all_keys(self) -> list[str]:
-        """Return the keys of all objects, sorted: one request per 1,000."""
-        prefix = f"{self._folder}/" if self._folder else ""
-        return sorted(key.removeprefix(prefix) for key in self._bucket.keys(self._folder))
+    def list_keys(self) -> list[str]:
+        """Return the keys of all objects at any depth, sorted: one request per 1,000."""
+        start = len(self._folder) + 1 if self._folder else 0
+        return sorted(key[start:] for key in self._bucket.keys(self._folder))
+
+    def keeps_versions(self) -> bool:
+        """Return whether the bucket gives objects versions. Puts an object to see, and deletes it."""
+        return self._bucket.keeps_versions(self._key(""))
 
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return the entity tag of each object in a folder."""
@@ -301,6 +305,15 @@ class _Bucket:
                 "workers could overwrite each other; use a store with conditional puts"
             )
         self._is_probed = True
+
+    def keeps_versions(self, folder: str) -> bool:
+        """Return whether a put object has a version."""
+        import obstore
+
+        key = f"{folder}/.probe-{secrets.token_hex(8)}".strip("/")
+        result = self._ask(lambda: obstore.put(self._client, key, b"1"))
+        self.delete([key])
+        return result["version"] not in (None, "null")
 
     @contextmanager
     def listing_once(self) -> Iterator[None]:

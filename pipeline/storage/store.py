@@ -40,8 +40,11 @@ class Store(Protocol):
     def folders_with(self, folder: str, name: str) -> list[str]:
         """Return the names of the folders in a folder that have a file of this name, sorted."""
 
-    def all_keys(self) -> list[str]:
-        """Return the keys of all files, sorted. Lists everything there is."""
+    def list_keys(self) -> list[str]:
+        """Return the keys of all files at any depth, sorted: one request per 1,000."""
+
+    def keeps_versions(self) -> bool:
+        """Return whether what is deleted stays readable as an old version."""
 
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return a value per file of a folder, by name, that is another one once the file is replaced."""

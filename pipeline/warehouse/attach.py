@@ -15,9 +15,9 @@ import duckdb
 from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixStorage, first_line
 from pipeline.sql import literal
-from pipeline.warehouse.bucket import bucket_extensions, create_secret
 from pipeline.warehouse.extensions import NO_DOWNLOADS, extension_file, load_extensions
 from pipeline.warehouse.postgres import INSTALL
+from pipeline.warehouse.s3 import create_secret, has_static_keys
 
 __all__ = ["LAKE", "NoLake", "attach", "attach_to", "detach_from", "lake_errors", "lock_down", "open_host"]
 
@@ -53,20 +53,18 @@ def open_host(catalog: LakeCatalog, memory: str | None = None) -> duckdb.DuckDBP
 
     With `memory`, it has that much, and one thread. Raises `FixSettings` without the extra `scale`.
     """
-    names = ["ducklake"]
-    if catalog.postgres is not None:
-        names.append("postgres_scanner")
-    if catalog.is_in_bucket:
-        names += bucket_extensions()
+    names = ["ducklake", *["postgres_scanner"] * (catalog.postgres is not None)]
+    if catalog.is_remote:
+        names += ["httpfs"] if has_static_keys() else ["httpfs", "aws"]
     files = [extension_file(name, needed_by="a DuckLake", install=INSTALL) for name in names]
     database = duckdb.connect(config=NO_DOWNLOADS)
     try:
         load_extensions(database, files)
         database.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")
-        if catalog.is_in_bucket:
-            create_secret(database, catalog.data_path)
         if memory is not None:
             database.execute(f"SET memory_limit = '{memory}'; SET threads = 1")
+        if catalog.is_remote:
+            create_secret(database, catalog.data_path)
     except BaseException:
         database.close()
         raise
@@ -87,8 +85,9 @@ def attach_to(
         options.append("READ_ONLY")
     else:
         options.append(f"DATA_PATH {literal(catalog.data_path)}")
-    is_here = not catalog.is_in_bucket and Path(catalog.data_path).exists()
-    if catalog.file is not None and is_here:  # the data folder may have been moved
+    if (
+        catalog.file is not None and not catalog.is_remote and Path(catalog.data_path).exists()
+    ):  # the data folder may have been moved
         options += [f"DATA_PATH {literal(catalog.data_path)}"] * read_only + ["OVERRIDE_DATA_PATH true"]
     with lake_errors(catalog):
         source = f"ducklake:{file or catalog.connection}"

@@ -32,11 +32,13 @@ def choose_warehouse(
     turns: Turns,
     owner: Callable[[], str],
     thresholds: Path | StoredFile,
-    store: Store,
+    files: Store | None = None,
+    work: Path | None = None,
 ) -> Warehouse | DuckLake:
-    """Return the warehouse. `writer` is the writer's file of the embedded one; a lake has its files in `store`."""
+    """Return the warehouse. `writer` is the writer's file of the embedded one.
+
+    `files` and `work` are those of `DuckLake`.
+    """
     if isinstance(published, LakeCatalog):
-        return DuckLake(
-            published, turns=turns, owner=owner, thresholds=thresholds, store=store, temporary=writer.parent / "tmp"
-        )
+        return DuckLake(published, turns=turns, owner=owner, thresholds=thresholds, files=files, work=work)
     return Warehouse(published, writer, owner=owner, thresholds=thresholds)

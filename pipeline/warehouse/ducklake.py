@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -89,8 +90,8 @@ class DuckLake:
         turns: who may publish.
         owner: returns the id of the data root that the lake is made from: a lake has one.
         thresholds: the file with the rows of `quality_thresholds`, read with every load; None for the defaults.
-        store: where the data root is; the folder of the lake's files is in it. None if that folder is on this machine.
-        temporary: a folder for files that are being written.
+        files: the store of the catalog's `data_path`; None for a folder of this machine.
+        work: a folder of this machine in which files of a remote store are written first.
     """
 
     def __init__(
@@ -100,15 +101,14 @@ class DuckLake:
         turns: Turns,
         owner: Callable[[], str] = lambda: "",
         thresholds: Path | StoredFile | None = None,
-        store: Store | None = None,
-        temporary: Path | None = None,
+        files: Store | None = None,
+        work: Path | None = None,
     ) -> None:
         self._catalog = catalog
         self._turns = turns
         self._owner = owner
         self._thresholds = thresholds
-        files: Store = LocalStore(Path(catalog.data_path)) if store is None else store.below("lake")
-        self._files = LakeFiles(files, temporary or Path(catalog.data_path))
+        self._files = LakeFiles(files or LocalStore(Path(catalog.data_path)), work or Path(tempfile.gettempdir()))
         self._connection: duckdb.DuckDBPyConnection | None = None
         self.is_due = False
         """Whether something is left to publish: never, since a load publishes what it loads."""
@@ -252,7 +252,7 @@ class DuckLake:
         # If this fails, the files stay: whether they were registered may be unknown. `clean` removes them if not.
         with self._publishing() as (database, still_mine):
             marks = changed_tables(source, day, _held(database, day), rebuild=rebuild)
-            if marks != work.marks or not self._files.are_there(work.files()):
+            if marks != work.marks or not all(map(self._files.exists, work.files())):
                 # Another process published meanwhile, or removed what was not registered.
                 self._files.discard(work.files())
                 work = self._write(source, day, marks)
@@ -290,10 +290,9 @@ class DuckLake:
             for file in files:
                 database.execute(f"DELETE FROM {file.schema}.{file.table} {where}")
             for file in files:
-                if file.key is not None:
-                    path = literal(self._files.path(file.key))
+                if file.path is not None:
                     database.execute(
-                        f"CALL ducklake_add_data_files('{LAKE}', '{file.table}', {path}, "
+                        f"CALL ducklake_add_data_files('{LAKE}', '{file.table}', {literal(str(file.path))}, "
                         f"schema => '{file.schema}', hive_partitioning => true)"
                     )
             counts = ", ".join(f"(SELECT count(*) FROM {file.schema}.{file.table} {where})" for file in files)
@@ -329,8 +328,7 @@ class DuckLake:
         """Write the lake, in our turn. Raises `FixStorage`."""
         with self._turns.of_publishing() as still_mine:
             if self._catalog.postgres is not None:
-                if not self._catalog.is_in_bucket:
-                    Path(self._catalog.data_path).mkdir(parents=True, exist_ok=True)
+                self._files.prepare()
                 with self._attached(read_only=False) as database:
                     yield database, still_mine
             else:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -48,16 +48,21 @@ class LakeFile:
     Attributes:
         schema: the schema of its table in the lake.
         table: its table.
-        key: where it is in the lake's folder.
+        path: where it is.
         content: a hash of its content.
-        rows: how many rows it has. A file without rows is not kept: `key` is None.
+        rows: how many rows it has. A file without rows is not kept: `path` is None.
     """
 
     schema: str
     table: str
-    key: str | None
+    path: PurePath | None
     content: str
     rows: int
+
+    @property
+    def key(self) -> str | None:
+        """Its path below the lake."""
+        return None if self.path is None else "/".join(self.path.parts[-4:])
 
 
 @dataclass(frozen=True)
@@ -69,15 +74,16 @@ class TableFiles:
 
 
 class LakeFiles:
-    """The files in a store. They are written to the folder `temporary` first, so that their names can have a hash."""
+    """The files of a lake.
 
-    def __init__(self, store: Store, temporary: Path) -> None:
+    Args:
+        store: where they lie.
+        work: a folder of this machine in which files of a remote store are written first.
+    """
+
+    def __init__(self, store: Store, work: Path) -> None:
         self._store = store
-        self._temporary = temporary
-
-    def path(self, key: str) -> str:
-        """Return where a file is, as DuckDB calls it."""
-        return str(self._store.path(key))
+        self._work = work
 
     def write_tables(self, source: Source, day: date, tables: Iterable[str]) -> dict[str, TableFiles]:
         """Write the files of some tables of a day. Returns them by table.
@@ -99,30 +105,33 @@ class LakeFiles:
 
     def write(self, schema: str, table: str, day: date, chunks: Iterable[pa.Table]) -> LakeFile:
         """Write one file. Raises `FixStorage`, also if a row is of another day."""
-        with _Writer(self._store, self._temporary, schema, table, day) as writer:
+        with _Writer(self._store, self._work, schema, table, day) as writer:
             for rows in chunks:
                 writer.write(rows)
         return writer.finished()
 
     def discard(self, files: Iterable[LakeFile]) -> None:
         """Delete files that will not be registered."""
-        for file in files:
-            if file.key is not None:
-                self._store.delete(file.key)
+        self._store.delete(*(file.key for file in files if file.key is not None))
 
-    def are_there(self, files: Iterable[LakeFile]) -> bool:
-        """Return whether all of these files still exist."""
-        return all(file.key is None or self._store.exists(file.key) for file in files)
+    def exists(self, file: LakeFile) -> bool:
+        """Return whether a file is still as it was written; one without rows always is."""
+        return file.key is None or self._store.exists(file.key)
+
+    def prepare(self) -> None:
+        """Make ready for a process that may only read: a folder must exist."""
+        if isinstance(folder := self._store.path(""), Path):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def all(self) -> set[str]:
         """Return the paths of all Parquet files there are, registered or not."""
-        return {self.path(key) for key in self._store.all_keys() if key.endswith(".parquet")}
+        return {str(self._store.path(key)) for key in self._store.list_keys() if key.endswith(".parquet")}
 
     def _write_points(self, source: Source, day: date) -> TableFiles:
         count = 0
         with ExitStack() as stack:
             writers = {
-                name: stack.enter_context(_Writer(self._store, self._temporary, "store", name, day))
+                name: stack.enter_context(_Writer(self._store, self._work, "store", name, day))
                 for name in ("series", "samples", "track_statistics", "track_spans")
             }
             for points, tables in point_chunks(source, day):
@@ -142,11 +151,12 @@ def split_path(path: str) -> tuple[str, str, date | None, str]:
 class _Writer:
     """Writes one file under a temporary name; it has its own name when the block ends well."""
 
-    def __init__(self, store: Store, temporary: Path, schema: str, table: str, day: date) -> None:
-        self._store = store
-        self._schema, self._table, self._day = schema, table, day
-        self._folder = day_folder(Path(schema, table), day)
-        self._temporary = temporary / f".{secrets.token_hex(8)}.tmp"
+    def __init__(self, store: Store, work: Path, schema: str, table: str, day: date) -> None:
+        self._store, self._schema, self._table, self._day = store, schema, table, day
+        self._key = day_folder(Path(schema) / table, day).as_posix()
+        folder = store.path(self._key)
+        self._folder = folder if isinstance(folder, Path) else work
+        self._temporary = self._folder / f".{secrets.token_hex(8)}.tmp"
         self._writer: pq.ParquetWriter | None = None
         self._rows = 0
         self._file: LakeFile | None = None
@@ -167,7 +177,7 @@ class _Writer:
             )
         try:
             if self._writer is None:
-                self._temporary.parent.mkdir(parents=True, exist_ok=True)
+                self._folder.mkdir(parents=True, exist_ok=True)
                 self._writer = pq.ParquetWriter(self._temporary, rows.schema, **_parquet_options(rows.schema))
             self._writer.write_table(rows, row_group_size=ROW_GROUP_ROWS)
         except OSError as error:
@@ -191,19 +201,18 @@ class _Writer:
         return self._file
 
     def _place(self) -> LakeFile:
-        """Put the file into the store, under a name that no other has."""
+        """Flush the file to disk and give it its name. A crash afterwards must not leave the lake with half a file."""
         if self._writer is None:
             return LakeFile(self._schema, self._table, None, "", 0)
         with self._temporary.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()[:32]
-        key = (self._folder / f"{content}-{secrets.token_hex(4)}.parquet").as_posix()
-        with self._store.adding(key) as target:
-            shutil.move(self._temporary, target)
-        return LakeFile(self._schema, self._table, key, content, self._rows)
+        key = f"{self._key}/{content}-{secrets.token_hex(4)}.parquet"
+        with self._store.replacing(key) as placed:  # no other file has the name; large ones go in parts
+            shutil.move(self._temporary, placed)
+        return LakeFile(self._schema, self._table, self._store.path(key), content, self._rows)
 
     def _unwritable(self, error: OSError) -> FixStorage:
-        folder = self._store.path(self._folder.as_posix())
-        return FixStorage(f"{folder} cannot be written ({error.strerror or error}); fix it and run again")
+        return FixStorage(f"{self._folder} cannot be written ({error.strerror or error}); fix it and run again")
 
 
 def _with_ids(samples: pa.Table, series: pa.Table) -> pa.Table:

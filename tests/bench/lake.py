@@ -3,12 +3,14 @@
     python -m tests.bench.lake [--days N] [--small N] [--folder DIR]
 
 First, days of 2.55 million points are loaded into each, and every view is asked. Then small days are loaded into each:
-what does one more day cost, in an empty one and in one of 60 days? Times are seconds of this machine.
+what does one more day cost, in an empty one and in one of 60 days? Here a lake in an object store takes part too
+(moto on loopback). Times are seconds of this machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import shutil
 import statistics
@@ -28,10 +30,14 @@ import pyarrow as pa
 from pipeline.catalog import LakeCatalog
 from pipeline.quality.views import VIEWS
 from pipeline.schema import METRICS, TABLES
+from pipeline.storage import LocalStore
+from pipeline.storage.objects import ObjectStore
 from pipeline.warehouse.choice import choose_turns, choose_warehouse
 from pipeline.warehouse.published import open_published
-from tests.bench.views import ASKED, FIRST_DAY, POINTS_PER_DAY, a_day, best
+from tests.bench.views import FIRST_DAY, POINTS_PER_DAY, fastest, make_day
+from tests.bench.views import QUERIES as ASKED
 from tests.support.lakes import ManyDays, days_from
+from tests.support.object_store import CREDENTIALS, Bucket, s3_server
 from tests.support.postgres import PASSWORD, Postgres, missing_programs
 
 ONE_DAY = date(2026, 11, 2)
@@ -77,7 +83,7 @@ class LargeDays:
 
 @lru_cache(2)
 def _tables(day: date) -> dict[str, pa.Table]:
-    return a_day(day, np.random.default_rng(day.toordinal()))
+    return make_day(day, np.random.default_rng(day.toordinal()))
 
 
 @lru_cache(1)
@@ -119,14 +125,29 @@ def main() -> None:
                 for kind in ("empty", "full")
             ]
             small(folder / "small", name, pair, given.small)
+        if postgres is not None and importlib.util.find_spec("moto"):
+            os.environ |= CREDENTIALS
+            upstream = stack.enter_context(s3_server())
+            os.environ["AWS_ENDPOINT_URL"] = f"http://{upstream}"
+            Bucket(upstream, "bench-bucket")
+            pair = [postgres.create_database().setting() for _ in range(2)]
+            small(folder / "small", "ducklake on S3", pair, given.small, "s3://bench-bucket")
 
 
-def opened(folder: Path, setting: str | None) -> Any:
-    """Return the place of a warehouse and the warehouse."""
-    place = folder / "warehouse.duckdb" if setting is None else LakeCatalog.parse(setting, folder)
-    turns = choose_turns(place, folder, folder / "locks")
+def opened(folder: Path, setting: str | None, bucket: str | None = None) -> Any:
+    """Return the place of a warehouse and the warehouse. With `bucket`, its files are there."""
+    root = f"{bucket}/{folder.name}" if bucket else folder
+    place = folder / "warehouse.duckdb" if setting is None else LakeCatalog.parse(setting, root)
+    files = ObjectStore(root, folder / "scratch").below("lake") if isinstance(root, str) else None
+    turns = choose_turns(place, str(root), folder / "locks")
     return place, choose_warehouse(
-        place, folder / "writer.duckdb", turns=turns, owner=lambda: "bench", thresholds=folder / "thresholds.csv"
+        place,
+        folder / "writer.duckdb",
+        turns=turns,
+        owner=lambda: "bench",
+        thresholds=folder / "thresholds.csv",
+        files=files or LocalStore(folder).below("lake"),
+        work=folder,
     )
 
 
@@ -154,10 +175,10 @@ def large(folder: Path, settings: dict[str, Any], days: list[date]) -> None:
         bases = {name: stack.enter_context(open_published(place)) for name, place in places.items()}
         print("  ".join(f"{name:>18}" for name in bases))
         for query in QUERIES:
-            print("  ".join(f"{best(base, query) * 1000:15.0f} ms" for base in bases.values()), "", query)
+            print("  ".join(f"{fastest(base, query) * 1000:15.0f} ms" for base in bases.values()), "", query)
 
 
-def small(folder: Path, name: str, settings: list[str | None], held: int) -> None:
+def small(folder: Path, name: str, settings: list[str | None], held: int, bucket: str | None = None) -> None:
     """Print what loading a small day costs into a warehouse of some days, as a ratio to an empty one.
 
     Days are loaded into one and the other in turn, so that whatever else the machine does slows down both.
@@ -168,7 +189,7 @@ def small(folder: Path, name: str, settings: list[str | None], held: int) -> Non
     warehouses = []
     for kind, setting in zip(("empty", "full"), settings, strict=True):
         (folder / kind).mkdir(parents=True)
-        place, warehouse = opened(folder / kind, setting)
+        place, warehouse = opened(folder / kind, setting, bucket)
         warehouse.load(ManyDays([]), [])
         warehouses.append(warehouse)
     for day in days[:held]:

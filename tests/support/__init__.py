@@ -110,7 +110,7 @@ def no_file_larger_than(size: int) -> Iterator[None]:
 
 
 def rows_in(database: Path | LakeCatalog, table: str) -> Counter[tuple[Any, ...]]:
-    """Return the rows of a table of a file or lake, counted, with columns in the order of the contract."""
+    """Return the rows of a table of a database, counted, with columns in the order of the contract."""
     columns = ", ".join(f'"{name}"' for name in TABLES[table].schema.names)
     with open_published(database) as connection:
         return Counter(map(_hashable, connection.execute(f"SELECT {columns} FROM {table}").fetchall()))

@@ -160,12 +160,21 @@ class Bucket:
     def write(self, key: str, content: bytes) -> None:
         self._send("PUT", f"/{key}", content)
 
+    def keep_versions(self) -> None:
+        """Turn on versions."""
+        self._send("PUT", "?versioning", b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
+
     def contents(self) -> dict[str, bytes]:
         return {key: self.read(key) for key in self.list_keys()}
 
     def _send(self, method: str, rest: str, body: bytes | None = None) -> bytes:
         address = f"http://{self.upstream}/{self.name}{rest}"
-        request = urllib.request.Request(address, body, {"Authorization": "AWS key:signature"}, method=method)
+        request = urllib.request.Request(
+            address,
+            body,
+            {"Authorization": "AWS key:signature", "Content-Type": "application/octet-stream"},
+            method=method,
+        )
         with urllib.request.urlopen(request) as response:
             return bytes(response.read())
 

@@ -168,11 +168,10 @@ def test_data_can_be_in_an_object_store(tmp_path: Path, text: str, remote: str) 
 
 
 @pytest.mark.parametrize("address", ["gs://my_bucket/a.b", "az://container/app-1"])
-def test_data_in_another_kind_of_store_need_its_s3_interface(tmp_path: Path, address: str) -> None:
-    """Raw responses and tables could be there, but not the files of a lake."""
-    assert Settings(data=address, scratch=tmp_path).remote == address
-    sentence = refusal(tmp_path, CALL_METRICS_WAREHOUSE=SHARED, CALL_METRICS_DATA=address)
-    assert sentence.startswith(f"CALL_METRICS_DATA is {address}, and a DuckLake has its files in a folder or in s3://")
+def test_store_that_cannot_hold_a_lake_is_refused(tmp_path: Path, address: str) -> None:
+    """One sentence names S3, before anything lands there."""
+    with pytest.raises(FixSettings, match=f"{address}, and a DuckLake can have its files in S3 only"):
+        load(tmp_path, CALL_METRICS_WAREHOUSE=SHARED, CALL_METRICS_DATA=address)
 
 
 def test_data_in_a_folder_are_not_remote(tmp_path: Path) -> None:

@@ -113,4 +113,4 @@ def test_lake_in_another_kind_of_bucket_is_refused(address: str, cluster: Make) 
     machines = cluster("http://127.0.0.1:9")
     code, out, err = finish(machines.start(1, "status", CALL_METRICS_DATA=address))
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "has its files in a folder or in s3://" in err
+    assert "can have its files in S3 only" in err
