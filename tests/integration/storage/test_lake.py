@@ -116,6 +116,7 @@ def test_killed_backfill_is_finished_by_a_machine_with_an_empty_disk(
             time.sleep(0.05)
         first.send_signal(signal.SIGKILL)
         first.communicate()
+        assert first.returncode == -signal.SIGKILL
         code, _, err = finish(second)
         assert code == 0, err
         code, _, err = finish(start(*on_days(*TWO), on=source))
