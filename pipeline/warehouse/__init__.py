@@ -4,8 +4,8 @@ DuckDB lets one process write a file, and then no one else can open it. So days 
 one transaction per day, and a finished copy replaces the published file. Readers that have the old file open keep
 reading it; later readers get the new one.
 
-A DuckLake instead gets new Parquet files for a day, registered in one transaction; nothing is copied. Views, statistics and
-what is loaded are the same. `choice` decides by CALL_METRICS_WAREHOUSE which of the two it is.
+A DuckLake instead gets new Parquet files for a day, registered in one transaction; nothing is copied. Views, statistics
+and what is loaded are the same. `choice` decides by CALL_METRICS_WAREHOUSE which of the two it is.
 
 Here is what is stored (`store.sql`), how data points are pivoted for it (`pivot`), how days are loaded (`load`), how
 the file is published (`publish`) and opened by readers (`published`). What the tables are is in `schema`; statistics,
