@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from pipeline.cli.commands import call_metrics
 from pipeline.quality.thresholds import DEFAULTS, THRESHOLDS, THRESHOLDS_FILE
-from pipeline.quality.views import VIEWS, read_docs
+from pipeline.quality.views import MACROS, VIEWS, read_docs
 from pipeline.schema import CALL_KEY, STAY_KEY, TABLES, TRACK_KEY, WINDOW_STATES
 from pipeline.settings import SECRETS, Settings
 from pipeline.warehouse.database import duckdb_type
@@ -88,10 +88,10 @@ def views() -> Iterator[str]:
     yield "# Views"
     yield (
         "The views are in `warehouse.duckdb`, on top of the [tables](tables.md). Durations are weighted by time. "
-        "Missing data counts as neither good nor bad. The definitions are in `pipeline/quality/sql`, one file each. "
-        "Ids (`session_date` to `track_type`) are described with the tables."
+        "Missing data counts as neither good nor bad. The definitions are in the folders `sql` of `pipeline/quality`, "
+        "one file each. Ids (`session_date` to `track_type`) are described with the tables."
     )
-    for view in VIEWS:
+    for view in [*VIEWS, *MACROS]:
         docs = read_docs(view)
         yield f"## `{view}`"
         yield f"{docs.comment}"

@@ -1,15 +1,18 @@
-"""The views for analysts: their SQL, and a comment on every view and column.
+"""The views and table macros for analysts: their SQL, and a comment on every view, macro and column.
 
-A view is `sql/<name>.sql`: one SELECT below a header. The header says what one row is ("Grain: ..."), then documents
-every column but the ids, whose comments come from `schema`. The tables that views read are in `warehouse`; what is too
-slow to compute per query is in `track_statistics`.
+A view is `sql/<name>.sql` of a package: one SELECT below a header. The header says what one row is ("Grain: ..."), then
+documents every column but the ids, whose comments come from `schema`. A table macro is the same, with its parameters
+before the SELECT: `(since, until) AS TABLE SELECT ...`. The tables that views read are in `warehouse`; what is too slow
+to compute per query is in `track_statistics`.
+
+DuckDB looks up the tables of a view where the view is, and those of a macro where the query is: whoever attaches the
+database under a name of their own must `USE` that name to call a macro.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import duckdb
 
@@ -17,29 +20,30 @@ from pipeline.quality.thresholds import THRESHOLDS, THRESHOLDS_FILE
 from pipeline.schema import TABLES, TRACK_KEY
 from pipeline.sql import literal, read_statement
 
-__all__ = ["VIEWS", "ViewDocs", "create_views", "read_docs", "view_texts"]
+__all__ = ["MACROS", "VIEWS", "ViewDocs", "create_views", "read_docs", "view_texts"]
 
-_statement = partial(read_statement, "pipeline.quality")
+VIEWS: dict[str, str] = {
+    "track_samples": "pipeline.quality",
+    "track_minutes": "pipeline.quality",
+    "track_kinds": "pipeline.quality",
+    "track_quality": "pipeline.quality",
+    "participant_quality": "pipeline.quality",
+    "call_quality": "pipeline.quality",
+    "quality_by_segment": "pipeline.quality",
+    "ingest_completeness": "pipeline.quality",
+}
+"""Every view, with the package of its SQL. Each comes after the views that it uses."""
 
-VIEWS = (
-    "track_samples",
-    "track_minutes",
-    "track_kinds",
-    "track_quality",
-    "participant_quality",
-    "call_quality",
-    "quality_by_segment",
-    "ingest_completeness",
-)
-"""Every view. Each comes after the views that it uses."""
+MACROS: dict[str, str] = {}
+"""Every table macro, with the package of its SQL."""
 
 
 @dataclass(frozen=True)
 class ViewDocs:
-    """The documentation of a view.
+    """The documentation of a view or a table macro.
 
     Attributes:
-        comment: what one row is, and what the view is for.
+        comment: what one row is, and what it is for.
         columns: comments by column; includes the ids of all tables, also those that the view does not have.
     """
 
@@ -47,13 +51,13 @@ class ViewDocs:
     columns: Mapping[str, str]
 
 
-def read_docs(view: str) -> ViewDocs:
-    """Return the documentation of a view: from the header of its file, and for ids from the tables."""
+def read_docs(name: str) -> ViewDocs:
+    """Return the documentation of a view or macro: from the header of its file, and for ids from the tables."""
     comment: list[str] = []
     columns: dict[str, str] = {}
     column = None
     in_columns = False
-    for line in _statement(view).splitlines():
+    for line in _statement(name).splitlines():
         if not line.startswith("--"):
             break
         text = line.removeprefix("--")
@@ -72,7 +76,9 @@ def read_docs(view: str) -> ViewDocs:
 
 
 def create_views(database: duckdb.DuckDBPyConnection, *, comment_columns: bool = True) -> None:
-    """Create the views, with their comments. DuckLake has none on the columns of views: then not `comment_columns`.
+    """Create the views and macros, with their comments.
+
+    DuckLake has no comments on macros and on the columns of views: then not `comment_columns`.
 
     Needs the tables of `warehouse/sql/store.sql` and `quality/sql/store.sql`.
     """
@@ -82,6 +88,10 @@ def create_views(database: duckdb.DuckDBPyConnection, *, comment_columns: bool =
         database.execute(f"COMMENT ON VIEW {view} IS {literal(docs.comment)}")
         if comment_columns:
             _comment_columns(database, view, docs)
+    for macro in MACROS:
+        database.execute(f"CREATE OR REPLACE MACRO {macro}\n{_statement(macro)}")
+        if comment_columns:
+            database.execute(f"COMMENT ON MACRO TABLE {macro} IS {literal(read_docs(macro).comment)}")
     database.execute(
         "COMMENT ON TABLE quality_thresholds IS "
         + literal(f"One row per kind of track: what counts as low, short or enough, from {THRESHOLDS_FILE}")
@@ -91,8 +101,12 @@ def create_views(database: duckdb.DuckDBPyConnection, *, comment_columns: bool =
 
 
 def view_texts() -> list[str]:
-    """Return the SQL and the comments. If they change, the views are outdated."""
-    return [*map(_statement, VIEWS), *THRESHOLDS.values()]
+    """Return the SQL and the comments. If they change, views and macros are outdated."""
+    return [*map(_statement, [*VIEWS, *MACROS]), *THRESHOLDS.values()]
+
+
+def _statement(name: str) -> str:
+    return read_statement((VIEWS | MACROS)[name], name)
 
 
 def _comment_columns(database: duckdb.DuckDBPyConnection, view: str, docs: ViewDocs) -> None:

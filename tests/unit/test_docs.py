@@ -10,7 +10,7 @@ import pytest
 
 from docs.generate import FOLDER, PAGES, page
 from pipeline.cli.commands import call_metrics
-from pipeline.quality.views import VIEWS, read_docs
+from pipeline.quality.views import MACROS, VIEWS, read_docs
 from pipeline.schema import TABLES, WINDOW_STATES
 from pipeline.settings import Settings
 
@@ -63,7 +63,7 @@ def test_table_and_columns_are_documented(table: object) -> None:
     assert set(ids) == shared
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", [*VIEWS, *MACROS])
 def test_view_and_columns_are_documented(view: str) -> None:
     """The page has a section for each view, with all its columns beyond the ids."""
     assert set(rows(section("views", view))) == read_docs(view).columns.keys() - set(TABLES["tracks"].key)
