@@ -74,11 +74,12 @@ def files(catalog: LakeCatalog) -> list[Path]:
 
 
 def names(database: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the tables and views of the contract that a database has."""
+    """Return the tables and views of the contract that a database has for its app."""
     rows = database.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' AND database_name = current_database() "
+        "SELECT table_name FROM duckdb_tables() "
+        "WHERE schema_name = current_schema() AND database_name = current_database() "
         "UNION SELECT view_name FROM duckdb_views() "
-        "WHERE schema_name = 'main' AND database_name = current_database() AND NOT internal ORDER BY ALL"
+        "WHERE schema_name = current_schema() AND database_name = current_database() AND NOT internal ORDER BY ALL"
     ).fetchall()
     return [row[0] for row in rows]
 
