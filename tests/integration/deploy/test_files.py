@@ -74,11 +74,8 @@ def test_compose_of_two_apps_fits_the_one_that_it_extends() -> None:
     code = base["services"]["code"]
     for part in ("image", "command", "restart", "depends_on", "healthcheck"):
         assert second[part] == code[part]
-    assert {
-        name
-        for name in first.keys() | second["environment"].keys()
-        if first.get(name) != second["environment"].get(name)
-    } == {
+    other = second["environment"]
+    assert {name for name in first.keys() | other.keys() if first.get(name) != other.get(name)} == {
         "CALL_METRICS_APP",
         "CALL_METRICS_START",
         "CALL_METRICS_QUOTA_SHARE",
