@@ -84,9 +84,11 @@ def file_paths(database: duckdb.DuckDBPyConnection, schema: str, table: str) -> 
 
 def is_ours(database: duckdb.DuckDBPyConnection, catalog: LakeCatalog, owner: str) -> bool:
     """Return whether the lake has tables of the app, of this version and made from the data of `owner`."""
-    if (catalog.schemas.internal, "meta") not in table_names(database):
+    try:  # listing the tables of a lake takes the longer the more apps there are
+        meta = dict(database.execute(f"SELECT name, value FROM {LAKE}.{catalog.schemas.internal}.meta").fetchall())
+    except (duckdb.CatalogException, duckdb.BinderException):  # there is no such table
         return False
-    return (read_meta(database, "version"), read_meta(database, "owner")) == (str(VERSION), owner)
+    return (meta.get("version"), meta.get("owner")) == (str(VERSION), owner)
 
 
 def create_tables(database: duckdb.DuckDBPyConnection, catalog: LakeCatalog, owner: str) -> bool:
