@@ -1,5 +1,7 @@
 """Where a DuckLake is: its catalog, in PostgreSQL or in a file, and the folder of its Parquet files. No password.
 
+One lake can hold several Stream apps, each with its tables in schemas of its own.
+
 How it is attached and written is in `warehouse`; `settings` reads it from CALL_METRICS_WAREHOUSE.
 """
 
@@ -13,10 +15,12 @@ from typing import Self
 
 from pipeline.errors import FixSettings
 
-__all__ = ["LAKE_PREFIX", "LakeCatalog", "data_path_of", "without_password"]
+__all__ = ["ALL_APPS", "LAKE_PREFIX", "LakeCatalog", "Schemas", "data_path_of", "without_password"]
 
 LAKE_PREFIX = "ducklake:"
 _POSTGRES = "postgres:"
+
+_STORE = re.compile(r"(?<![\w.])store(?=\.\w|;)")
 
 _SECRETS = ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
@@ -39,19 +43,47 @@ def data_path_of(data: Path | str) -> str:
 
 
 @dataclass(frozen=True)
+class Schemas:
+    """The schemas of an app: `main` and `store` without a name, such as `support` and `support_store` with one.
+
+    Attributes:
+        public: has the tables and views of the contract.
+        internal: has the tables behind them. Our SQL calls it `store`.
+    """
+
+    public: str = "main"
+    internal: str = "store"
+
+    @classmethod
+    def of(cls, public: str | None) -> Self:
+        """Return the schemas of an app by its name, or by the name of its public schema; of one without for None."""
+        return cls() if public in (None, "main") else cls(f"{public}", f"{public}_store")
+
+    def adapt(self, statement: str) -> str:
+        """Return a statement of ours, in which `store` stands for the internal schema, for these schemas."""
+        return _STORE.sub(self.internal, statement)
+
+
+ALL_APPS = Schemas.of("all_apps")
+"""Schemas of a lake with views over all its apps. No app has this name."""
+
+
+@dataclass(frozen=True)
 class LakeCatalog:
     """A DuckLake. `str()` is what CALL_METRICS_WAREHOUSE says, for messages.
 
     Attributes:
         connection: what follows `ducklake:`: `postgres:` and a connection string of PostgreSQL, or the path of a file.
         data_path: the folder of its Parquet files, or its address such as `s3://bucket/lake/`, ending in a slash.
+        app: the app whose tables are meant; None for the one without a name.
     """
 
     connection: str
     data_path: str
+    app: str | None = None
 
     @classmethod
-    def parse(cls, text: str, data: Path | str, folder: Path | None = None) -> Self:
+    def parse(cls, text: str, data: Path | str, folder: Path | None = None, *, app: str | None = None) -> Self:
         """Return the lake that a setting names, for a data root. `folder` is the one that paths are relative to.
 
         Raises `FixSettings` for a password in the setting, and for another kind of catalog.
@@ -69,7 +101,12 @@ class LakeCatalog:
                     "user=…, or ducklake: and the path of a file"
                 )
             connection = str((folder or Path.cwd()) / Path(connection).expanduser())
-        return cls(connection, data_path_of(data))
+        return cls(connection, data_path_of(data), app)
+
+    @property
+    def schemas(self) -> Schemas:
+        """The schemas of the app."""
+        return Schemas.of(self.app)
 
     @property
     def postgres(self) -> str | None:

@@ -35,7 +35,7 @@ from pipeline.quality.day import DayQuality, day_quality
 from pipeline.quality.thresholds import THRESHOLDS_FILE
 from pipeline.schema import CALL_KEY, TABLES
 from pipeline.settings import Settings
-from pipeline.storage import StoredFile, open_store
+from pipeline.storage import StoredFile, open_shared_store, open_store
 from pipeline.tables.build import TablesBuilt, build_tables
 from pipeline.tables.lake import Lake
 from pipeline.tables.provenance import is_outdated, rules
@@ -90,7 +90,7 @@ class Flow:
             turns=self._turns,
             owner=self.landing.id,
             thresholds=StoredFile(self.store, THRESHOLDS_FILE),
-            files=self.store.below("lake"),
+            files=(open_shared_store(settings) if settings.app else self.store).below("lake"),
             work=self._temporary,
         )
 

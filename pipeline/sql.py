@@ -14,7 +14,9 @@ from importlib import resources
 import duckdb
 import pyarrow as pa
 
-__all__ = ["literal", "quoted", "read_statement", "registered", "statement_names"]
+from pipeline.catalog import Schemas
+
+__all__ = ["adapted", "literal", "quoted", "read_statement", "registered", "statement_names"]
 
 
 @cache
@@ -27,6 +29,12 @@ def statement_names(package: str) -> list[str]:
     """Return the names of the statements of a package, sorted."""
     files = resources.files(package).joinpath("sql").iterdir()
     return sorted(file.name.removesuffix(".sql") for file in files if file.name.endswith(".sql"))
+
+
+def adapted(database: duckdb.DuckDBPyConnection, statement: str) -> str:
+    """Return a statement of ours for the app whose schema the connection uses, see `Schemas`."""
+    (schema,) = database.execute("SELECT current_schema()").fetchone() or (None,)
+    return Schemas.of(schema).adapt(statement)
 
 
 def quoted(name: str) -> str:

@@ -34,10 +34,11 @@ class Turns(Protocol):
 
 
 class FileTurns:
-    """Turns by lock files in a folder."""
+    """Turns by lock files in a folder. `publishing` is the file of that turn, if it is another one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, publishing: Path | None = None) -> None:
         self._folder = folder
+        self._publishing = publishing or folder / "warehouse.lock"
 
     def of_day(self, day: date) -> AbstractContextManager[StillMine]:
         """Work on a day, alone on this machine. Raises `FixStorage`."""
@@ -45,7 +46,7 @@ class FileTurns:
 
     def of_publishing(self) -> AbstractContextManager[StillMine]:
         """Publish, alone on this machine. Raises `FixStorage`."""
-        return _held(self._folder / "warehouse.lock", "the database")
+        return _held(self._publishing, "the database")
 
     def of_erasing(self) -> AbstractContextManager[StillMine]:
         """Change the list of erased users, alone on this machine. Raises `FixStorage`."""

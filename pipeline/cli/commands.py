@@ -230,9 +230,9 @@ def ui(port: int) -> int:
     # A script starts its background jobs with SIGINT ignored, and Dagster then ignores SIGTERM too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    environment = {**os.environ, "DAGSTER_HOME": str(home(settings)), "CALL_METRICS_DATA": settings.location}
+    environment = {**os.environ, "DAGSTER_HOME": str(home(settings)), "CALL_METRICS_DATA": settings.root_location}
     if settings.remote:
-        environment["CALL_METRICS_SCRATCH"] = str(settings.data)
+        environment["CALL_METRICS_SCRATCH"] = str(settings.root)
     print(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
     os.execve(sys.executable, ui_command(port), environment)  # noqa: S606 - our own interpreter, no shell
 

@@ -5,6 +5,7 @@ step of `flow` and reports what it did. What a step does is in its own room, whe
 `planning`, and how good its calls were in `quality`. There is no SQL here.
 
 Read `definitions` first (what Dagster loads), then `assets` with `lineage`, `day_quality` and `day_picture` (what an
-asset reports), `checks`, `schedules` and `sensors` (when a run starts), `resources` with `run_locks` (what a run needs
-and how its death is noticed), and `runner` with `instance` and `ui` (for the command line).
+asset reports), `names` (what several apps in one Dagster are called), `checks`, `schedules` and `sensors` (when a run
+starts), `resources` with `run_locks` (what a run needs and how its death is noticed), and `runner` with `instance` and
+`ui` (for the command line).
 """

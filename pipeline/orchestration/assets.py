@@ -14,14 +14,15 @@ import dagster as dg
 from pipeline.endpoints import ENDPOINTS, Endpoint
 from pipeline.errors import CallMetricsError, Interrupted
 from pipeline.flow import Flow
-from pipeline.orchestration.checks import COMPLETENESS_CHECKS, completeness_results
+from pipeline.orchestration.checks import completeness_checks, completeness_results
 from pipeline.orchestration.day_quality import quality_metadata
 from pipeline.orchestration.lineage import lake_lineage, raw_columns, table_columns, warehouse_lineage
+from pipeline.orchestration.names import AppNames
 from pipeline.planning.completeness import DayCompleteness
 from pipeline.schema import TABLES, Table
 from pipeline.tables.build import TablesBuilt
 
-__all__ = ["API_POOL", "CLEANING", "SOURCE", "WAREHOUSE_POOL", "build_assets", "build_cleaning"]
+__all__ = ["API_POOL", "CLEANING", "WAREHOUSE_POOL", "build_assets", "build_cleaning", "build_source"]
 
 API_POOL = "stream_api"
 WAREHOUSE_POOL = "warehouse"
@@ -36,36 +37,45 @@ FRESHNESS = dg.FreshnessPolicy.cron(deadline_cron="15 6 * * *", lower_bound_delt
 """The night's runs start at 02:15 UTC and must have loaded something by 06:15. Dagster does not ask which day that was:
 see `checks.yesterday_is_there`."""
 
-SOURCE = dg.AssetSpec(
-    "stream_video_api",
-    description="Stream's Video API. It lists who took part in a call for 90 days after its end.",
-    kinds={"rest"},
-    group_name="source",
-)
+
+def build_source(names: AppNames) -> dg.AssetSpec:
+    """Return the asset that stands for the app at Stream."""
+    return dg.AssetSpec(
+        names.key("stream_video_api"),
+        description="Stream's Video API. It lists who took part in a call for 90 days after its end.",
+        kinds={"rest"},
+        group_name="source",
+    )
 
 
-def build_assets(partitions: dg.PartitionsDefinition, *, pools: bool) -> list[dg.AssetsDefinition]:
-    """Return all assets. With `pools`, steps that send requests or write the database wait for a slot in a pool.
+def build_assets(partitions: dg.PartitionsDefinition, names: AppNames, *, pools: bool) -> list[dg.AssetsDefinition]:
+    """Return all assets of an app but its source.
 
-    The command line does without pools: when its process dies, its locks are free at once, and slots would not be.
+    With `pools`, steps that send requests or write the database wait for a slot in a pool. The command line does
+    without pools: when its process dies, its locks are free at once, and slots would not be.
     """
     return [
-        *(_raw_asset(endpoint, partitions, API_POOL if pools else None) for endpoint in ENDPOINTS.values()),
-        _lake_assets(partitions),
-        _warehouse_assets(partitions, WAREHOUSE_POOL if pools else None),
+        *(
+            _raw_asset(endpoint, partitions, names, names.pool(API_POOL) if pools else None)
+            for endpoint in ENDPOINTS.values()
+        ),
+        _lake_assets(partitions, names),
+        _warehouse_assets(partitions, names, names.pool(WAREHOUSE_POOL) if pools else None),
     ]
 
 
-def _raw_asset(endpoint: Endpoint, partitions: dg.PartitionsDefinition, pool: str | None) -> dg.AssetsDefinition:
+def _raw_asset(
+    endpoint: Endpoint, partitions: dg.PartitionsDefinition, names: AppNames, pool: str | None
+) -> dg.AssetsDefinition:
     """Return the asset of an endpoint. It depends on the endpoints that are fetched before it."""
-    names = [*ENDPOINTS]
-    before: list[Any] = [["raw", name] for name in names[: names.index(endpoint.name)]]
+    order = [*ENDPOINTS]
+    before: list[Any] = [names.key("raw", name) for name in order[: order.index(endpoint.name)]]
 
     @dg.asset(
         name=endpoint.name,
-        key_prefix="raw",
+        key_prefix=names.key("raw"),
         group_name="raw",
-        deps=before or [SOURCE],
+        deps=before or [build_source(names)],
         description=endpoint.description,
         kinds={"json"},
         metadata={"dagster/column_schema": raw_columns()},
@@ -88,13 +98,13 @@ def _raw_asset(endpoint: Endpoint, partitions: dg.PartitionsDefinition, pool: st
     return raw
 
 
-def _lake_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+def _lake_assets(partitions: dg.PartitionsDefinition, names: AppNames) -> dg.AssetsDefinition:
     """Return the assets of all tables of the lake: one step builds them, and checks that the day is complete."""
 
     @dg.multi_asset(
         name="lake",
-        specs=[_lake_spec(table) for table in TABLES.values()],
-        check_specs=COMPLETENESS_CHECKS,
+        specs=[_lake_spec(table, names) for table in TABLES.values()],
+        check_specs=completeness_checks(names),
         partitions_def=partitions,
     )
     def lake(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
@@ -103,17 +113,19 @@ def _lake_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             built = flow.build_tables(day)
             completeness = flow.completeness(day)
         for table in built.rows:
-            yield dg.MaterializeResult(asset_key=["lake", table], metadata=_lake_metadata(table, built, completeness))
-        yield from completeness_results(completeness, datetime.now(UTC))
+            yield dg.MaterializeResult(
+                asset_key=names.key("lake", table), metadata=_lake_metadata(table, built, completeness)
+            )
+        yield from completeness_results(completeness, datetime.now(UTC), names)
 
     return lake
 
 
-def _lake_spec(table: Table) -> dg.AssetSpec:
-    lineage = lake_lineage(table.name)
+def _lake_spec(table: Table, names: AppNames) -> dg.AssetSpec:
+    lineage = lake_lineage(table.name, names)
     return dg.AssetSpec(
-        ["lake", table.name],
-        deps=[["raw", name] for name in ENDPOINTS],
+        names.key("lake", table.name),
+        deps=[names.key("raw", name) for name in ENDPOINTS],
         description=table.comment,
         kinds={"parquet"},
         group_name="lake",
@@ -136,12 +148,12 @@ def _lake_metadata(table: str, built: TablesBuilt, completeness: DayCompleteness
     return metadata
 
 
-def _warehouse_assets(partitions: dg.PartitionsDefinition, pool: str | None) -> dg.AssetsDefinition:
+def _warehouse_assets(partitions: dg.PartitionsDefinition, names: AppNames, pool: str | None) -> dg.AssetsDefinition:
     """Return the assets of all tables of the warehouse: one step loads and publishes them."""
 
     @dg.multi_asset(
         name="warehouse",
-        specs=[_warehouse_spec(table) for table in TABLES.values()],
+        specs=[_warehouse_spec(table, names) for table in TABLES.values()],
         partitions_def=partitions,
         pool=pool,
     )
@@ -160,35 +172,35 @@ def _warehouse_assets(partitions: dg.PartitionsDefinition, pool: str | None) -> 
             }
             if table == "call_sessions":
                 metadata |= quality
-            yield dg.MaterializeResult(asset_key=["warehouse", table], metadata=metadata)
+            yield dg.MaterializeResult(asset_key=names.key("warehouse", table), metadata=metadata)
 
     return warehouse
 
 
-def _warehouse_spec(table: Table) -> dg.AssetSpec:
+def _warehouse_spec(table: Table, names: AppNames) -> dg.AssetSpec:
     return dg.AssetSpec(
-        ["warehouse", table.name],
-        deps=[["lake", table.name]],
+        names.key("warehouse", table.name),
+        deps=[names.key("lake", table.name)],
         description=table.comment,
         kinds={"duckdb"},
         group_name="warehouse",
         metadata={
             "dagster/column_schema": table_columns(table.name),
-            "dagster/column_lineage": warehouse_lineage(table.name),
-            "dagster/table_name": table.name,
+            "dagster/column_lineage": warehouse_lineage(table.name, names),
+            "dagster/table_name": names.table(table.name),
         },
         freshness_policy=FRESHNESS,
     )
 
 
-def build_cleaning() -> dg.AssetsDefinition:
+def build_cleaning(names: AppNames) -> dg.AssetsDefinition:
     """Return the asset that cleans a DuckLake: old snapshots, and files that nothing refers to any more."""
 
     @dg.asset(
         name="cleaned",
-        key_prefix="warehouse",
+        key_prefix=names.key("warehouse"),
         group_name=CLEANING,
-        deps=[["warehouse", table] for table in TABLES],
+        deps=[names.key("warehouse", table) for table in TABLES],
         description="Removes snapshots older than CALL_METRICS_SNAPSHOT_DAYS from a DuckLake, and unused files",
         kinds={"ducklake"},
     )

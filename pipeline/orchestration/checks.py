@@ -12,39 +12,49 @@ import dagster as dg
 
 from pipeline.errors import CallMetricsError
 from pipeline.flow import Flow
+from pipeline.orchestration.names import AppNames
 from pipeline.planning.completeness import DayCompleteness
 from pipeline.planning.problems import Problem, counted
 from pipeline.warehouse.published import newest_day
 
-__all__ = ["COMPLETENESS_CHECKS", "URGENT_WITHIN", "completeness_results", "yesterday_is_there"]
+__all__ = ["URGENT_WITHIN", "build_morning_check", "completeness_checks", "completeness_results"]
 
 URGENT_WITHIN = timedelta(days=14)
 """What is missing is urgent if it expires at the source within this time."""
-
-WINDOWS_CHECK = dg.AssetCheckSpec(
-    "every_window_has_landed",
-    asset=["lake", "windows"],
-    description="Every window of every stay in a call that has ended has a final response",
-)
-STAYS_CHECK = dg.AssetCheckSpec(
-    "everyone_promised_is_held",
-    asset=["lake", "participant_sessions"],
-    description="As many stays are stored as the source counts",
-)
-EXPIRY_CHECK = dg.AssetCheckSpec(
-    "nothing_is_about_to_be_forgotten",
-    asset=["lake", "ingest_completeness_by_call"],
-    description=f"Nothing is missing that expires at the source within {URGENT_WITHIN.days} days",
-)
-COMPLETENESS_CHECKS = (WINDOWS_CHECK, STAYS_CHECK, EXPIRY_CHECK)
-"""The checks that run with the tables of the lake. Their names cannot change: Dagster keeps their results by name."""
 
 MAX_PROBLEMS = 10
 """Problems that one check lists."""
 
 
-def completeness_results(completeness: DayCompleteness, now: datetime) -> Iterator[dg.AssetCheckResult]:
-    """Yield the results of `COMPLETENESS_CHECKS` for a day, at `now`."""
+def completeness_checks(names: AppNames) -> list[dg.AssetCheckSpec]:
+    """Return the checks that run with the tables of the lake: of windows, of stays, and of what is about to expire.
+
+    Their names cannot change: Dagster keeps their results by name.
+    """
+    return [
+        dg.AssetCheckSpec(
+            "every_window_has_landed",
+            asset=names.key("lake", "windows"),
+            description="Every window of every stay in a call that has ended has a final response",
+        ),
+        dg.AssetCheckSpec(
+            "everyone_promised_is_held",
+            asset=names.key("lake", "participant_sessions"),
+            description="As many stays are stored as the source counts",
+        ),
+        dg.AssetCheckSpec(
+            "nothing_is_about_to_be_forgotten",
+            asset=names.key("lake", "ingest_completeness_by_call"),
+            description=f"Nothing is missing that expires at the source within {URGENT_WITHIN.days} days",
+        ),
+    ]
+
+
+def completeness_results(
+    completeness: DayCompleteness, now: datetime, names: AppNames | None = None
+) -> Iterator[dg.AssetCheckResult]:
+    """Yield the results of `completeness_checks` for a day, at `now`. `names` are those of an app with a name."""
+    windows_check, stays_check, expiry_check = completeness_checks(names or AppNames())
     expired = completeness.expires_at <= now
     expiry = (
         f"the first of it {'expired' if expired else 'expires'} at the source on {completeness.expires_at:%Y-%m-%d}"
@@ -55,7 +65,7 @@ def completeness_results(completeness: DayCompleteness, now: datetime) -> Iterat
         else ""
     )
     yield _result(
-        WINDOWS_CHECK,
+        windows_check,
         completeness.day,
         [problem for problem in completeness.problems if problem.kind in ("windows", "suspect")],
         expiry,
@@ -63,7 +73,7 @@ def completeness_results(completeness: DayCompleteness, now: datetime) -> Iterat
         {"windows_due": completeness.due, **completeness.windows},
     )
     yield _result(
-        STAYS_CHECK,
+        stays_check,
         completeness.day,
         [problem for problem in completeness.problems if problem.kind in ("calls", "stays")],
         expiry,
@@ -74,7 +84,7 @@ def completeness_results(completeness: DayCompleteness, now: datetime) -> Iterat
     days_left = completeness.days_left(now)
     is_urgent = now >= completeness.expires_at - URGENT_WITHIN
     yield _result(
-        EXPIRY_CHECK,
+        expiry_check,
         completeness.day,
         completeness.problems if is_urgent else [],
         f"{expiry}, in {counted(days_left, 'day')}" if days_left else expiry,
@@ -85,25 +95,31 @@ def completeness_results(completeness: DayCompleteness, now: datetime) -> Iterat
     )
 
 
-@dg.asset_check(
-    asset=["warehouse", "call_sessions"],
-    description="The published database has the day before today (UTC), with calls or without",
-)
-def yesterday_is_there(flow: dg.ResourceParam[Flow]) -> dg.AssetCheckResult:
-    """Return whether yesterday is in the database. A freshness policy passes after a backfill of any day."""
-    yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    try:
-        newest, is_there = newest_day(flow.settings.warehouse, yesterday)
-    except CallMetricsError as error:
-        return dg.AssetCheckResult(passed=False, description=str(error))
-    found = f"the newest day in it is {newest}" if newest else "it has no days"
-    return dg.AssetCheckResult(
-        passed=is_there,
-        description=f"{yesterday} is in the database"
-        if is_there
-        else f"{yesterday} is not in the database, {found}; check that the schedule trailing_days is on, and its runs",
-        metadata={"newest_day": f"{newest}"} if newest else None,
+def build_morning_check(names: AppNames) -> dg.AssetChecksDefinition:
+    """Return the check `yesterday_is_there`. A freshness policy passes after a backfill of any day."""
+
+    @dg.asset_check(
+        asset=names.key("warehouse", "call_sessions"),
+        description="The published database has the day before today (UTC), with calls or without",
     )
+    def yesterday_is_there(flow: dg.ResourceParam[Flow]) -> dg.AssetCheckResult:
+        """Return whether yesterday is in the database."""
+        yesterday = datetime.now(UTC).date() - timedelta(days=1)
+        try:
+            newest, is_there = newest_day(flow.settings.warehouse, yesterday)
+        except CallMetricsError as error:
+            return dg.AssetCheckResult(passed=False, description=str(error))
+        found = f"the newest day in it is {newest}" if newest else "it has no days"
+        return dg.AssetCheckResult(
+            passed=is_there,
+            description=f"{yesterday} is in the database"
+            if is_there
+            else f"{yesterday} is not in the database, {found}; check that the schedule trailing_days is on, and its "
+            "runs",
+            metadata={"newest_day": f"{newest}"} if newest else None,
+        )
+
+    return yesterday_is_there
 
 
 def _result(

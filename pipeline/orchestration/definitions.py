@@ -3,8 +3,9 @@
 import dagster as dg
 
 from pipeline.catalog import LakeCatalog
-from pipeline.orchestration.assets import CLEANING, SOURCE, build_assets, build_cleaning
-from pipeline.orchestration.checks import yesterday_is_there
+from pipeline.orchestration.assets import CLEANING, build_assets, build_cleaning, build_source
+from pipeline.orchestration.checks import build_morning_check
+from pipeline.orchestration.names import AppNames
 from pipeline.orchestration.resources import flow_resource
 from pipeline.orchestration.schedules import build_cleaning_schedule, build_morning_schedule, build_nightly_schedule
 from pipeline.orchestration.sensors import build_sensor
@@ -18,31 +19,42 @@ def build_definitions(
 ) -> dg.Definitions:
     """Return all definitions. `flow` is the resource of that name.
 
-    With `in_this_process`, leave out what only a daemon needs: pools, schedules, the sensor and the morning's check.
+    An app with a name is a code location of its own, see `names`. With `in_this_process`, leave out what only a daemon
+    needs: pools, schedules, the sensor and the morning's check.
     """
     # A fixed start: if it moved with the day, Dagster would hide days that have expired at the source and that we have.
     partitions = dg.DailyPartitionsDefinition(start_date=settings.start.isoformat(), timezone="UTC", end_offset=1)
-    assets: list[dg.AssetSpec | dg.AssetsDefinition] = [SOURCE, *build_assets(partitions, pools=not in_this_process)]
+    names = AppNames(settings.app)
+    assets: list[dg.AssetSpec | dg.AssetsDefinition] = [
+        build_source(names),
+        *build_assets(partitions, names, pools=not in_this_process),
+    ]
     description = "One day of calls, from the API to the database"
     if in_this_process:
-        ingest = dg.define_asset_job("ingest", description=description)
+        ingest = dg.define_asset_job("ingest", description=description, tags=names.tags)
         return dg.Definitions(assets, jobs=[ingest], executor=dg.in_process_executor, resources={"flow": flow})
-    yesterday = dg.AssetSelection.checks(yesterday_is_there)
+    morning_check = build_morning_check(names)
+    yesterday = dg.AssetSelection.checks(morning_check)
     by_day = dg.AssetSelection.all() - yesterday - dg.AssetSelection.groups(CLEANING)
-    ingest = dg.define_asset_job("ingest", selection=by_day, description=description)
+    ingest = dg.define_asset_job("ingest", selection=by_day, description=description, tags=names.tags)
     morning = dg.define_asset_job(
-        "morning_check", selection=yesterday, description="Check that yesterday is in the database"
+        "morning_check",
+        selection=yesterday,
+        description="Check that yesterday is in the database",
+        tags=names.tags,
     )
     jobs = [ingest, morning]
     schedules = [build_nightly_schedule(ingest, partitions), build_morning_schedule(morning)]
     if isinstance(settings.warehouse, LakeCatalog):
-        cleaning = build_cleaning()
+        cleaning = build_cleaning(names)
         assets.append(cleaning)
-        jobs.append(dg.define_asset_job("clean_lake", selection=[cleaning], description="Clean the DuckLake"))
+        jobs.append(
+            dg.define_asset_job("clean_lake", selection=[cleaning], description="Clean the DuckLake", tags=names.tags)
+        )
         schedules.append(build_cleaning_schedule(jobs[-1]))
     return dg.Definitions(
         assets,
-        asset_checks=[yesterday_is_there],
+        asset_checks=[morning_check],
         jobs=jobs,
         schedules=schedules,
         sensors=[build_sensor(ingest, partitions)],

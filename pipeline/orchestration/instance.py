@@ -83,9 +83,9 @@ def unusable_records(folder: Path, error: Exception) -> FixStorage:
 
 
 def _folder(settings: Settings) -> Path:
-    """Return DAGSTER_HOME if it is set, else a folder under the data folder with our dagster.yaml."""
+    """Return DAGSTER_HOME if it is set, else a folder under the data root, with our dagster.yaml, for all apps."""
     given = os.environ.get("DAGSTER_HOME")
-    folder = Path(given).absolute() if given else settings.data / "dagster"
+    folder = Path(given).absolute() if given else settings.root / "dagster"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not given and not (folder / "dagster.yaml").exists():

@@ -12,6 +12,7 @@ import dagster as dg
 
 from pipeline.endpoints import ENDPOINTS, Endpoint, leaves
 from pipeline.landing.segment import RAW_SCHEMA
+from pipeline.orchestration.names import AppNames
 from pipeline.schema import STAY_KEY, TABLES
 
 __all__ = ["lake_lineage", "raw_columns", "table_columns", "warehouse_lineage"]
@@ -20,7 +21,7 @@ _REQUEST_COLUMNS = {"http_status": "status", "attempts": "attempts", "fetched_at
 """Columns of `windows` that are a column of the raw request rather than part of its body."""
 
 
-def lake_lineage(table: str) -> dg.TableColumnLineage | None:
+def lake_lineage(table: str, names: AppNames) -> dg.TableColumnLineage | None:
     """Return where the columns of a table of the lake come from: raw responses.
 
     None for `ingest_completeness_by_call`, which is computed from the other tables.
@@ -31,7 +32,7 @@ def lake_lineage(table: str) -> dg.TableColumnLineage | None:
     return dg.TableColumnLineage(
         {
             name: [
-                dg.TableColumnDep(dg.AssetKey(["raw", source]), copied.get(name, "body"))
+                dg.TableColumnDep(dg.AssetKey(names.key("raw", source)), copied.get(name, "body"))
                 for source in _sources(table, name)
             ]
             for name in TABLES[table].schema.names
@@ -56,9 +57,9 @@ def _columns(endpoint: Endpoint) -> set[str]:
     }
 
 
-def warehouse_lineage(table: str) -> dg.TableColumnLineage:
+def warehouse_lineage(table: str, names: AppNames) -> dg.TableColumnLineage:
     """Return where the columns of a table of the warehouse come from: the same columns of the table in the lake."""
-    key = dg.AssetKey(["lake", table])
+    key = dg.AssetKey(names.key("lake", table))
     return dg.TableColumnLineage({name: [dg.TableColumnDep(key, name)] for name in TABLES[table].schema.names})
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from pipeline.flow import Flow
+from pipeline.orchestration.names import AppNames
 from pipeline.orchestration.run_locks import holding_run_lock
 from pipeline.settings import Settings
 
@@ -18,6 +19,9 @@ __all__ = ["flow_resource", "shared_flow_resource"]
 def flow_resource(context: dg.InitResourceContext) -> Iterator[Flow]:
     """Yield a new `Flow` for each run, with the settings of the environment and `.env`."""
     with Flow(Settings.load()) as flow, holding_run_lock(flow.settings, context.run.run_id if context.run else None):
+        tags = AppNames(flow.settings.app).tags
+        if context.run and context.instance and not tags.items() <= context.run.tags.items():
+            context.instance.add_run_tags(context.run.run_id, tags)  # of a run of assets, without a job of ours
         yield flow
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from pipeline.quality.track_statistics import series_ids
-from pipeline.sql import read_statement
+from pipeline.sql import adapted, read_statement
 
 __all__ = ["DayQuality", "day_quality"]
 
@@ -62,5 +62,5 @@ def day_quality(database: duckdb.DuckDBPyConnection, day: date) -> DayQuality:
         .to_pylist()
     )
     span = {"day": day, "first": first, "last": last}
-    hours = database.execute(read_statement("pipeline.quality", "day_framerate"), span).fetchall()
+    hours = database.execute(adapted(database, read_statement("pipeline.quality", "day_framerate")), span).fetchall()
     return DayQuality(calls, dict(hours))

@@ -18,7 +18,7 @@ import duckdb
 
 from pipeline.quality.thresholds import THRESHOLDS, THRESHOLDS_FILE
 from pipeline.schema import TABLES, TRACK_KEY
-from pipeline.sql import literal, read_statement
+from pipeline.sql import adapted, literal, read_statement
 
 __all__ = ["MACROS", "VIEWS", "ViewDocs", "create_views", "read_docs", "view_texts"]
 
@@ -84,7 +84,7 @@ def create_views(database: duckdb.DuckDBPyConnection, *, comment_columns: bool =
     """
     for view in VIEWS:
         docs = read_docs(view)
-        database.execute(f"CREATE OR REPLACE VIEW {view} AS {_statement(view)}")
+        database.execute(adapted(database, f"CREATE OR REPLACE VIEW {view} AS {_statement(view)}"))
         database.execute(f"COMMENT ON VIEW {view} IS {literal(docs.comment)}")
         if comment_columns:
             _comment_columns(database, view, docs)
@@ -111,6 +111,7 @@ def _statement(name: str) -> str:
 
 def _comment_columns(database: duckdb.DuckDBPyConnection, view: str, docs: ViewDocs) -> None:
     for (column,) in database.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE schema_name = 'main' AND table_name = $view", {"view": view}
+        "SELECT column_name FROM duckdb_columns() WHERE schema_name = current_schema() AND table_name = $view",
+        {"view": view},
     ).fetchall():
         database.execute(f"COMMENT ON COLUMN {view}.{column} IS {literal(docs.columns[column])}")

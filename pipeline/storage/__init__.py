@@ -8,7 +8,7 @@ object) and `faults` (what an object store can refuse, in sentences).
 """
 
 from pipeline.storage.local import LocalStore
-from pipeline.storage.root import open_store
+from pipeline.storage.root import open_shared_store, open_store
 from pipeline.storage.store import Store, StoredFile, as_file, as_store
 
-__all__ = ["LocalStore", "Store", "StoredFile", "as_file", "as_store", "open_store"]
+__all__ = ["LocalStore", "Store", "StoredFile", "as_file", "as_store", "open_shared_store", "open_store"]

@@ -14,12 +14,22 @@ import duckdb
 
 from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixStorage, first_line
-from pipeline.sql import literal
+from pipeline.sql import literal, quoted
 from pipeline.warehouse.extensions import NO_DOWNLOADS, extension_file, load_extensions
 from pipeline.warehouse.postgres import INSTALL
 from pipeline.warehouse.s3 import create_secret, has_static_keys
 
-__all__ = ["LAKE", "NoLake", "attach", "attach_to", "detach_from", "lake_errors", "lock_down", "open_host"]
+__all__ = [
+    "LAKE",
+    "NoLake",
+    "attach",
+    "attach_to",
+    "detach_from",
+    "lake_errors",
+    "lock_down",
+    "open_host",
+    "use_schema",
+]
 
 LAKE = "lake"
 """The name of the attached lake in every connection of ours."""
@@ -74,7 +84,7 @@ def open_host(catalog: LakeCatalog, memory: str | None = None) -> duckdb.DuckDBP
 def attach_to(
     database: duckdb.DuckDBPyConnection, catalog: LakeCatalog, *, read_only: bool, file: Path | None = None
 ) -> None:
-    """Attach the lake and use it. `file` is the catalog's file if it is not the one of `catalog`.
+    """Attach the lake and use the schema of its app. `file` is the catalog's file if it is not the one of `catalog`.
 
     Raises `NoLake` and `FixStorage`.
     """
@@ -92,7 +102,19 @@ def attach_to(
     with lake_errors(catalog):
         source = f"ducklake:{file or catalog.connection}"
         database.execute(f"ATTACH {literal(source)} AS {LAKE} ({', '.join(options)})")
-        database.execute(f"USE {LAKE}")
+        use_schema(database, catalog)
+
+
+def use_schema(database: duckdb.DuckDBPyConnection, catalog: LakeCatalog) -> None:
+    """Use the public schema of the catalog's app. Use `main` if the lake does not have that schema yet."""
+    database.execute(f"USE {LAKE}")
+    if catalog.app is not None:
+        found = database.execute(
+            "SELECT count(*) FROM duckdb_schemas() WHERE database_name = $lake AND schema_name = $app",
+            {"lake": LAKE, "app": catalog.app},
+        ).fetchone()
+        if found != (0,):
+            database.execute(f"USE {LAKE}.{quoted(catalog.app)}")
 
 
 def detach_from(database: duckdb.DuckDBPyConnection) -> None:

@@ -18,11 +18,13 @@ __all__ = ["choose_turns", "choose_warehouse"]
 def choose_turns(published: Path | LakeCatalog, data: str, locks: Path) -> Turns:
     """Return turns by PostgreSQL if the catalog is there, by files in the folder `locks` otherwise.
 
-    `data` is where the data are: workers on the same data take turns.
+    `data` is where the data of the app are: workers on the same data take turns on its days. All apps of a lake take
+    turns to publish; for a catalog in a file, by a lock file beside it.
     """
     if isinstance(published, LakeCatalog) and published.postgres is not None:
         return PostgresTurns(published, data)
-    return FileTurns(locks)
+    file = published.file if isinstance(published, LakeCatalog) else None
+    return FileTurns(locks, publishing=file and file.with_name(f".{file.name}.lock"))
 
 
 def choose_warehouse(

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.errors import FixStorage, first_line
 from pipeline.files import quarantine
 from pipeline.schema import TABLES
-from pipeline.sql import quoted, read_statement
+from pipeline.sql import adapted, quoted, read_statement
 from pipeline.warehouse.points_view import points_view
 
 __all__ = [
@@ -95,14 +95,15 @@ def open_writer(path: Path, owner: str) -> duckdb.DuckDBPyConnection:
 
 def read_meta(database: duckdb.DuckDBPyConnection, name: str) -> str | None:
     """Return a value of `store.meta`; None if there is none."""
-    row = database.execute("SELECT value FROM store.meta WHERE name = $name", {"name": name}).fetchone()
+    query = adapted(database, "SELECT value FROM store.meta WHERE name = $name")
+    row = database.execute(query, {"name": name}).fetchone()
     return None if row is None else str(row[0])
 
 
 def write_meta(database: duckdb.DuckDBPyConnection, name: str, value: str) -> None:
     """Set a value of `store.meta`."""
-    database.execute("DELETE FROM store.meta WHERE name = $name", {"name": name})
-    database.execute("INSERT INTO store.meta VALUES ($name, $value)", {"name": name, "value": value})
+    database.execute(adapted(database, "DELETE FROM store.meta WHERE name = $name"), {"name": name})
+    database.execute(adapted(database, "INSERT INTO store.meta VALUES ($name, $value)"), {"name": name, "value": value})
 
 
 @contextlib.contextmanager

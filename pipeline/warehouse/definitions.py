@@ -1,5 +1,7 @@
 """What a warehouse has beside the rows of days: views, comments, thresholds. The same for a file and for a DuckLake.
 
+They are in the schema that the connection uses.
+
 Everything is created again when its hash changes, and not with each load. Comments are in the catalog, where BI tools
 look for them, and as rows in `column_comments`, since DuckLake takes no comments on the columns of views.
 """
@@ -18,7 +20,7 @@ from pipeline.schema import TABLES
 from pipeline.sql import literal, quoted, read_statement, registered
 from pipeline.warehouse.database import STORED, read_meta, write_meta
 
-__all__ = ["COLUMN_COMMENTS", "COLUMN_COMMENTS_TABLE", "is_current", "update_definitions"]
+__all__ = ["COLUMN_COMMENTS", "COLUMN_COMMENTS_TABLE", "comment_of", "is_current", "update_definitions"]
 
 COLUMN_COMMENTS_TABLE = "One row per column of a table or view: its comment"
 
@@ -75,17 +77,18 @@ def _table_comments(*, comment_view_columns: bool) -> Iterator[str]:
 def _fill_column_comments(database: duckdb.DuckDBPyConnection) -> None:
     columns = database.execute(
         "SELECT table_name, column_name FROM duckdb_columns() "
-        "WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal "
+        "WHERE database_name = current_database() AND schema_name = current_schema() AND NOT internal "
         "ORDER BY table_name, column_index"
     ).fetchall()
-    rows = [(table, column, _comment_of(table, column)) for table, column in columns]
+    rows = [(table, column, comment_of(table, column)) for table, column in columns]
     fresh = pa.table([pa.array(values) for values in zip(*rows, strict=True)], names=list(COLUMN_COMMENTS))
     database.execute("DELETE FROM column_comments")
     with registered(database, fresh=fresh):
         database.execute("INSERT INTO column_comments SELECT * FROM fresh")
 
 
-def _comment_of(table: str, column: str) -> str:
+def comment_of(table: str, column: str) -> str:
+    """Return the comment of a column of a table or view."""
     if table in TABLES:
         return TABLES[table].comment_of(column)
     if table in VIEWS:

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.catalog import Schemas
 from pipeline.errors import FixStorage
 from pipeline.files import day_folder, day_of
 from pipeline.schema import TABLES
@@ -79,11 +80,13 @@ class LakeFiles:
     Args:
         store: where they lie.
         work: a folder of this machine in which files of a remote store are written first.
+        schemas: those of the app that writes.
     """
 
-    def __init__(self, store: Store, work: Path) -> None:
+    def __init__(self, store: Store, work: Path, schemas: Schemas) -> None:
         self._store = store
         self._work = work
+        self._schemas = schemas
 
     def write_tables(self, source: Source, day: date, tables: Iterable[str]) -> dict[str, TableFiles]:
         """Write the files of some tables of a day. Returns them by table.
@@ -96,7 +99,7 @@ class LakeFiles:
                 if table == "metric_points":
                     written[table] = self._write_points(source, day)
                 else:
-                    file = self.write("main", table, day, [source.read(table, day)])
+                    file = self.write(self._schemas.public, table, day, [source.read(table, day)])
                     written[table] = TableFiles(file.rows, (file,))
         except BaseException:
             self.discard(file for table in written.values() for file in table.files)
@@ -124,14 +127,22 @@ class LakeFiles:
             folder.mkdir(parents=True, exist_ok=True)
 
     def all(self) -> set[str]:
-        """Return the paths of all Parquet files there are, registered or not."""
-        return {str(self._store.path(key)) for key in self._store.list_keys() if key.endswith(".parquet")}
+        """Return the paths of all Parquet files of the app, registered or not."""
+        return {str(self._store.path(key)) for key in self._keys()}
+
+    def discard_all_but(self, paths: set[str]) -> None:
+        """Delete all Parquet files of the app that have another path."""
+        self._store.delete(*(key for key in self._keys() if str(self._store.path(key)) not in paths))
+
+    def _keys(self) -> list[str]:
+        own = (f"{self._schemas.public}/", f"{self._schemas.internal}/")
+        return [key for key in self._store.list_keys() if key.endswith(".parquet") and key.startswith(own)]
 
     def _write_points(self, source: Source, day: date) -> TableFiles:
         count = 0
         with ExitStack() as stack:
             writers = {
-                name: stack.enter_context(_Writer(self._store, self._work, "store", name, day))
+                name: stack.enter_context(_Writer(self._store, self._work, self._schemas.internal, name, day))
                 for name in ("series", "samples", "track_statistics", "track_spans")
             }
             for points, tables in point_chunks(source, day):

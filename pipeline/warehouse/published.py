@@ -13,6 +13,7 @@ import duckdb
 
 from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixStorage, first_line
+from pipeline.sql import adapted
 from pipeline.warehouse.attach import NoLake, attach, lake_errors, lock_down
 from pipeline.warehouse.database import storage_errors
 
@@ -29,14 +30,18 @@ def open_published(published: Path | LakeCatalog) -> duckdb.DuckDBPyConnection:
 
 
 def _open_lake(catalog: LakeCatalog) -> duckdb.DuckDBPyConnection:
-    missing = f"{catalog} does not exist yet; `call-metrics backfill` or `call-metrics demo` creates it"
+    what = f"{catalog} with tables of {catalog.app}" if catalog.app else f"{catalog}"
+    missing = f"{what} does not exist yet; `call-metrics backfill` or `call-metrics demo` creates it"
     try:
         database = attach(catalog, read_only=True)
     except NoLake:
         raise FixStorage(missing) from None
     try:
         with lake_errors(catalog):
-            found = database.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'loaded'").fetchone()
+            found = database.execute(
+                "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'loaded' AND schema_name = $internal",
+                {"internal": catalog.schemas.internal},
+            ).fetchone()
             if found == (0,):
                 raise FixStorage(missing)
             lock_down(database, catalog)
@@ -65,7 +70,7 @@ def newest_day(path: Path | LakeCatalog, day: date) -> tuple[date | None, bool]:
     query = "SELECT max(session_date), bool_or(session_date = $day) FROM store.loaded"
     with open_published(path) as database:
         try:
-            newest, is_there = database.execute(query, {"day": day}).fetchone() or (None, False)
+            newest, is_there = database.execute(adapted(database, query), {"day": day}).fetchone() or (None, False)
         except duckdb.Error as error:
             reason = without_password(first_line(error))
             raise FixStorage(f"{path} cannot be used ({reason}); fix it and run again") from None

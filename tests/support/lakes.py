@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -74,27 +74,32 @@ def files(catalog: LakeCatalog) -> list[Path]:
 
 
 def names(database: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the tables and views of the contract that a database has."""
+    """Return the tables and views of the contract that a database has for its app."""
     rows = database.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' AND database_name = current_database() "
+        "SELECT table_name FROM duckdb_tables() "
+        "WHERE schema_name = current_schema() AND database_name = current_database() "
         "UNION SELECT view_name FROM duckdb_views() "
-        "WHERE schema_name = 'main' AND database_name = current_database() AND NOT internal ORDER BY ALL"
+        "WHERE schema_name = current_schema() AND database_name = current_database() AND NOT internal ORDER BY ALL"
     ).fetchall()
     return [row[0] for row in rows]
 
 
-def unequal(one: Path | LakeCatalog, other: Path | LakeCatalog) -> list[str]:
-    """Return the tables and views that two databases do not both have, with the same columns, types and rows."""
+def unequal(one: Path | LakeCatalog, other: Path | LakeCatalog, *, but: Collection[str] = ()) -> list[str]:
+    """Return the tables and views that two databases do not both have, with the same columns, types and rows.
+
+    Columns in `but` may have other values.
+    """
     with open_published(one) as first, open_published(other) as second:
         both = names(first)
         different = sorted(set(both) ^ set(names(second)))
         for name in set(both) - set(different):
-            rows = [_rows(database, name) for database in (first, second)]
+            rows = [_rows(database, name, but) for database in (first, second)]
             if not rows[0].equals(rows[1]):
                 different.append(name)
     return different
 
 
-def _rows(database: duckdb.DuckDBPyConnection, name: str) -> pa.Table:
-    columns = [f'"{row[0]}"' for row in database.execute(f"DESCRIBE {name}").fetchall() if row[0] not in NOW]
+def _rows(database: duckdb.DuckDBPyConnection, name: str, but: Collection[str]) -> pa.Table:
+    names = [row[0] for row in database.execute(f"DESCRIBE {name}").fetchall()]
+    columns = [f'"{column}"' for column in names if column not in (*NOW, *but)]
     return database.execute(f"SELECT {', '.join(columns)} FROM {name} ORDER BY ALL").to_arrow_table()

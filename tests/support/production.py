@@ -43,32 +43,64 @@ mutation start($backfillParams: LaunchBackfillParams!) {
 
 
 class Production:
-    """A Dagster deployment in a folder. `environment` is that of all its processes."""
+    """A Dagster deployment in a folder. `environment` is that of all its processes.
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *, workers: int) -> None:
+    With `code_servers`, their ports by the names of their locations, runs are processes of these servers. Otherwise the
+    daemon starts a process for each.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        workers: int,
+        code_servers: Mapping[str, int] | None = None,
+    ) -> None:
         self.home = folder / "home"
         self.home.mkdir(parents=True)
         self.pods = folder / "pods"
         configuration: dict[str, Any] = yaml.safe_load((DEPLOY / "dagster.production.yaml").read_text())
         configuration["concurrency"]["runs"]["max_concurrent_runs"] = workers
         configuration["run_monitoring"]["poll_interval_seconds"] = 2  # a test does not wait for half a minute
-        configuration["run_launcher"] = {
-            "module": "tests.support.pods",
-            "class": "ProcessRunLauncher",
-            "config": {"folder": str(self.pods)},
-        }
+        if code_servers is None:
+            configuration["run_launcher"] = {
+                "module": "tests.support.pods",
+                "class": "ProcessRunLauncher",
+                "config": {"folder": str(self.pods)},
+            }
+        locations: list[Any] = [
+            {"grpc_server": {"host": "127.0.0.1", "port": port, "location_name": name}}
+            for name, port in (code_servers or {}).items()
+        ]
+        workspace = {"load_from": locations or [{"python_module": LOCATION}]}
         (self.home / "dagster.yaml").write_text(yaml.safe_dump(configuration))
-        (self.home / "workspace.yaml").write_text(f"load_from:\n  - python_module: {LOCATION}\n")
+        (self.home / "workspace.yaml").write_text(yaml.safe_dump(workspace))
         self.environment = {**environment, "DAGSTER_HOME": str(self.home)}
 
     @contextlib.contextmanager
     def daemon(self) -> Iterator[None]:
         """Run Dagster's daemon within the block. It is ended with all runs."""
-        with (self.home / "daemon.log").open("wb") as log:
+        with self._process("daemon", BIN / "dagster-daemon", "run", "-w", self.home / "workspace.yaml"):
+            yield
+
+    @contextlib.contextmanager
+    def code_server(self, port: int, **variables: str) -> Iterator[None]:
+        """Serve the definitions within the block, for runs with further variables in their environment."""
+        command = (BIN / "dagster", "api", "grpc", "-h", "127.0.0.1", "-p", f"{port}", "-m", LOCATION)
+        with self._process(f"code-{port}", *command, **variables):
+            check = [BIN / "dagster", "api", "grpc-health-check", "-p", f"{port}"]
+            quiet = {"env": self.environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            wait_until(lambda: subprocess.run(check, check=False, **quiet).returncode == 0, 120, "a code server")
+            yield
+
+    @contextlib.contextmanager
+    def _process(self, name: str, *command: str | Path, **variables: str) -> Iterator[None]:
+        with (self.home / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [BIN / "dagster-daemon", "run", "-w", self.home / "workspace.yaml"],
+                command,
                 cwd=self.home,
-                env=self.environment,
+                env=self.environment | variables,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -84,10 +116,10 @@ class Production:
                     process.kill()
                     process.wait()
 
-    def backfill(self, first: date, last: date) -> None:
+    def backfill(self, first: date, last: date, location: str = LOCATION) -> None:
         """Start a backfill of the job `ingest`, as the web interface does: a run for each day goes into the queue."""
         days = [f"{first + timedelta(days=number)}" for number in range((last - first).days + 1)]
-        repository = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
+        repository = {"repositoryLocationName": location, "repositoryName": "__repository__"}
         selector = {"partitionSetName": "ingest_partition_set", "repositorySelector": repository}
         variables = {"backfillParams": {"selector": selector, "partitionNames": days}}
         done = subprocess.run(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.catalog import LakeCatalog, without_password
+from pipeline.catalog import LakeCatalog, Schemas, without_password
 from pipeline.errors import FixSettings
 from pipeline.settings import SECRETS, Credentials, Secret, Settings, parse_date
 from tests.support import examples
@@ -98,6 +98,7 @@ def test_defaults_need_no_variable(tmp_path: Path) -> None:
         ("STREAM_API_SECRET", "shh", "api_secret", Secret("shh")),
         ("STREAM_BASE_URL", "http://127.0.0.1:8080/", "base_url", "http://127.0.0.1:8080"),
         ("STREAM_BASE_URL", "https://gateway.example/stream", "base_url", "https://gateway.example/stream"),
+        ("CALL_METRICS_APP", "support_2", "app", "support_2"),
         ("CALL_METRICS_DATA", "/var/lib/metrics", "data", Path("/var/lib/metrics")),
         ("CALL_METRICS_DATA", "~/metrics", "data", Path("~/metrics").expanduser()),
         ("CALL_METRICS_DATA", "file:///var/lib/my%20metrics", "data", Path("/var/lib/my metrics")),
@@ -245,6 +246,9 @@ def test_bad_address_of_a_store_is_refused_with_what_to_write(tmp_path: Path, te
         ("CALL_METRICS_START", ["0001-01-01", "1969-12-31", "9" * 5_000]),
         ("CALL_METRICS_CONCURRENCY", ["0", "-1", "257", "many", "1.5", "16.0", "+16", "1_6", "1e2", "1" * 5_000]),
         ("CALL_METRICS_QUOTA_SHARE", ["0", "-0.5", "1.01", "half", "nan", "inf", "50%", "1" * 5_000]),
+        ("CALL_METRICS_APP", ["Support", "2nd", "_a", "my-app", "a.b", "a/b", "..", "é", "x" * 41, "a b", 'a"b', "'"]),
+        ("CALL_METRICS_APP", ["main", "store", "lake", "all_apps", "information_schema", "pg_catalog", "system"]),
+        ("CALL_METRICS_APP", ["temp", "memory", "default", "raw", "tables", "dagster", "support_store"]),
         ("CALL_METRICS_DATA", ["~nobody-of-that-name/x", "x" * 300]),
         ("CALL_METRICS_WAREHOUSE", ["~nobody-of-that-name/x", "x" * 300, ".", "data/.work/warehouse.duckdb"]),
         ("CALL_METRICS_CLIENT_IP", ["yes", "KEEP", "truncated"]),
@@ -502,3 +506,56 @@ def test_messages_of_servers_lose_their_passwords(monkeypatch: pytest.MonkeyPatc
         shown = without_password(f"Unable to connect to {text}")
         assert "hunter2" not in shown
         assert "…" in shown
+
+
+def test_app_has_a_folder_in_the_data_root(tmp_path: Path) -> None:
+    """The data root is the same for all apps; raw responses, tables, work and the embedded database are the app's."""
+    for place in ({}, {"CALL_METRICS_DATA": "d"}, {"CALL_METRICS_DATA": f"file://{tmp_path}/d/"}):
+        root = tmp_path / ("d" if place else "data")
+        settings = load(tmp_path, CALL_METRICS_APP=" support ", **place)
+        assert (settings.root, settings.root_location, settings.location) == (root, f"{root}", f"{root}/support")
+        assert (settings.raw, settings.work) == (root / "support" / "raw", root / "support" / ".work")
+        assert settings.warehouse == root / "support" / "warehouse.duckdb"
+        again = load(tmp_path, CALL_METRICS_APP="support", CALL_METRICS_DATA=settings.root_location)
+        assert again == settings
+    assert Settings(data=tmp_path / "d", app="support").data == tmp_path / "d" / "support"
+    nameless = load(tmp_path, CALL_METRICS_DATA="d")
+    assert (nameless.root, nameless.root_location) == (nameless.data, f"{nameless.data}")
+
+
+def test_apps_share_a_lake_in_the_data_root(tmp_path: Path) -> None:
+    """Each has its own schemas in it."""
+    environ = {"CALL_METRICS_WAREHOUSE": "ducklake:c.ducklake", "CALL_METRICS_DATA": "d"}
+    lake = load(tmp_path, CALL_METRICS_APP="support", **environ).warehouse
+    assert lake == LakeCatalog(f"{tmp_path}/c.ducklake", f"{tmp_path}/d/lake/", "support")
+    assert lake.schemas == Schemas("support", "support_store")
+    assert load(tmp_path, **environ).warehouse.schemas == Schemas("main", "store")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/metrics", "s3://bucket", "s3://bucket/support"])
+def test_app_has_a_prefix_in_an_object_store(tmp_path: Path, address: str) -> None:
+    """And a folder in the scratch folder, which the apps of a machine may share."""
+    environ = {"CALL_METRICS_WAREHOUSE": SHARED, "CALL_METRICS_DATA": address, "CALL_METRICS_APP": "support"}
+    settings = load(tmp_path, CALL_METRICS_SCRATCH="s", **environ)
+    assert (settings.remote, settings.root_location) == (f"{address}/support", address)
+    assert (settings.data, settings.root) == (tmp_path / "s" / "support", tmp_path / "s")
+    assert settings.warehouse == LakeCatalog("postgres:dbname=lake host=db", f"{address}/lake/", "support")
+    scratch = load(tmp_path, **environ).root
+    assert scratch == load(tmp_path, **environ | {"CALL_METRICS_APP": "sales"}).root
+    assert scratch == load(tmp_path, **environ | {"CALL_METRICS_APP": ""}).root
+
+
+def test_data_root_that_is_a_file_is_refused_for_an_app_too(tmp_path: Path) -> None:
+    """The app's folder cannot be there."""
+    (tmp_path / "d").write_text("")
+    message = refusal(tmp_path, CALL_METRICS_DATA="d", CALL_METRICS_APP="support")
+    assert "which is not a folder; write the name of a folder" in message
+
+
+def test_our_sql_is_adapted_to_the_schemas_of_an_app() -> None:
+    """Only the schema `store` is meant, not what has it in its name."""
+    sql = "CREATE SCHEMA IF NOT EXISTS store; FROM store.samples, datastore.x, x.store.y, this_call('store.series')"
+    assert Schemas().adapt(sql) == sql
+    assert Schemas.of("a").adapt(sql) == (
+        "CREATE SCHEMA IF NOT EXISTS a_store; FROM a_store.samples, datastore.x, x.store.y, this_call('a_store.series')"
+    )

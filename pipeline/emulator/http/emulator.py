@@ -31,7 +31,7 @@ class Emulator:
     """A stand-in for Stream's Video API that serves one world on loopback.
 
     Use it as a context manager, or call `start()` and `stop()`. It listens on 127.0.0.1 alone, and admits requests with
-    the key `KEY` and a token signed with `SECRET`.
+    its key and a token signed with its secret.
 
     Args:
         world: what happened.
@@ -42,13 +42,12 @@ class Emulator:
         faults: what goes wrong.
         wire: how responses are written.
         max_logged_requests: number of requests kept for `requests`; None for all. They are counted in any case.
+        key: the app's key.
+        secret: the app's secret.
 
     Raises:
         ValueError: a quota is for an endpoint that does not exist.
     """
-
-    key: Final = KEY
-    secret: Final = SECRET
 
     def __init__(
         self,
@@ -60,13 +59,17 @@ class Emulator:
         faults: tuple[Fault, ...] = (),
         wire: WireFormat = DEFAULT_FORMAT,
         max_logged_requests: int | None = None,
+        key: str = KEY,
+        secret: str = SECRET,
     ) -> None:
+        self.key = key
+        self.secret = secret
         self.world = world
         self.clock = clock
         self._handler = RequestHandler(
             world=world,
             wire=wire,
-            authenticator=Authenticator(KEY, SECRET),
+            authenticator=Authenticator(key, secret),
             quotas=QuotaCounter(quotas_for_all(quotas or {}), clock),
             faults=FaultScript(faults),
             log=RequestLog(max_logged_requests),

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from pipeline.serving.report.values import CallSession
-from pipeline.sql import read_statement
+from pipeline.sql import adapted, read_statement
 
 __all__ = ["choose", "rows", "table"]
 
@@ -32,4 +32,4 @@ def rows(database: duckdb.DuckDBPyConnection, name: str, **parameters: object) -
 
 def table(database: duckdb.DuckDBPyConnection, name: str, **parameters: object) -> pa.Table:
     """Return the rows of a query as an Arrow table."""
-    return database.execute(read_statement(PACKAGE, name), parameters).to_arrow_table()
+    return database.execute(adapted(database, read_statement(PACKAGE, name)), parameters).to_arrow_table()

@@ -15,6 +15,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from pipeline.orchestration.names import APP_TAG
 from pipeline.settings import SECRETS, Settings
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -52,12 +53,64 @@ def test_compose_sets_our_settings_and_runs_programs_that_the_image_has() -> Non
         assert (DEPLOY / mounted).exists()
 
 
+def assert_apps_differ(environments: list[dict[str, str]], secrets: list[set[str]]) -> None:
+    """Assert that two apps share the data root and the lake, and have names, first days and secrets of their own."""
+    one, other = environments
+    for shared in ("CALL_METRICS_DATA", "CALL_METRICS_WAREHOUSE", "CALL_METRICS_SCRATCH"):
+        assert one[shared] == other[shared]
+    for own in ("CALL_METRICS_APP", "CALL_METRICS_START"):
+        assert one[own] != other[own]
+    assert secrets[0] != secrets[1]
+    for environment in environments:
+        settings = {name: value for name, value in environment.items() if name.startswith("CALL_METRICS_")}
+        assert Settings.load(settings).app == environment["CALL_METRICS_APP"]
+
+
+def test_compose_of_two_apps_fits_the_one_that_it_extends() -> None:
+    """The first app is the code server of compose.yaml; the second one differs from it only where apps differ."""
+    base, more = load("compose.yaml"), load("compose.apps.yaml")
+    first = base["services"]["code"]["environment"] | more["services"]["code"]["environment"]
+    second = more["services"]["code-sales"]
+    code = base["services"]["code"]
+    for part in ("image", "command", "restart", "depends_on", "healthcheck"):
+        assert second[part] == code[part]
+    other = second["environment"]
+    assert {name for name in first.keys() | other.keys() if first.get(name) != other.get(name)} == {
+        "CALL_METRICS_APP",
+        "CALL_METRICS_START",
+        "CALL_METRICS_QUOTA_SHARE",
+        "STREAM_API_KEY_FILE",
+        "STREAM_API_SECRET_FILE",
+    }
+    assert {f"/run/secrets/{name}" for name in second["secrets"]} == {
+        other[f"STREAM_API_{part}_FILE"] for part in ("KEY", "SECRET")
+    }
+    assert set(second["secrets"]) == more["secrets"].keys()
+    assert_apps_differ([first, other], [set(code["secrets"]), set(second["secrets"])])
+    servers = [entry["grpc_server"] for entry in load("workspace.apps.yaml")["load_from"]]
+    assert [server["host"] for server in servers] == ["code", "code-sales"]
+    assert [server["location_name"] for server in servers] == [first["CALL_METRICS_APP"], "sales"]
+    assert all(f"-p {server['port']} " in second["command"] for server in servers)
+    for name in ("daemon", "webserver"):
+        (volume,) = more["services"][name]["volumes"]
+        host, target, _ = volume.split(":")
+        assert (DEPLOY / host).exists()
+        assert base["services"][name]["volumes"][0].split(":")[1] == target
+
+
 def test_helm_values_set_our_settings() -> None:
     """And the chart is that of the library's version."""
     values = load("helm-values.yaml")
-    (deployment,) = values["dagster-user-deployments"]["deployments"]
-    assert ours({variable["name"] for variable in deployment["env"]}) <= OURS
-    assert importlib.util.find_spec(deployment["dagsterApiGrpcArgs"][1])
+    deployments = values["dagster-user-deployments"]["deployments"]
+    for deployment in deployments:
+        assert ours({variable["name"] for variable in deployment["env"]}) <= OURS
+        assert importlib.util.find_spec(deployment["dagsterApiGrpcArgs"][1])
+    queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
+    assert [limit["key"] for limit in queue["tagConcurrencyLimits"]] == [APP_TAG]
+    assert_apps_differ(
+        [{variable["name"]: variable["value"] for variable in deployment["env"]} for deployment in deployments],
+        [{secret["name"] for secret in deployment["envSecrets"]} for deployment in deployments],
+    )
     assert f"version {dg.__version__}" in (DEPLOY / "helm-values.yaml").read_text()
 
 
@@ -70,6 +123,7 @@ def test_production_instance_differs_from_the_one_machine_only_where_it_must() -
         "run_monitoring",
         "run_retries",
     }
+    assert [limit["key"] for limit in many["concurrency"]["runs"]["tag_concurrency_limits"]] == [APP_TAG]
     assert many["storage"]["postgres"]["postgres_db"]["scheme"] == "postgresql+psycopg2"
     assert "password" not in many["storage"]["postgres"]["postgres_db"]
 

@@ -174,7 +174,7 @@ def test_worker_that_is_cut_off_publishes_nothing(database: Database, tmp_path: 
         worker.load(ManyDays(DAYS, people=3, mark="b"), DAYS)
     assert "\n" not in str(caught.value)
     assert people(tmp_path, database.setting()) == [2, 2]
-    worker._turns = choose_turns(catalog, tmp_path, tmp_path)
+    worker._access._turns = choose_turns(catalog, tmp_path, tmp_path)
     worker.load(ManyDays(DAYS, people=3, mark="b"), DAYS)
     assert people(tmp_path, database.setting()) == [3, 3]
 

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.catalog import Schemas
 from pipeline.emulator import Emulator, ManualClock, demo_world, odd_world
 from pipeline.errors import FixSettings, FixStorage
 from pipeline.flow import Flow
@@ -23,8 +24,9 @@ from pipeline.serving.query import print_result
 from pipeline.settings import Settings
 from pipeline.warehouse.attach import attach
 from pipeline.warehouse.choice import choose_turns
-from pipeline.warehouse.ducklake import BY_DAY, DuckLake
+from pipeline.warehouse.ducklake import DuckLake
 from pipeline.warehouse.lake_files import split_path
+from pipeline.warehouse.lake_tables import by_day
 from pipeline.warehouse.load import Warehouse
 from pipeline.warehouse.published import newest_day, open_published
 from tests.support import DAY
@@ -87,7 +89,7 @@ def rows_of_day(settings: Settings, table: str = "participant_sessions") -> dict
 
 def registered(settings: Settings) -> set[Path]:
     """Return the files that the lake has now."""
-    tables = [*BY_DAY, ("main", "quality_thresholds"), ("main", "column_comments"), ("store", "meta")]
+    tables = [*by_day(Schemas()), ("main", "quality_thresholds"), ("main", "column_comments"), ("store", "meta")]
     every = " UNION ALL ".join(
         f"SELECT data_file FROM ducklake_list_files('lake', '{table}', schema => '{schema}')"
         for schema, table in tables
@@ -201,7 +203,7 @@ def test_day_comes_from_the_rows_and_the_folder(lake: DuckLake, settings: Settin
         if day is not None:
             assert set(pq.read_table(path, partitioning=None).column("session_date").to_pylist()) == {day}
             assert path.name.startswith(f"{content}-")
-            assert (schema, table) in BY_DAY
+            assert (schema, table) in by_day(Schemas())
     source.read = lambda table, day: ManyDays(DAYS).read(table, DAYS[0])  # type: ignore[method-assign]
     source.mark = "b"
     with pytest.raises(FixStorage, match=f"of {DAYS[1]} has rows of {DAYS[0]}; `call-metrics rebuild`"):

@@ -1,0 +1,29 @@
+"""Fixtures: emulators of two apps, and flows on them in one data root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from pipeline.emulator import Emulator
+from pipeline.flow import Flow
+from tests.support.apps import access, two_apps
+
+
+@pytest.fixture(scope="module")
+def emulators() -> Iterator[dict[str, Emulator]]:
+    """Yield the emulators of two apps, by name."""
+    with two_apps() as both:
+        yield both
+
+
+@pytest.fixture
+def app_flow(flow_for: Callable[..., Flow], emulators: dict[str, Emulator]) -> Callable[..., Flow]:
+    """Return a function that makes a flow of an app; `app=None` among the settings makes it one without a name."""
+
+    def make(name: str, **given: object) -> Flow:
+        emulator = emulators[name]
+        return flow_for(emulator, **{"app": name} | access(name, emulator) | given)
+
+    return make
