@@ -104,6 +104,7 @@ def forget(user: str) -> int:
     from pipeline.cli import console
     from pipeline.flow import Flow
     from pipeline.planning.problems import counted
+    from pipeline.storage import OldVersions
 
     settings = _settings()
     with console.logging_to_stderr(), Flow(settings) as flow:
@@ -116,13 +117,13 @@ def forget(user: str) -> int:
         except (FixSettings, FixStorage) as error:
             raise type(error)(f"{error}; the user is not erased yet: then run `forget` again") from None
         left = [str(path) for path in flow.quarantined()]
-        keeps_versions = flow.store.keeps_versions()
+        versions = flow.store.old_versions()
     found = f"was removed from {counted(len(days), 'day')}" if days else "was not found"
     print(f"The user {found}, and is left out of everything that lands from now on.")
     print(f"The data folder is {settings.location}.")
     if left:
         print(f"Quarantined files may still name them, and are yours to deal with: {', '.join(left)}")
-    if keeps_versions:
+    if versions is OldVersions.KEPT:
         print(f"{settings.location} {KEEPS_VERSIONS}")
     return ExitCode.COMPLETE
 

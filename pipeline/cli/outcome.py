@@ -13,9 +13,7 @@ __all__ = ["KEEPS_VERSIONS", "PROGRAM", "ExitCode", "end_with"]
 PROGRAM = "call-metrics"
 
 
-KEEPS_VERSIONS = (
-    "keeps versions of its objects, also of those that `forget` deletes; let a lifecycle rule of the bucket delete them"
-)
+KEEPS_VERSIONS = "keeps versions of its objects that `forget` cannot delete; let a lifecycle rule delete old versions"
 """The rest of a sentence that starts with the address of the store."""
 
 

@@ -22,6 +22,7 @@ NO_BUCKET = "does not exist; create the bucket, or correct CALL_METRICS_DATA"
 DENIED = "does not allow it ({code}); the credentials need the right to read, list, write and delete there"
 REGION = "is in another region; set AWS_REGION to the bucket's"
 BUSY = "does not respond for now ({code}); run again later: what has landed stays"
+NO_CREDENTIALS = "finds no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
 SKEWED = "refuses requests because this machine's clock is wrong; set the clock and run again"
 
 SENTENCES = {
@@ -93,5 +94,5 @@ def _reason(error: BaseException) -> str:
     if "error sending request" in text or "HttpError" in text or "Connect" in text:
         return UNREACHABLE
     if "credential" in text.lower() or "metadata" in text.lower():
-        return "finds no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
+        return NO_CREDENTIALS
     return f"cannot be used ({type(error).__name__}); check CALL_METRICS_DATA and the network, and run again"

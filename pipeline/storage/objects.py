@@ -23,6 +23,7 @@ from pipeline.errors import FixSettings, FixStorage
 from pipeline.files import QUARANTINE_MARK, log_quarantine, quarantine_names, remove_leftovers
 from pipeline.storage.faults import translated
 from pipeline.storage.ranged import TAIL_BYTES, RangedFile
+from pipeline.storage.versions import OldVersions, S3Versions
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
@@ -98,9 +99,19 @@ class ObjectStore:
         start = len(self._folder) + 1 if self._folder else 0
         return sorted(key[start:] for key in self._bucket.keys(self._folder))
 
-    def keeps_versions(self) -> bool:
-        """Return whether the bucket gives objects versions. Puts an object to see, and deletes it."""
-        return self._bucket.keeps_versions(self._key(""))
+    def old_versions(self) -> OldVersions:
+        """Return what becomes of objects that are replaced or deleted. Puts an object to see, and deletes it.
+
+        Raises `FixStorage` if the credentials lack the right to delete versions.
+        """
+        return self._bucket.old_versions(self._key(""))
+
+    def delete_old_versions(self, *folders: str) -> None:
+        """Delete the old versions of objects in some folders, see `Store`."""
+        if self.old_versions() is OldVersions.DELETABLE:
+            versions = S3Versions(self._bucket.url)
+            for folder in folders:
+                versions.delete_old(self._key(folder))
 
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return the entity tag of each object in a folder."""
@@ -306,14 +317,17 @@ class _Bucket:
             )
         self._is_probed = True
 
-    def keeps_versions(self, folder: str) -> bool:
-        """Return whether a put object has a version."""
+    def old_versions(self, folder: str) -> OldVersions:
+        """Return what becomes of deleted objects: a put object has a version if the bucket keeps it."""
         import obstore
 
         key = f"{folder}/.probe-{secrets.token_hex(8)}".strip("/")
         result = self._ask(lambda: obstore.put(self._client, key, b"1"))
         self.delete([key])
-        return result["version"] not in (None, "null")
+        versions = S3Versions(self.url) if self.url.startswith("s3://") else None
+        if result["version"] is None and (versions is None or not versions.are_suspended()):
+            return OldVersions.NONE
+        return OldVersions.DELETABLE if versions is not None and versions.probe(key) else OldVersions.KEPT
 
     @contextmanager
     def listing_once(self) -> Iterator[None]:
