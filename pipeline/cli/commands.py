@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
-from pipeline.cli.outcome import KEEPS_VERSIONS, PROGRAM, ExitCode, end_with
+from pipeline.cli.outcome import KEEPS_VERSIONS, MAY_KEEP, PROGRAM, ExitCode, end_with
 from pipeline.cli.usage import Commands, QueryCommand, WholeNumber
 from pipeline.errors import FixSettings, FixStorage
 
@@ -125,6 +125,8 @@ def forget(user: str) -> int:
         print(f"Quarantined files may still name them, and are yours to deal with: {', '.join(left)}")
     if versions is OldVersions.KEPT:
         print(f"{settings.location} {KEEPS_VERSIONS}")
+    if versions is OldVersions.UNKNOWN:
+        print(f"{settings.location} {MAY_KEEP}")
     return ExitCode.COMPLETE
 
 

@@ -1,7 +1,8 @@
 """A prefix of a bucket as a store, by `obstore`: S3 and what speaks its protocol, Google Cloud Storage, Azure.
 
 Credentials, region and endpoint come from the variables that every tool reads (`AWS_ACCESS_KEY_ID`, `AWS_REGION`,
-`AWS_ENDPOINT_URL` and so on) or from the machine's role. A file is written to a scratch folder and put whole.
+`AWS_ENDPOINT_URL` and so on; those of Azure are in `azure`) or from the machine's role. A file is written to a scratch
+folder and put whole.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar, cast
 
 from pipeline.errors import FixSettings, FixStorage
 from pipeline.files import QUARANTINE_MARK, log_quarantine, quarantine_names, remove_leftovers
+from pipeline.storage.azure import AzureAccount
 from pipeline.storage.faults import translated
 from pipeline.storage.ranged import TAIL_BYTES, RangedFile
 from pipeline.storage.versions import OldVersions, S3Versions
@@ -56,6 +59,11 @@ class Meta(NamedTuple):
 
     size: int
     etag: str | None
+
+    @classmethod
+    def of(cls, size: int, etag: str | None) -> Meta:
+        """Return it with the entity tag in quotes, as requests need it: Azure's listings leave them out."""
+        return cls(size, etag if etag is None or etag.endswith('"') else f'"{etag}"')
 
 
 class ObjectStore:
@@ -204,6 +212,7 @@ class _Bucket:
     def __init__(self, url: str) -> None:
         self.url = url
         self._client = _connect(url)
+        self._is_azure = url.startswith("az://")
         self._depth = 0
         self._known: dict[str, tuple[dict[str, Meta], list[str]]] = {}
         self._lock = threading.Lock()
@@ -219,7 +228,8 @@ class _Bucket:
                 objects, folders = self._known[folder]
                 return dict(objects), list(folders)
         found = self._ask(lambda: obstore.list_with_delimiter(self._client, folder or None))
-        objects = {PurePosixPath(entry["path"]).name: Meta(entry["size"], entry["e_tag"]) for entry in found["objects"]}
+        entries = found["objects"]
+        objects = {PurePosixPath(entry["path"]).name: Meta.of(entry["size"], entry["e_tag"]) for entry in entries}
         folders = [PurePosixPath(prefix).name for prefix in found["common_prefixes"]]
         with self._lock:
             if self._depth:
@@ -243,7 +253,7 @@ class _Bucket:
             found = self._ask(lambda: obstore.head(self._client, key))
         except FileNotFoundError:
             return None
-        return Meta(found["size"], found["e_tag"])
+        return Meta.of(found["size"], found["e_tag"])
 
     def open(self, key: str) -> BinaryIO:
         """Open an object; one that is replaced or deleted afterwards raises `FileNotFoundError` when it is read."""
@@ -264,7 +274,7 @@ class _Bucket:
         import obstore
 
         result = self._ask(lambda: obstore.put(self._client, key, path))
-        self._note(key, Meta(path.stat().st_size, result["e_tag"]))
+        self._note(key, Meta.of(path.stat().st_size, result["e_tag"]))
 
     def put_if_absent(self, key: str, content: bytes) -> bool:
         """Put an object unless there is one. Returns whether it is there with our content.
@@ -281,16 +291,20 @@ class _Bucket:
             if held != content:
                 return False
             etag = meta.etag
-        self._note(key, Meta(len(content), etag))
+        self._note(key, Meta.of(len(content), etag))
         return True
 
     def delete(self, keys: list[str]) -> None:
         """Delete objects, if they are there."""
         import obstore
 
-        if keys:
-            with contextlib.suppress(FileNotFoundError):
+        try:
+            if keys:
                 self._ask(lambda: obstore.delete(self._client, keys))
+        except FileNotFoundError:  # in Azure, if one is not there: others may be undone, or their errors hidden
+            for key in keys:
+                with contextlib.suppress(FileNotFoundError):
+                    self._ask(partial(obstore.delete, self._client, key))
         for key in keys:
             self._note(key, None)
 
@@ -325,7 +339,9 @@ class _Bucket:
         result = self._ask(lambda: obstore.put(self._client, key, b"1"))
         self.delete([key])
         versions = S3Versions(self.url) if self.url.startswith("s3://") else None
-        if result["version"] is None and (versions is None or not versions.are_suspended()):
+        if result["version"] is None and versions is None:
+            return OldVersions.UNKNOWN
+        if result["version"] is None and versions is not None and not versions.are_suspended():
             return OldVersions.NONE
         return OldVersions.DELETABLE if versions is not None and versions.probe(key) else OldVersions.KEPT
 
@@ -364,6 +380,13 @@ class _Bucket:
 
     def _tail(self, key: str) -> tuple[Meta, bytes]:
         """Return the size of an object and its last bytes."""
+        if self._is_azure:  # it gives no range that is counted from the end
+            if (meta := self.head(key)) is None:
+                return self._whole(key)  # raises what is missing, the object or the container: HEAD does not say
+            if not meta.size:
+                return meta, b""
+            tail = (max(0, meta.size - TAIL_BYTES), meta.size)
+            return meta, self._range(key, {"range": tail, "if_match": meta.etag})[1]
         try:
             return self._range(key, {"range": {"suffix": TAIL_BYTES}})
         except FixStorage:
@@ -381,7 +404,7 @@ class _Bucket:
 
         def fetch() -> tuple[Meta, bytes]:
             result = obstore.get(self._client, key, options=options)  # type: ignore[arg-type]
-            return Meta(result.meta["size"], result.meta["e_tag"]), bytes(result.bytes())
+            return Meta.of(result.meta["size"], result.meta["e_tag"]), bytes(result.bytes())
 
         try:
             return self._ask(fetch)
@@ -425,11 +448,14 @@ def _connect(url: str) -> Client:
             f"CALL_METRICS_DATA is {url}, and reading an object store needs a library; run "
             "`pip install 'call-metrics[scale]'`"
         ) from None
+    account = AzureAccount.from_variables() if url.startswith("az://") else None
+    allow_http = account.allows_http if account else os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
     try:
-        return from_url(
+        return from_url(  # type: ignore[call-overload,no-any-return]
             url,
+            config=account.for_client() if account else None,
             client_options={
-                "allow_http": os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"),
+                "allow_http": allow_http,
                 "timeout": timedelta(seconds=REQUEST_SECONDS),
             },
             retry_config={
@@ -445,5 +471,5 @@ def _connect(url: str) -> Client:
     except (BaseError, ValueError):  # its message may hold a credential
         raise FixSettings(
             f"CALL_METRICS_DATA is {url}, which cannot be used with the variables of its store (such as "
-            "AWS_ENDPOINT_URL); correct them"
+            f"{'AZURE_STORAGE_ACCOUNT_KEY' if account else 'AWS_ENDPOINT_URL'}); correct them"
         ) from None

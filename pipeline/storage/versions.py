@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pipeline.errors import FixSettings, FixStorage
-from pipeline.storage.faults import NO_CREDENTIALS, SENTENCES, UNREACHABLE
+from pipeline.storage.faults import NO_CREDENTIALS, UNREACHABLE, sentence_for, worded
 
 __all__ = ["OldVersions", "S3Versions"]
 
@@ -46,6 +46,7 @@ class OldVersions(Enum):
     NONE = "gone"
     DELETABLE = "kept until `delete_old_versions` deletes them"
     KEPT = "kept, and out of our reach"
+    UNKNOWN = "gone for us; whether the store keeps them for some days cannot be seen"
 
 
 class Version(NamedTuple):
@@ -146,9 +147,9 @@ class S3Versions:
                 raise _CannotList from None
             raise self._refused(told.get("Code", ""), told.get("Message", ""), verb, right, "") from None
         except NoCredentialsError:
-            raise self._refusal(NO_CREDENTIALS) from None
+            raise FixStorage(worded(self._url, NO_CREDENTIALS)) from None
         except BotoCoreError:  # its message may hold an address or a profile
-            raise self._refusal(UNREACHABLE) from None
+            raise FixStorage(worded(self._url, UNREACHABLE)) from None
 
     def _refused(self, code: str, message: str, verb: str, right: str, key: str) -> FixStorage:
         """Return the sentence for an error: its message decides what kind of refusal `AccessDenied` is."""
@@ -158,8 +159,8 @@ class S3Versions:
             return self._refusal(NEEDS_MFA)
         if code in ("AccessDenied", "AllAccessDisabled", "UnauthorizedAccess"):
             return self._refusal(NO_RIGHT.format(verb=verb, right=right))
-        if code in SENTENCES:
-            return self._refusal(SENTENCES[code].format(code=code))
+        if (sentence := sentence_for(self._url, code)) is not None:
+            return FixStorage(sentence)
         return self._refusal(f"did not {verb} old versions ({code or 'no reason given'}); run again later")
 
     def _refusal(self, sentence: str) -> FixStorage:

@@ -78,7 +78,13 @@ def store_for(s3: S3, tmp_path: Path) -> Callable[[], objects.ObjectStore]:
 
 
 @pytest.fixture
-def start(s3: S3, database: Database, tmp_path: Path) -> Iterator[Start]:
+def data_url(s3: S3) -> str:
+    """Return the data root of the machines that `start` starts."""
+    return s3.url
+
+
+@pytest.fixture
+def start(data_url: str, database: Database, tmp_path: Path) -> Iterator[Start]:
     """Return a function that starts `call-metrics` on a new machine: with an empty scratch folder and home."""
     started = []
 
@@ -89,7 +95,7 @@ def start(s3: S3, database: Database, tmp_path: Path) -> Iterator[Start]:
             **{name: value for name, value in os.environ.items() if name.startswith(("AWS_", "AZURE_", "PATH"))},
             "HOME": str(machine),
             "PGPASSWORD": PASSWORD,
-            "CALL_METRICS_DATA": s3.url,
+            "CALL_METRICS_DATA": data_url,
             "CALL_METRICS_WAREHOUSE": database.setting(role),
             "CALL_METRICS_SCRATCH": str(machine / "scratch"),
             **({"STREAM_API_KEY": KEY, "STREAM_API_SECRET": SECRET, "STREAM_BASE_URL": on.url} if on else {}),
