@@ -4,9 +4,9 @@ Here is everything that knows the difference, and the one place that imports `ob
 its key, its path relative to the data root, such as `raw/folder-id`. What is in a file is the business of the room that
 writes it.
 
-Read `store` (what a store can do), `local` (a folder), `objects` (an object store), `azure` (the account there), then
-`ranged` (reading a part of an object), `versions` (what a bucket keeps of deleted objects) and `faults` (what an object
-store can refuse, in sentences).
+Read `store` (what a store can do), `local` (a folder), `objects` (an object store), then `bucket` (its requests),
+`connect` and `azure` (credentials), `ranged` (reading a part of an object), `versions` (what a bucket keeps of deleted
+objects) and `faults` (what an object store can refuse, in sentences).
 """
 
 from pipeline.storage.azure import AzureAccount

@@ -17,7 +17,7 @@ pytest.importorskip("moto", reason="needs moto, which stands in for S3")
 
 from pipeline.emulator import KEY, SECRET, Emulator
 from pipeline.flow import Flow
-from pipeline.storage import objects
+from pipeline.storage import bucket, connect, objects
 from tests.support.object_store import CREDENTIALS, Bucket, FaultProxy, s3_server
 from tests.support.postgres import PASSWORD, Database
 
@@ -67,8 +67,8 @@ def store(s3: S3, tmp_path: Path) -> objects.ObjectStore:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make stores give up at once instead of after a minute."""
-    monkeypatch.setattr(objects, "RETRIES", 1)
-    monkeypatch.setattr(objects, "LATER_SECONDS", (0.0,))
+    monkeypatch.setattr(connect, "RETRIES", 1)
+    monkeypatch.setattr(bucket, "LATER_SECONDS", (0.0,))
 
 
 @pytest.fixture

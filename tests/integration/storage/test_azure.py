@@ -18,7 +18,7 @@ from pipeline.emulator import Fault as SlowResponse
 from pipeline.errors import FixSettings, FixStorage
 from pipeline.flow import Flow
 from pipeline.serving.query import print_result
-from pipeline.storage import OldVersions, objects
+from pipeline.storage import OldVersions, connect
 from pipeline.storage.objects import ObjectStore
 from pipeline.storage.ranged import TAIL_BYTES
 from pipeline.warehouse.attach import attach
@@ -148,7 +148,7 @@ def test_account_that_refuses_is_named_in_one_sentence(
     data: Azure, variables: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The sentence holds neither a secret nor the server's words."""
-    monkeypatch.setattr(objects, "RETRIES", 1)
+    monkeypatch.setattr(connect, "RETRIES", 1)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     store = ObjectStore(data.url, tmp_path)
