@@ -196,7 +196,7 @@ class Settings(BaseSettings):
     data: AnyPath = _setting(
         "CALL_METRICS_DATA",
         Path("data"),
-        "folder in which everything is kept, or the address of an object store, such as `s3://bucket/prefix`",
+        "folder in which everything is kept, or the address of an object store, such as `s3://bucket/prefix` or `az://container/prefix`",
     )
     scratch: AnyPath | None = _setting(
         "CALL_METRICS_SCRATCH",
@@ -414,7 +414,7 @@ def _data_root(address: str) -> tuple[Path | None, str | None]:
         shown = "" if "@" in address or parts.query else f" {_shown(address)},"
         raise FixSettings(
             f"CALL_METRICS_DATA is{shown} not the address of an object store; write it like s3://bucket/prefix (or "
-            "gs://, az://, file:///folder), without credentials"
+            "az://, file:///folder), without credentials"
         )
     return None, address.rstrip("/")
 

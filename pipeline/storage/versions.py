@@ -175,6 +175,7 @@ def _connect(url: str) -> Any:
     """Return a client with the variables that `obstore` reads. Raises `FixSettings`."""
     try:
         import boto3
+        import botocore.session
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
     except ImportError:
@@ -188,19 +189,22 @@ def _connect(url: str) -> Any:
         "aws_secret_access_key": os.environ.get("AWS_SECRET_ACCESS_KEY"),
         "aws_session_token": os.environ.get("AWS_SESSION_TOKEN"),
     }
+    # Like `obstore` it reads no AWS_PROFILE, which may be there for other tools, and no endpoint in a file.
+    without_profile = botocore.session.Session({"profile": (None, None, None, None)})
     try:
-        return boto3.session.Session().client(
+        return boto3.session.Session(botocore_session=without_profile).client(
             "s3",
             region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
             endpoint_url=endpoint,
             config=Config(
                 retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
                 s3={"addressing_style": "path" if endpoint else "auto"},
+                ignore_configured_endpoint_urls=True,
             ),
             **{name: value for name, value in given.items() if value},
         )
     except (BotoCoreError, ValueError):  # its message may hold an address or a profile
         raise FixSettings(
             f"CALL_METRICS_DATA is {url}, which cannot be used with the variables of its store (such as "
-            "AWS_ENDPOINT_URL or AWS_PROFILE); correct them"
+            "AWS_ENDPOINT_URL); correct them"
         ) from None

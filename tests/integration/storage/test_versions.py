@@ -24,8 +24,12 @@ OURS = ("data/raw/", "data/tables/", "data/lake/")
 
 
 @pytest.fixture
-def versioned(s3: S3) -> S3:
-    """Return a bucket that keeps versions, with an old one and a deleted object of other data."""
+def versioned(s3: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """Return a bucket that keeps versions, with an old one and a deleted object of other data.
+
+    The environment has a profile for other tools, which is nothing to us.
+    """
+    monkeypatch.setenv("AWS_PROFILE", "of-another-tool")
     s3.bucket.keep_versions()
     for key in OTHERS:
         for content in (b"user-1", b"another"):
