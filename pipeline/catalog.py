@@ -22,15 +22,27 @@ _POSTGRES = "postgres:"
 
 _STORE = re.compile(r"(?<![\w.])store(?=\.\w|;)")
 
-_SECRETS = ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_SECRETS = (
+    "PGPASSWORD",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_SAS_KEY",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "AZURE_CLIENT_SECRET",
+)
 
 _PASSWORD_FIELD = re.compile(r"(?i)\b((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&;\"]+)")
+_AZURE_KEY = re.compile(r"(?i)\b((?:AccountKey|SharedAccessSignature|sig)=)[^;&\s\"']+")
 _PASSWORD_IN_URL = re.compile(r"(?i)(postgres(?:ql)?://[^\s:/@]*:)[^\s@/]*(@)")
 
 
 def without_password(text: str) -> str:
     """Return a message of PostgreSQL or DuckDB without passwords, which both may repeat from a connection string."""
-    text = _PASSWORD_IN_URL.sub(r"\1…\2", _PASSWORD_FIELD.sub(r"\1…", text))
+    text = _PASSWORD_IN_URL.sub(r"\1…\2", _PASSWORD_FIELD.sub(r"\1…", _AZURE_KEY.sub(r"\1…", text)))
     for name in _SECRETS:
         secret = os.environ.get(name)
         text = text.replace(secret, "…") if secret and len(secret) > 3 else text

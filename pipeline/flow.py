@@ -171,7 +171,8 @@ class Flow:
 
         A salted hash of the user id is kept, to recognize later responses about them. It is written first, so that an
         interrupted erasure is continued by the next one. The writer's database is made from scratch, so that its file
-        keeps no trace. Raises `FixSettings` for an empty id.
+        keeps no trace. What a bucket keeps of the objects that were replaced goes last, when all of the new is there.
+        Raises `FixSettings` for an empty id.
         """
         if not user_id:
             raise FixSettings("--user is empty; give the id of the user to forget")
@@ -183,6 +184,7 @@ class Flow:
         for day in self.landing.days():  # all days: an erasure that was interrupted left some behind
             self.build_tables(day, rebuild=day in days)
         self.warehouse.load(self.lake, self.lake.days(), rebuild=True, from_scratch=True)
+        self.store.delete_old_versions("raw", "tables", "lake")
         return days
 
     def clean_lake(self) -> Cleaned | None:

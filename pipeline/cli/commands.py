@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
-from pipeline.cli.outcome import KEEPS_VERSIONS, PROGRAM, ExitCode, end_with
+from pipeline.cli.outcome import KEEPS_VERSIONS, MAY_KEEP, PROGRAM, ExitCode, end_with
 from pipeline.cli.usage import Commands, QueryCommand, WholeNumber
 from pipeline.errors import FixSettings, FixStorage
 
@@ -104,6 +104,7 @@ def forget(user: str) -> int:
     from pipeline.cli import console
     from pipeline.flow import Flow
     from pipeline.planning.problems import counted
+    from pipeline.storage import OldVersions
 
     settings = _settings()
     with console.logging_to_stderr(), Flow(settings) as flow:
@@ -116,14 +117,16 @@ def forget(user: str) -> int:
         except (FixSettings, FixStorage) as error:
             raise type(error)(f"{error}; the user is not erased yet: then run `forget` again") from None
         left = [str(path) for path in flow.quarantined()]
-        keeps_versions = flow.store.keeps_versions()
+        versions = flow.store.old_versions()
     found = f"was removed from {counted(len(days), 'day')}" if days else "was not found"
     print(f"The user {found}, and is left out of everything that lands from now on.")
     print(f"The data folder is {settings.location}.")
     if left:
         print(f"Quarantined files may still name them, and are yours to deal with: {', '.join(left)}")
-    if keeps_versions:
+    if versions is OldVersions.KEPT:
         print(f"{settings.location} {KEEPS_VERSIONS}")
+    if versions is OldVersions.UNKNOWN:
+        print(f"{settings.location} {MAY_KEEP}")
     return ExitCode.COMPLETE
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.catalog import LakeCatalog
-from pipeline.cli.outcome import KEEPS_VERSIONS, ExitCode
+from pipeline.cli.outcome import KEEPS_VERSIONS, MAY_KEEP, ExitCode
 from pipeline.endpoints import ENDPOINTS
 from pipeline.errors import CallMetricsError, FixCredentials, FixSettings, RequestFailed
 from pipeline.extract.client import StreamApi
 from pipeline.settings import Settings
-from pipeline.storage import open_store
+from pipeline.storage import OldVersions, open_store
 from pipeline.tables.lake import Lake
 from pipeline.warehouse.attach import NoLake, attach
 from pipeline.warehouse.postgres import server_problems
@@ -72,12 +72,20 @@ def _data_folder(settings: Settings) -> Finding:
 
 
 def _versions(settings: Settings) -> Iterator[Finding]:
-    """Yield a finding if the bucket would keep what `forget` deletes."""
+    """Yield a finding if the bucket keeps deleted objects: whether `forget` can delete their versions."""
     try:
-        if open_store(settings).keeps_versions():
-            yield Finding(ExitCode.INCOMPLETE, f"data: {settings.remote} {KEEPS_VERSIONS}")
+        versions = open_store(settings).old_versions()
     except CallMetricsError as error:
         yield Finding(ExitCode.INCOMPLETE, f"data: {error}")
+        return
+    if versions is OldVersions.DELETABLE:
+        yield Finding(
+            ExitCode.COMPLETE, f"data: {settings.remote} keeps versions of its objects; `forget` deletes old ones"
+        )
+    elif versions is OldVersions.KEPT:
+        yield Finding(ExitCode.INCOMPLETE, f"data: {settings.remote} {KEEPS_VERSIONS}")
+    elif versions is OldVersions.UNKNOWN:
+        yield Finding(ExitCode.COMPLETE, f"data: {settings.remote} {MAY_KEEP}")
 
 
 def _lake(catalog: LakeCatalog) -> Iterator[Finding]:

@@ -8,15 +8,20 @@ from __future__ import annotations
 import sys
 from enum import IntEnum
 
-__all__ = ["KEEPS_VERSIONS", "PROGRAM", "ExitCode", "end_with"]
+__all__ = ["KEEPS_VERSIONS", "MAY_KEEP", "PROGRAM", "ExitCode", "end_with"]
 
 PROGRAM = "call-metrics"
 
 
-KEEPS_VERSIONS = (
-    "keeps versions of its objects, also of those that `forget` deletes; let a lifecycle rule of the bucket delete them"
-)
+KEEPS_VERSIONS = "keeps versions of its objects that `forget` cannot delete; let a lifecycle rule delete old versions"
 """The rest of a sentence that starts with the address of the store."""
+
+
+MAY_KEEP = (
+    "may keep what `forget` deletes for some days (soft delete of Azure), which cannot be seen from here; look at the "
+    "account's settings for data protection"
+)
+"""Likewise."""
 
 
 class ExitCode(IntEnum):

@@ -13,16 +13,37 @@ from collections.abc import Iterator
 
 from pipeline.errors import FixStorage
 
-__all__ = ["SENTENCES", "code_of", "translated"]
+__all__ = ["NO_CREDENTIALS", "UNREACHABLE", "code_of", "sentence_for", "translated", "worded"]
 
-UNREACHABLE = "cannot be reached; check the network and AWS_ENDPOINT_URL, and run again"
-REFUSED = "refuses the credentials ({code}); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+UNREACHABLE = "cannot be reached; check the network and {endpoint}, and run again"
+REFUSED = "refuses the credentials ({code}); check {keys}"
 EXPIRED = "refuses the credentials, which have expired; renew them and run again"
-NO_BUCKET = "does not exist; create the bucket, or correct CALL_METRICS_DATA"
+NO_BUCKET = "does not exist; create the {bucket}, or correct CALL_METRICS_DATA"
 DENIED = "does not allow it ({code}); the credentials need the right to read, list, write and delete there"
 REGION = "is in another region; set AWS_REGION to the bucket's"
 BUSY = "does not respond for now ({code}); run again later: what has landed stays"
+NO_CREDENTIALS = "finds no credentials; set {needed}, or give the machine {identity}"
 SKEWED = "refuses requests because this machine's clock is wrong; set the clock and run again"
+
+IMMUTABLE = "does not let its objects be deleted (an immutability policy); change the policy of the container"
+
+VARIABLES = {
+    "s3": {
+        "bucket": "bucket",
+        "endpoint": "AWS_ENDPOINT_URL",
+        "keys": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
+        "needed": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        "identity": "a role",
+    },
+    "az": {
+        "bucket": "container",
+        "endpoint": "AZURE_STORAGE_ACCOUNT_NAME",
+        "keys": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_CONNECTION_STRING",
+        "needed": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+        "identity": "an identity",
+    },
+}
+"""Words and variables of a kind of store, by the scheme of its address."""
 
 SENTENCES = {
     "NoSuchBucket": NO_BUCKET,
@@ -36,9 +57,14 @@ SENTENCES = {
     "SignatureDoesNotMatch": REFUSED,
     "AuthenticationFailed": REFUSED,
     "AuthFailure": REFUSED,
+    "InvalidAuthenticationInfo": REFUSED,
+    "NoAuthenticationInformation": REFUSED,
     "AccessDenied": DENIED,
     "AllAccessDisabled": DENIED,
     "AuthorizationPermissionMismatch": DENIED,
+    "AuthorizationFailure": DENIED,
+    "AccountIsDisabled": DENIED,
+    "BlobImmutableDueToPolicy": IMMUTABLE,
     "PermanentRedirect": REGION,
     "AuthorizationHeaderMalformed": REGION,
     "IllegalLocationConstraintException": REGION,
@@ -46,6 +72,8 @@ SENTENCES = {
     "ServiceUnavailable": BUSY,
     "InternalError": BUSY,
     "ServerBusy": BUSY,
+    "OperationTimedOut": BUSY,
+    "ContainerBeingDeleted": NO_BUCKET,
     "RequestTimeTooSkewed": SKEWED,
 }
 """What codes of S3 and Azure mean, as the rest of a sentence that starts with the address of the store."""
@@ -65,10 +93,21 @@ def translated(url: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         if code_of(error) in ("NoSuchBucket", "ContainerNotFound"):
-            raise FixStorage(f"{url} {NO_BUCKET}") from None
+            raise FixStorage(worded(url, NO_BUCKET)) from None
         raise FileNotFoundError(errno.ENOENT, "no such object", url) from None
     except (BaseError, OSError, ValueError) as error:
-        raise FixStorage(f"{url} {_reason(error)}") from None
+        raise FixStorage(_reason(url, error)) from None
+
+
+def worded(url: str, sentence: str, code: str = "") -> str:
+    """Return a sentence about a store, with its address, and the words and variables of its kind."""
+    variables = VARIABLES.get(url.partition("://")[0], VARIABLES["s3"])
+    return f"{url} {sentence.format(code=code, **variables)}"
+
+
+def sentence_for(url: str, code: str) -> str | None:
+    """Return what a code means; None if it is not known."""
+    return worded(url, SENTENCES[code], code) if code in SENTENCES else None
 
 
 def code_of(error: BaseException) -> str:
@@ -77,21 +116,21 @@ def code_of(error: BaseException) -> str:
     return found[1] if found else ""
 
 
-def _reason(error: BaseException) -> str:
+def _reason(url: str, error: BaseException) -> str:
     code, text = code_of(error), str(error)
     status = re.search(r"status code: (\d{3})", text)
-    if code in SENTENCES:
-        return SENTENCES[code].format(code=code)
+    if (sentence := sentence_for(url, code)) is not None:
+        return sentence
     if "redirect without LOCATION" in text:
-        return REGION
+        return worded(url, REGION)
     if status is not None and status[1] == "404":
-        return NO_BUCKET
+        return worded(url, NO_BUCKET)
     if status is not None and status[1] in ("401", "403"):
-        return REFUSED.format(code=code or f"HTTP {status[1]}")
+        return worded(url, REFUSED, code or f"HTTP {status[1]}")
     if status is not None:
-        return BUSY.format(code=code or f"HTTP {status[1]}")
+        return worded(url, BUSY, code or f"HTTP {status[1]}")
     if "error sending request" in text or "HttpError" in text or "Connect" in text:
-        return UNREACHABLE
+        return worded(url, UNREACHABLE)
     if "credential" in text.lower() or "metadata" in text.lower():
-        return "finds no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
-    return f"cannot be used ({type(error).__name__}); check CALL_METRICS_DATA and the network, and run again"
+        return worded(url, NO_CREDENTIALS)
+    return f"{url} cannot be used ({type(error).__name__}); check CALL_METRICS_DATA and the network, and run again"

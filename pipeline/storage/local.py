@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from pipeline import files
+from pipeline.storage.versions import OldVersions
 
 __all__ = ["LocalStore"]
 
@@ -46,9 +47,12 @@ class LocalStore:
         """Return the keys of all files at any depth, sorted."""
         return sorted(path.relative_to(self._root).as_posix() for path in self._root.rglob("*") if path.is_file())
 
-    def keeps_versions(self) -> bool:
-        """Return False: a deleted file is gone."""
-        return False
+    def old_versions(self) -> OldVersions:
+        """Return that a deleted file is gone."""
+        return OldVersions.NONE
+
+    def delete_old_versions(self, *folders: str) -> None:
+        """Do nothing: there are none."""
 
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return when each file of a folder was last written, in nanoseconds."""

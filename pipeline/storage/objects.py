@@ -1,46 +1,24 @@
-"""A prefix of a bucket as a store, by `obstore`: S3 and what speaks its protocol, Google Cloud Storage, Azure.
+"""A prefix of a bucket as a store: S3 and what speaks its protocol, and Azure.
 
-Credentials, region and endpoint come from the variables that every tool reads (`AWS_ACCESS_KEY_ID`, `AWS_REGION`,
-`AWS_ENDPOINT_URL` and so on) or from the machine's role. A file is written to a scratch folder and put whole.
+A file is written to a scratch folder and put whole. What is sent to the bucket is in `bucket`, and how it is reached in
+`connect`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import secrets
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
-from io import BytesIO
 from pathlib import Path, PurePath, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar, cast
+from typing import BinaryIO
 
-from pipeline.errors import FixSettings, FixStorage
 from pipeline.files import QUARANTINE_MARK, log_quarantine, quarantine_names, remove_leftovers
-from pipeline.storage.faults import translated
-from pipeline.storage.ranged import TAIL_BYTES, RangedFile
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore as Client
+from pipeline.storage.bucket import Bucket
+from pipeline.storage.versions import OldVersions, S3Versions
 
 __all__ = ["ObjectPath", "ObjectStore"]
-
-T = TypeVar("T")
-
-REQUEST_SECONDS = 60
-"""Seconds that one request may take: an upload of a few megabytes over a slow line."""
-
-RETRIES = 6
-MAX_BACKOFF_SECONDS = 5
-"""`obstore` sends a request again this often, with pauses from 0.2 seconds to this: about ten seconds in all."""
-
-LATER_SECONDS = (2.0, 5.0, 10.0)
-"""Pauses before the whole is tried again, once the store has responded at all. With the above, a store may be away for
-a minute. The first request of a process is not tried again: a wrong address should be told soon."""
 
 
 class ObjectPath(PurePosixPath):
@@ -50,20 +28,13 @@ class ObjectPath(PurePosixPath):
         return super().__str__().replace(":/", "://", 1)
 
 
-class Meta(NamedTuple):
-    """What a listing says about an object."""
-
-    size: int
-    etag: str | None
-
-
 class ObjectStore:
     """The objects under a prefix, see `Store`. Files that are being written are in `scratch`."""
 
     is_remote = True
 
     def __init__(self, url: str, scratch: Path) -> None:
-        self._bucket = _Bucket(url)
+        self._bucket = Bucket(url)
         self._scratch = scratch
         self._folder = ""
 
@@ -98,9 +69,19 @@ class ObjectStore:
         start = len(self._folder) + 1 if self._folder else 0
         return sorted(key[start:] for key in self._bucket.keys(self._folder))
 
-    def keeps_versions(self) -> bool:
-        """Return whether the bucket gives objects versions. Puts an object to see, and deletes it."""
-        return self._bucket.keeps_versions(self._key(""))
+    def old_versions(self) -> OldVersions:
+        """Return what becomes of objects that are replaced or deleted. Puts an object to see, and deletes it.
+
+        Raises `FixStorage` if the credentials lack the right to delete versions.
+        """
+        return self._bucket.old_versions(self._key(""))
+
+    def delete_old_versions(self, *folders: str) -> None:
+        """Delete the old versions of objects in some folders, see `Store`."""
+        if self.old_versions() is OldVersions.DELETABLE:
+            versions = S3Versions(self._bucket.url)
+            for folder in folders:
+                versions.delete_old(self._key(folder))
 
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return the entity tag of each object in a folder."""
@@ -185,251 +166,3 @@ class ObjectStore:
 
     def _key(self, key: str) -> str:
         return f"{self._folder}/{key}".strip("/")
-
-
-class _Bucket:
-    """The client of all stores on one root, and what is known about objects within `listing_once`."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._client = _connect(url)
-        self._depth = 0
-        self._known: dict[str, tuple[dict[str, Meta], list[str]]] = {}
-        self._lock = threading.Lock()
-        self._has_responded = False
-        self._is_probed = False
-
-    def listing(self, folder: str) -> tuple[dict[str, Meta], list[str]]:
-        """Return the objects in a folder by name, and the names of the folders in it."""
-        import obstore
-
-        with self._lock:
-            if self._depth and folder in self._known:
-                objects, folders = self._known[folder]
-                return dict(objects), list(folders)
-        found = self._ask(lambda: obstore.list_with_delimiter(self._client, folder or None))
-        objects = {PurePosixPath(entry["path"]).name: Meta(entry["size"], entry["e_tag"]) for entry in found["objects"]}
-        folders = [PurePosixPath(prefix).name for prefix in found["common_prefixes"]]
-        with self._lock:
-            if self._depth:
-                self._known[folder] = dict(objects), list(folders)
-        return objects, folders
-
-    def keys(self, folder: str) -> Iterator[str]:
-        """Yield the keys of all objects below a folder."""
-        import obstore
-
-        pages = self._ask(lambda: list(obstore.list(self._client, folder or None, chunk_size=1000)))
-        return (entry["path"] for page in pages for entry in page)
-
-    def head(self, key: str) -> Meta | None:
-        """Return what is known of an object; None if there is none."""
-        import obstore
-
-        if (meta := self._noted(key)) is not None:
-            return meta
-        try:
-            found = self._ask(lambda: obstore.head(self._client, key))
-        except FileNotFoundError:
-            return None
-        return Meta(found["size"], found["e_tag"])
-
-    def open(self, key: str) -> BinaryIO:
-        """Open an object; one that is replaced or deleted afterwards raises `FileNotFoundError` when it is read."""
-        meta, tail = self._noted(key), None
-        if meta is None:
-            meta, tail = self._tail(key)
-        if meta.size == 0:
-            return BytesIO()
-        size, etag = meta
-
-        def fetch(start: int, end: int) -> bytes:
-            return self._range(key, {"range": (start, end), **({"if_match": etag} if etag else {})})[1]
-
-        return cast(BinaryIO, RangedFile(size, fetch, tail))
-
-    def put(self, key: str, path: Path) -> None:
-        """Put a file, in the place of an object that may be there."""
-        import obstore
-
-        result = self._ask(lambda: obstore.put(self._client, key, path))
-        self._note(key, Meta(path.stat().st_size, result["e_tag"]))
-
-    def put_if_absent(self, key: str, content: bytes) -> bool:
-        """Put an object unless there is one. Returns whether it is there with our content.
-
-        A put may arrive while its acknowledgement does not. Then the next attempt finds the object there: it is ours.
-        """
-        import obstore
-        from obstore.exceptions import AlreadyExistsError
-
-        try:
-            etag = self._ask(lambda: obstore.put(self._client, key, content, mode="create"))["e_tag"]
-        except AlreadyExistsError:
-            meta, held = self._whole(key)
-            if held != content:
-                return False
-            etag = meta.etag
-        self._note(key, Meta(len(content), etag))
-        return True
-
-    def delete(self, keys: list[str]) -> None:
-        """Delete objects, if they are there."""
-        import obstore
-
-        if keys:
-            with contextlib.suppress(FileNotFoundError):
-                self._ask(lambda: obstore.delete(self._client, keys))
-        for key in keys:
-            self._note(key, None)
-
-    def move(self, source: str, target: str) -> None:
-        """Copy an object to another key, then delete it."""
-        import obstore
-
-        self._ask(lambda: obstore.copy(self._client, source, target, overwrite=True))
-        self._note(target, None)
-        self.delete([source])
-
-    def probe(self, folder: str) -> None:
-        """Raise `FixStorage` unless the same key can be put once, and not twice. Once per process."""
-        if self._is_probed:
-            return
-        key = f"{folder}/.probe-{secrets.token_hex(8)}".strip("/")
-        mine = self.put_if_absent(key, b"1")
-        others = self.put_if_absent(key, b"2")
-        self.delete([key])
-        if not mine or others:
-            raise FixStorage(
-                f"{self.url} lets one object replace another where none may be (it ignores If-None-Match), so that two "
-                "workers could overwrite each other; use a store with conditional puts"
-            )
-        self._is_probed = True
-
-    def keeps_versions(self, folder: str) -> bool:
-        """Return whether a put object has a version."""
-        import obstore
-
-        key = f"{folder}/.probe-{secrets.token_hex(8)}".strip("/")
-        result = self._ask(lambda: obstore.put(self._client, key, b"1"))
-        self.delete([key])
-        return result["version"] not in (None, "null")
-
-    @contextmanager
-    def listing_once(self) -> Iterator[None]:
-        """Within the block, keep listings."""
-        with self._lock:
-            self._depth += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._depth -= 1
-                if not self._depth:
-                    self._known.clear()
-
-    def _noted(self, key: str) -> Meta | None:
-        folder, _, name = key.rpartition("/")
-        with self._lock:
-            return self._known[folder][0].get(name) if folder in self._known else None
-
-    def _note(self, key: str, meta: Meta | None) -> None:
-        """Note what we did to an object: put it, or deleted it (None)."""
-        folder, _, name = key.rpartition("/")
-        with self._lock:
-            if folder not in self._known:
-                return
-            if meta is None:
-                self._known[folder][0].pop(name, None)
-            else:
-                self._known[folder][0][name] = meta
-
-    def _forget(self, key: str) -> None:
-        with self._lock:
-            self._known.pop(key.rpartition("/")[0], None)
-
-    def _tail(self, key: str) -> tuple[Meta, bytes]:
-        """Return the size of an object and its last bytes."""
-        try:
-            return self._range(key, {"range": {"suffix": TAIL_BYTES}})
-        except FixStorage:
-            meta = self.head(key)  # a store may refuse a range of an empty object
-            if meta is None or meta.size:
-                raise
-            return meta, b""
-
-    def _whole(self, key: str) -> tuple[Meta, bytes]:
-        return self._range(key, {})
-
-    def _range(self, key: str, options: dict[str, Any]) -> tuple[Meta, bytes]:
-        import obstore
-        from obstore.exceptions import PreconditionError
-
-        def fetch() -> tuple[Meta, bytes]:
-            result = obstore.get(self._client, key, options=options)  # type: ignore[arg-type]
-            return Meta(result.meta["size"], result.meta["e_tag"]), bytes(result.bytes())
-
-        try:
-            return self._ask(fetch)
-        except FileNotFoundError:
-            self._forget(key)
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"{self.url}/{key}") from None
-        except PreconditionError:
-            self._forget(key)
-            raise FileNotFoundError(errno.ENOENT, "it was replaced meanwhile", f"{self.url}/{key}") from None
-
-    def _ask(self, request: Callable[[], T]) -> T:
-        """Return what a request returns. Try again later if the store is away, see `LATER_SECONDS`."""
-        from obstore.exceptions import GenericError
-
-        with translated(self.url):
-            for seconds in LATER_SECONDS if self._has_responded else ():
-                try:
-                    return request()
-                except GenericError as error:
-                    if not _passes(error):
-                        raise
-                time.sleep(seconds)
-            answer = request()
-            self._has_responded = True
-            return answer
-
-
-def _passes(error: BaseException) -> bool:
-    """Return whether a fault usually passes: the store is busy or away."""
-    text = str(error)
-    refused = "status code" in text or "NotPartial" in text  # the latter: a range of an empty object
-    return not refused or "status code: 5" in text or "status code: 429" in text
-
-
-def _connect(url: str) -> Client:
-    try:
-        from obstore.exceptions import BaseError
-        from obstore.store import from_url
-    except ImportError:
-        raise FixSettings(
-            f"CALL_METRICS_DATA is {url}, and reading an object store needs a library; run "
-            "`pip install 'call-metrics[scale]'`"
-        ) from None
-    try:
-        return from_url(
-            url,
-            client_options={
-                "allow_http": os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"),
-                "timeout": timedelta(seconds=REQUEST_SECONDS),
-            },
-            retry_config={
-                "max_retries": RETRIES,
-                "retry_timeout": timedelta(seconds=REQUEST_SECONDS),
-                "backoff": {
-                    "init_backoff": timedelta(milliseconds=200),
-                    "max_backoff": timedelta(seconds=MAX_BACKOFF_SECONDS),
-                    "base": 2,
-                },
-            },
-        )
-    except (BaseError, ValueError):  # its message may hold a credential
-        raise FixSettings(
-            f"CALL_METRICS_DATA is {url}, which cannot be used with the variables of its store (such as "
-            "AWS_ENDPOINT_URL); correct them"
-        ) from None

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO, Protocol
 
 from pipeline.storage.local import LocalStore
+from pipeline.storage.versions import OldVersions
 
 __all__ = ["Store", "StoredFile", "as_file", "as_store"]
 
@@ -43,8 +44,17 @@ class Store(Protocol):
     def list_keys(self) -> list[str]:
         """Return the keys of all files at any depth, sorted: one request per 1,000."""
 
-    def keeps_versions(self) -> bool:
-        """Return whether what is deleted stays readable as an old version."""
+    def old_versions(self) -> OldVersions:
+        """Return what becomes of files that are replaced or deleted.
+
+        Raises `FixStorage` if they are kept and we lack the right to delete them.
+        """
+
+    def delete_old_versions(self, *folders: str) -> None:
+        """Delete what the store still has of replaced and deleted files in some folders, at any depth.
+
+        Does nothing if old versions are out of our reach, see `old_versions`. Raises `FixStorage` if some are left.
+        """
 
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return a value per file of a folder, by name, that is another one once the file is replaced."""

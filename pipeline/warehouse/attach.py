@@ -15,6 +15,7 @@ import duckdb
 from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixStorage, first_line
 from pipeline.sql import literal, quoted
+from pipeline.warehouse.azure import create_azure_secret
 from pipeline.warehouse.extensions import NO_DOWNLOADS, extension_file, load_extensions
 from pipeline.warehouse.postgres import INSTALL
 from pipeline.warehouse.s3 import create_secret, has_static_keys
@@ -65,7 +66,7 @@ def open_host(catalog: LakeCatalog, memory: str | None = None) -> duckdb.DuckDBP
     """
     names = ["ducklake", *["postgres_scanner"] * (catalog.postgres is not None)]
     if catalog.is_remote:
-        names += ["httpfs"] if has_static_keys() else ["httpfs", "aws"]
+        names += _extensions_for(catalog)
     files = [extension_file(name, needed_by="a DuckLake", install=INSTALL) for name in names]
     database = duckdb.connect(config=NO_DOWNLOADS)
     try:
@@ -74,11 +75,22 @@ def open_host(catalog: LakeCatalog, memory: str | None = None) -> duckdb.DuckDBP
         if memory is not None:
             database.execute(f"SET memory_limit = '{memory}'; SET threads = 1")
         if catalog.is_remote:
-            create_secret(database, catalog.data_path)
+            (create_azure_secret if _is_in_azure(catalog) else create_secret)(database, catalog.data_path)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _is_in_azure(catalog: LakeCatalog) -> bool:
+    return catalog.data_path.startswith("az://")
+
+
+def _extensions_for(catalog: LakeCatalog) -> list[str]:
+    """Return the extensions that reach the store of a lake."""
+    if _is_in_azure(catalog):
+        return ["azure"]
+    return ["httpfs"] if has_static_keys() else ["httpfs", "aws"]
 
 
 def attach_to(

@@ -16,10 +16,11 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import unquote
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key-of-tests", "AWS_SECRET_ACCESS_KEY": "hunter2", "AWS_REGION": "us-east-1"}
@@ -28,19 +29,25 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key-of-tests", "AWS_SECRET_ACCESS_KEY": "hu
 @contextlib.contextmanager
 def s3_server() -> Iterator[str]:
     """Run a server. Yields its address; ends it by its process id."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", f"{port}"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            _wait_for(port)
+            wait_for(port)
             yield f"127.0.0.1:{port}"
         finally:
             process.kill()
 
 
-def _wait_for(port: int) -> None:
+def free_port() -> int:
+    """Return a port of loopback that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    """Return when something listens on a port."""
     for _ in range(300):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
@@ -50,7 +57,10 @@ def _wait_for(port: int) -> None:
 
 @dataclass(frozen=True)
 class Call:
-    """A request as the proxy sees it. `kind` is PUT, GET, LIST, HEAD, DELETE or COPY; `key` is below the bucket."""
+    """A request as the proxy sees it. `key` is below the bucket.
+
+    `kind` is PUT, GET, LIST, HEAD, DELETE or COPY, and VERSIONS or PURGE for listing or deleting versions.
+    """
 
     kind: str
     key: str
@@ -64,7 +74,8 @@ class Fault:
 
     `what`: `error` (refused with `status` and `code`), `late` (carried out, but the answer is `status`), `cut` (the
     connection ends in the middle: of a PUT before the store has it, of a GET within the response), `hide` (a listing
-    that lacks the keys that `hidden` matches), `ignore_condition` (a PUT that replaces in spite of If-None-Match).
+    that lacks the keys that `hidden` matches), `ignore_condition` (a PUT that replaces in spite of If-None-Match),
+    `pretend` (nothing is carried out, and the answer is an empty success).
     """
 
     what: str
@@ -73,6 +84,7 @@ class Fault:
     times: int = 1_000_000
     status: int = 503
     code: str = "SlowDown"
+    message: str = "hunter2"
     hidden: str = ""
     met: int = 0
 
@@ -139,9 +151,9 @@ class FaultProxy:
 class Bucket:
     """A bucket of a test, seen past the proxy."""
 
-    def __init__(self, upstream: str, name: str) -> None:
+    def __init__(self, upstream: str, name: str, *, with_locks: bool = False) -> None:
         self.upstream, self.name = upstream, name
-        self._send("PUT", "")
+        self._send("PUT", "", headers={"x-amz-bucket-object-lock-enabled": "true"} if with_locks else {})
 
     def list_keys(self) -> list[str]:
         found: list[str] = []
@@ -160,19 +172,53 @@ class Bucket:
     def write(self, key: str, content: bytes) -> None:
         self._send("PUT", f"/{key}", content)
 
+    def delete(self, key: str) -> None:
+        self._send("DELETE", f"/{key}")
+
     def keep_versions(self) -> None:
         """Turn on versions."""
-        self._send("PUT", "?versioning", b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>")
+        self._set_versions("Enabled")
+
+    def suspend_versions(self) -> None:
+        """Keep the versions that there are, and no new ones."""
+        self._set_versions("Suspended")
+
+    def _set_versions(self, status: str) -> None:
+        body = f"<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>"
+        self._send("PUT", "?versioning", body.encode())
+
+    def hold(self, key: str) -> None:
+        """Let nobody delete the present version of an object."""
+        self._send("PUT", f"/{key}?legal-hold", b"<LegalHold><Status>ON</Status></LegalHold>")
+
+    def versions(self) -> list[tuple[str, str, bytes | None]]:
+        """Return the key, id and content of all versions of all objects; a delete marker has no content."""
+        found: list[tuple[str, str, bytes | None]] = []
+        more = ""
+        while True:
+            page = self._send("GET", f"?versions{more}").decode()
+            for kind, item in re.findall(r"<(Version|DeleteMarker)>(.*?)</\1>", page, re.DOTALL):
+                key, version = (re.search(rf"<{name}>(.*?)</{name}>", item) for name in ("Key", "VersionId"))
+                assert key
+                assert version
+                content = self._send("GET", f"/{key[1]}?versionId={version[1]}") if kind == "Version" else None
+                found.append((unquote(key[1]), version[1], content))
+            following = [re.search(rf"<Next{name}Marker>(.*?)</Next", page) for name in ("Key", "VersionId")]
+            if following[0] is None:
+                return found
+            more = f"&key-marker={following[0][1]}" + (f"&version-id-marker={following[1][1]}" if following[1] else "")
 
     def contents(self) -> dict[str, bytes]:
         return {key: self.read(key) for key in self.list_keys()}
 
-    def _send(self, method: str, rest: str, body: bytes | None = None) -> bytes:
+    def _send(
+        self, method: str, rest: str, body: bytes | None = None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> bytes:
         address = f"http://{self.upstream}/{self.name}{rest}"
         request = urllib.request.Request(
             address,
             body,
-            {"Authorization": "AWS key:signature", "Content-Type": "application/octet-stream"},
+            {"Authorization": "AWS key:signature", "Content-Type": "application/octet-stream", **headers},
             method=method,
         )
         with urllib.request.urlopen(request) as response:
@@ -186,6 +232,11 @@ def _call(method: str, target: str, body: bytes, headers: dict[str, str]) -> Cal
     if method == "GET" and "list-type" in query:
         kind = "LIST"
         key = unquote((re.search(r"(?:^|&)prefix=([^&]*)", query) or ["", ""])[1])
+    elif method == "GET" and re.search(r"(?:^|&)versions", query):
+        kind = "VERSIONS"
+        key = unquote((re.search(r"(?:^|&)prefix=([^&]*)", query) or ["", ""])[1])
+    elif method == "POST" and b"<VersionId>" in body:
+        kind = "PURGE"
     elif method == "POST":
         kind = "DELETE" if "delete" in query else "PUT"
     elif "x-amz-copy-source" in headers:
@@ -210,6 +261,9 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             fault = proxy.fault_for(call)
             if fault is not None and fault.what == "error":
                 self.refuse(fault)
+                return
+            if fault is not None and fault.what == "pretend":
+                self.reply(200, [("Content-Type", "application/xml")], b"<DeleteResult/>")
                 return
             if fault is not None and fault.what == "cut" and call.kind != "GET":
                 self.close_connection = True
@@ -251,9 +305,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
             self.close_connection = self.close_connection or cut
 
         def refuse(self, fault: Fault) -> None:
-            content = (
-                f"<?xml version='1.0'?><Error><Code>{fault.code}</Code><Message>hunter2</Message></Error>".encode()
-            )
+            error = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>"
+            content = f"<?xml version='1.0'?>{error}".encode()
             self.reply(fault.status, [("Content-Type", "application/xml")], content)
 
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any  # noqa: N815

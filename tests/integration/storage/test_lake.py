@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import secrets
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,71 +22,17 @@ from pipeline.serving.query import print_result
 from pipeline.settings import Secret, Settings
 from pipeline.warehouse.attach import attach
 from pipeline.warehouse.published import open_published
-from tests.integration.storage.conftest import S3
+from tests.integration.storage.conftest import S3, Start, finish
 from tests.support import differences
 from tests.support.flows import AFTERWARDS, DAY, WORLD, assert_published, published
 from tests.support.object_store import Fault
-from tests.support.postgres import PASSWORD, Database, Postgres
+from tests.support.postgres import Database, Postgres
 
 TODAY = datetime.now(UTC).date()
 TWO = (TODAY - timedelta(days=4), TODAY - timedelta(days=3))
 BOTH = World(
     tuple(call for day in TWO for call in uniform_world(day, calls=6, people=4, minutes=30, step_seconds=60).calls)
 )
-Start = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def start(s3: S3, database: Database, tmp_path: Path) -> Iterator[Start]:
-    """Return a function that starts `call-metrics` on a new machine: with an empty scratch folder and home."""
-    started = []
-
-    def run(*arguments: str, on: Emulator | None = None, role: str = "writer") -> subprocess.Popen[str]:
-        machine = tmp_path / f"machine-{secrets.token_hex(4)}"
-        machine.mkdir()
-        environment = {
-            **{name: value for name, value in os.environ.items() if name.startswith(("AWS_", "PATH"))},
-            "HOME": str(machine),
-            "PGPASSWORD": PASSWORD,
-            "CALL_METRICS_DATA": s3.url,
-            "CALL_METRICS_WAREHOUSE": database.setting(role),
-            "CALL_METRICS_SCRATCH": str(machine / "scratch"),
-            **({"STREAM_API_KEY": KEY, "STREAM_API_SECRET": SECRET, "STREAM_BASE_URL": on.url} if on else {}),
-        }
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "pipeline", *arguments],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                cwd=machine,
-                env=environment,
-            )
-        )
-        return started[-1]
-
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def machine(s3: S3, database: Database, flow_for: Callable[..., Flow], tmp_path: Path) -> Callable[..., Flow]:
-    """Return a function that makes flows on new machines."""
-    return lambda source, **given: flow_for(
-        source,
-        data=s3.url,
-        scratch=tmp_path / f"machine-{secrets.token_hex(4)}",
-        warehouse_file=database.setting(),
-        **given,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Return the exit code, stdout and stderr of a process that ends."""
-    out, err = process.communicate(timeout=90)
-    return process.returncode, out, err
 
 
 def lake_of(s3: S3, database: Database, role: str = "writer") -> LakeCatalog:
@@ -179,7 +121,14 @@ def test_commands_work_from_an_empty_disk(start: Start, s3: S3) -> None:
         out = finish(start("doctor", on=source))[1]
         assert "FAIL" not in out
         s3.bucket.keep_versions()
-        assert f"FAIL  data: {s3.url} keeps versions of its objects" in finish(start("doctor", on=source))[1]
+        out = finish(start("doctor", on=source))[1]
+        assert f"ok    data: {s3.url} keeps versions of its objects; `forget` deletes old ones" in out
+        with s3.proxy.suffering(Fault("error", "VERSIONS", status=403, code="AccessDenied")):
+            out = finish(start("doctor", on=source))[1]
+            assert f"FAIL  data: {s3.url} keeps versions of its objects, and the credentials may not list them" in out
+            code, _, err = finish(start("forget", "--user", call.participants[1].user_id))
+        assert (code, err.count("\n")) == (2, 1)
+        assert err.endswith("ListBucketVersions on the bucket; the user is not erased yet: then run `forget` again\n")
 
 
 def test_person_is_in_no_object_once_forgotten(machine: Callable[..., Flow], s3: S3) -> None:
