@@ -18,6 +18,16 @@ __all__ = ["LAKE_PREFIX", "LakeCatalog", "data_path_of", "without_password"]
 LAKE_PREFIX = "ducklake:"
 _POSTGRES = "postgres:"
 
+_PATIENCE = {
+    "connect_timeout": "10",
+    "keepalives_idle": "20",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+"""Settings of libpq, in seconds (the last in milliseconds), so that a network that is cut off in silence is an error
+within a minute: by default it takes a quarter of an hour, or two hours if nothing was sent."""
+
 _SECRETS = ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 _PASSWORD_FIELD = re.compile(r"(?i)\b((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&;\"]+)")
@@ -75,6 +85,18 @@ class LakeCatalog:
     def postgres(self) -> str | None:
         """The connection string of PostgreSQL; None for a file."""
         return self.connection.removeprefix(_POSTGRES) if self.connection.startswith(_POSTGRES) else None
+
+    @property
+    def patient_postgres(self) -> str | None:
+        """The connection string with our time limits, each unless it sets its own; None for a file."""
+        text = self.postgres
+        if text is None:
+            return None
+        missing = {name: value for name, value in _PATIENCE.items() if not re.search(rf"\b{name}\s*=", text)}
+        if text.startswith(("postgres://", "postgresql://")):
+            options = "&".join(f"{name}={value}" for name, value in missing.items())
+            return f"{text}{'&' if '?' in text else '?'}{options}"
+        return " ".join([text, *(f"{name}={value}" for name, value in missing.items())]).strip()
 
     @property
     def file(self) -> Path | None:
