@@ -92,6 +92,7 @@ class Flow:
             thresholds=StoredFile(self.store, THRESHOLDS_FILE),
             files=self.store.below("lake"),
             work=self._temporary,
+            claim=StoredFile(self.store, "lake-id"),
         )
 
     def __enter__(self) -> Self:

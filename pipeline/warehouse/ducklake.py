@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -92,6 +93,8 @@ class DuckLake:
         thresholds: the file with the rows of `quality_thresholds`, read with every load; None for the defaults.
         files: the store of the catalog's `data_path`; None for a folder of this machine.
         work: a folder of this machine in which files of a remote store are written first.
+        claim: the file that says which lake the Parquet files belong to; None if no other lake can have them. Two
+            catalogs on the same files would delete each other's.
     """
 
     def __init__(
@@ -103,8 +106,10 @@ class DuckLake:
         thresholds: Path | StoredFile | None = None,
         files: Store | None = None,
         work: Path | None = None,
+        claim: StoredFile | None = None,
     ) -> None:
         self._catalog = catalog
+        self._claim = claim
         self._turns = turns
         self._owner = owner
         self._thresholds = thresholds
@@ -149,6 +154,7 @@ class DuckLake:
         """Remove snapshots older than `keep`, and files that nothing refers to since `grace`. Raises `FixStorage`."""
         now = datetime.now(UTC)
         with self._publishing() as (database, _):
+            self._check_claim(database)
             snapshots = _rows_of(database, "ducklake_expire_snapshots", older_than=now - keep)
         with self._publishing() as (database, _):
             files = _rows_of(database, "ducklake_cleanup_old_files", older_than=now - grace)
@@ -161,6 +167,7 @@ class DuckLake:
         Raises `FixStorage`, also if a file is left.
         """
         with self._publishing() as (database, _):
+            self._check_claim(database)
             _rows_of(database, "ducklake_expire_snapshots", older_than=datetime.now(UTC) + timedelta(days=1))
         with self._publishing() as (database, _):
             database.execute(f"CALL ducklake_cleanup_old_files('{LAKE}', cleanup_all => true)")
@@ -182,6 +189,11 @@ class DuckLake:
             thresholds = self._wanted_thresholds()
             with transaction(database):
                 is_new = self._create_tables(database)
+                if self._claim is not None:
+                    if read_meta(database, "lake") is None:
+                        write_meta(database, "lake", secrets.token_hex(16))
+                    self._claim.create(f"{read_meta(database, 'lake')}\n".encode("ascii"))
+                    self._check_claim(database)
                 if update_definitions(database, thresholds, comment_view_columns=False) or is_new:
                     loaded.published = True
                 still_mine()
@@ -199,7 +211,28 @@ class DuckLake:
             (meta.get("version"), meta.get("owner")) == (str(VERSION), self._owner())
             and is_current(database)
             and has_thresholds(database, self._wanted_thresholds())
+            and (self._claim is None or meta.get("lake") == self._claimed())
         )
+
+    def _check_claim(self, database: duckdb.DuckDBPyConnection) -> None:
+        """Raise `FixStorage` if the files belong to another lake, of another catalog."""
+        claimed = self._claimed()
+        mine = read_meta(database, "lake") if ("store", "meta") in _tables(database) else None
+        if claimed is not None and claimed != mine:
+            raise FixStorage(
+                f"the files in {self._catalog.data_path} belong to another lake than {self._catalog}; set "
+                f"CALL_METRICS_WAREHOUSE to that one, or CALL_METRICS_DATA to another place (if that lake is gone for "
+                f"good, delete {self._claim})"
+            )
+
+    def _claimed(self) -> str | None:
+        """Return the id of the lake that the files belong to; None if they belong to none."""
+        if self._claim is None:
+            return None
+        try:
+            return self._claim.read_bytes().decode("ascii", "replace").strip()
+        except FileNotFoundError:
+            return None
 
     def _create_tables(self, database: duckdb.DuckDBPyConnection) -> bool:
         """Create the tables, if there are none or those of an earlier version. Returns whether it did."""
