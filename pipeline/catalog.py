@@ -34,6 +34,16 @@ _SECRETS = (
     "AZURE_STORAGE_CONNECTION_STRING",
     "AZURE_CLIENT_SECRET",
 )
+_PATIENCE = {
+    "connect_timeout": "10",
+    "keepalives_idle": "20",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+"""Settings of libpq, in seconds (the last in milliseconds), so that a network that is cut off in silence is an error
+within a minute: by default it takes a quarter of an hour, or two hours if nothing was sent."""
+
 
 _PASSWORD_FIELD = re.compile(r"(?i)\b((?:ssl)?password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&;\"]+)")
 _AZURE_KEY = re.compile(r"(?i)\b((?:AccountKey|SharedAccessSignature|sig)=)[^;&\s\"']+")
@@ -124,6 +134,18 @@ class LakeCatalog:
     def postgres(self) -> str | None:
         """The connection string of PostgreSQL; None for a file."""
         return self.connection.removeprefix(_POSTGRES) if self.connection.startswith(_POSTGRES) else None
+
+    @property
+    def patient_postgres(self) -> str | None:
+        """The connection string with our time limits, each unless it sets its own; None for a file."""
+        text = self.postgres
+        if text is None:
+            return None
+        missing = {name: value for name, value in _PATIENCE.items() if not re.search(rf"\b{name}\s*=", text)}
+        if text.startswith(("postgres://", "postgresql://")):
+            options = "&".join(f"{name}={value}" for name, value in missing.items())
+            return f"{text}{'&' if '?' in text else '?'}{options}"
+        return " ".join([text, *(f"{name}={value}" for name, value in missing.items())]).strip()
 
     @property
     def file(self) -> Path | None:

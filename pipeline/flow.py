@@ -69,6 +69,7 @@ class Flow:
     ) -> None:
         self.settings = settings
         self.store = open_store(settings)
+        shared = open_shared_store(settings) if settings.app else self.store
         raw = self.store.below("raw")
         self._erased_file = StoredFile(raw, "forgotten.json")
         self._temporary = settings.work / "tmp"
@@ -90,8 +91,9 @@ class Flow:
             turns=self._turns,
             owner=self.landing.id,
             thresholds=StoredFile(self.store, THRESHOLDS_FILE),
-            files=(open_shared_store(settings) if settings.app else self.store).below("lake"),
+            files=shared.below("lake"),
             work=self._temporary,
+            claim=StoredFile(shared, "lake-id"),
         )
 
     def __enter__(self) -> Self:

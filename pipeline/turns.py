@@ -17,7 +17,9 @@ from pipeline.files import day_folder, locked
 __all__ = ["FileTurns", "StillMine", "Turns"]
 
 StillMine = Callable[[], None]
-"""Called before something is published. Raises `FixStorage` if the turn was lost meanwhile."""
+"""Called before something is published, and now and then while a day is fetched.
+
+Raises `FixStorage` if the turn was lost meanwhile."""
 
 
 class Turns(Protocol):

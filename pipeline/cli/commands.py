@@ -106,6 +106,8 @@ def forget(user: str) -> int:
     from pipeline.planning.problems import counted
     from pipeline.storage import OldVersions
 
+    if not user:
+        raise FixSettings("--user is empty; give the id of the user to forget")
     settings = _settings()
     with console.logging_to_stderr(), Flow(settings) as flow:
         if not flow.landing.days():

@@ -63,7 +63,7 @@ class WholeNumber(click.ParamType[int, Any]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number. Raises `click.BadParameter` if the value is not one from `least` to `most`."""
         text = f"{value}"
-        if not text.isdecimal() or len(text) > 9 or not self.least <= int(text) <= self.most:
+        if not (text.isascii() and text.isdecimal()) or len(text) > 9 or not self.least <= int(text) <= self.most:
             self.fail(f"must be a whole number from {self.least} to {self.most}, not {text[:60]!r}", param, ctx)
         return int(text)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import PurePath
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -21,6 +21,7 @@ from pipeline.endpoints import EndpointName
 from pipeline.errors import RequestFailed
 from pipeline.extract.client import StreamApi
 from pipeline.extract.crawl import Progress, fetch_listing, fetch_windows, for_each
+from pipeline.extract.heartbeat import while_still_mine
 from pipeline.extract.session import ApiSession
 from pipeline.landing.days import DayLocks
 from pipeline.landing.landing import Landing
@@ -30,6 +31,7 @@ from pipeline.planning.facts import CallFacts, Listing, is_refusal
 from pipeline.planning.inventory import Inventories
 from pipeline.planning.listings import updated_sessions
 from pipeline.planning.problems import counted
+from pipeline.turns import StillMine
 
 __all__ = ["PROBE_CALLS", "Extract", "Landed", "Updates"]
 
@@ -79,22 +81,23 @@ class Updates:
 
 
 def _step(
-    fetch: Callable[[Extract, StreamApi, date], Awaitable[list[Response]]],
+    fetch: Callable[[Extract, StreamApi, date], Coroutine[Any, Any, list[Response]]],
 ) -> Callable[[Extract, date], Landed]:
     """Turn a coroutine that lands responses, and returns those with an error, into a step.
 
     The step waits for the day's lock, connects to the source, and runs again without segments that turn out broken.
+    It stops within half a minute if the lock is lost.
     """
     endpoint = cast(EndpointName, fetch.__name__)
 
     @functools.wraps(fetch)
     def step(extract: Extract, day: date) -> Landed:
-        def run() -> list[Response]:
+        def run(still_mine: StillMine) -> list[Response]:
             with extract.landing.listing_once():
-                return extract.session.run(lambda api: fetch(extract, api, day))
+                return extract.session.run(lambda api: while_still_mine(fetch(extract, api, day), still_mine))
 
         before = extract.requests_sent.get(endpoint, 0)
-        failures = extract.locks.run(day, run)
+        failures = extract.locks.run_asking(day, run)
         if failures and (what := LISTED.get(endpoint)):
             log.warning(
                 "%s: %s could not be fetched (%s); run the day again to fetch them",

@@ -7,7 +7,7 @@ from datetime import date
 from typing import TypeVar
 
 from pipeline.errors import Quarantined
-from pipeline.turns import Turns
+from pipeline.turns import StillMine, Turns
 
 __all__ = ["DayLocks", "without_broken_segments"]
 
@@ -26,8 +26,12 @@ class DayLocks:
         Raises `FixStorage` if the lock was lost meanwhile: what the step has written is kept, but another process may
         have worked on the day too.
         """
+        return self.run_asking(day, lambda _: step())
+
+    def run_asking(self, day: date, step: Callable[[StillMine], T]) -> T:
+        """Run a step as `run` does, and give it what tells whether the lock is still ours: for a step that is long."""
         with self._turns.of_day(day) as still_mine:
-            done = without_broken_segments(step)
+            done = without_broken_segments(lambda: step(still_mine))
             still_mine()
         return done
 

@@ -85,7 +85,11 @@ def unusable_records(folder: Path, error: Exception) -> FixStorage:
 def _folder(settings: Settings) -> Path:
     """Return DAGSTER_HOME if it is set, else a folder under the data root, with our dagster.yaml, for all apps."""
     given = os.environ.get("DAGSTER_HOME")
-    folder = Path(given).absolute() if given else settings.root / "dagster"
+    folder = Path(given) if given else settings.root / "dagster"
+    if given and not folder.is_absolute():
+        raise FixSettings(f"DAGSTER_HOME is {given!r}; write an absolute path, such as {folder.absolute()}")
+    if given and folder.exists() and not folder.is_dir():
+        raise FixSettings(f"DAGSTER_HOME is {given!r}, which is not a folder; set it to a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not given and not (folder / "dagster.yaml").exists():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 from collections.abc import Iterator
 from datetime import time
@@ -28,6 +29,8 @@ from pipeline.warehouse.published import open_published
 __all__ = ["print_result"]
 
 BATCH_ROWS = 10_000
+
+_LOGGING = re.compile(r"\b(enable|disable)_logging\s*\(", re.IGNORECASE)
 
 MAX_TABLE_ROWS = 200
 """Rows that a printed table shows. The other formats print all."""
@@ -50,6 +53,8 @@ def print_result(path: Path | LakeCatalog, query: str, form: str) -> None:
         try:
             if isinstance(path, LakeCatalog):
                 _refuse_all_but_select(database, query)
+            else:
+                _refuse_calls(database, query)
             relation = database.sql(query)
             if relation is None:
                 return
@@ -57,6 +62,16 @@ def print_result(path: Path | LakeCatalog, query: str, form: str) -> None:
         except duckdb.Error as error:
             reason = without_password(" ".join(str(error).split()))
             raise FixSettings(f"the query failed: {reason}") from None
+
+
+def _refuse_calls(database: duckdb.DuckDBPyConnection, query: str) -> None:
+    """Raise `FixSettings` for CALL, which changes settings rather than asks, and for the logging of DuckDB.
+
+    `enable_logging` with a file ends the whole process within DuckDB, since files are out of reach.
+    """
+    calls = any(statement.type == duckdb.StatementType.CALL for statement in database.extract_statements(query))
+    if calls or _LOGGING.search(query):
+        raise FixSettings("the query failed: CALL and the logging of DuckDB cannot be used here; write a SELECT")
 
 
 def _refuse_all_but_select(database: duckdb.DuckDBPyConnection, query: str) -> None:

@@ -180,6 +180,8 @@ def _own_folder(path: Path) -> Iterator[Path]:
 
 def _usable_port(host: str, port: int) -> int:
     """Return the port, or a free one for 0. Raises `FixSettings` if we cannot listen on host and port."""
+    if not host.isprintable():
+        raise FixSettings(f"--host is {host!r}; write an address or a name of this machine")
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:

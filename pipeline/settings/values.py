@@ -84,6 +84,8 @@ class Credentials:
 def parse_date(name: str, text: str) -> date:
     """Parse an ISO date, such as 2026-11-01. Raises `FixSettings` that names `name`."""
     try:
+        if not text.isascii():  # other digits than ours would pass
+            raise ValueError
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError:
         raise FixSettings(f"{name} is {shown(text)}; write a date as YYYY-MM-DD, such as 2026-11-01") from None
@@ -137,7 +139,7 @@ def _parse_start(value: object) -> object:
 
 
 def _whole_number(value: object) -> object:
-    if isinstance(value, str) and not value.isdecimal():  # not 16.0, +16 or 1_6
+    if isinstance(value, str) and not (value.isascii() and value.isdecimal()):  # not 16.0, +16 or 1_6
         raise ValueError
     return value
 

@@ -12,5 +12,6 @@ the file is published (`publish`) and opened by readers (`published`). What the 
 views and thresholds are in `quality`.
 
 Read `load`, `day`, `pivot`, `definitions`, `database`, then `publish` and `published`; for a DuckLake `ducklake`,
-`lake_tables`, `lake_files`, `lake_access`, `attach` and `postgres` (turns of workers), and `all_apps` for several apps.
+`lake_tables`, `lake_files`, `lake_claim`, `lake_access`, `attach` and `postgres` (turns of workers), and `all_apps` for
+several apps.
 """

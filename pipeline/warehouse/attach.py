@@ -112,7 +112,8 @@ def attach_to(
     ):  # the data folder may have been moved
         options += [f"DATA_PATH {literal(catalog.data_path)}"] * read_only + ["OVERRIDE_DATA_PATH true"]
     with lake_errors(catalog):
-        source = f"ducklake:{file or catalog.connection}"
+        where = catalog.connection if catalog.postgres is None else f"postgres:{catalog.patient_postgres}"
+        source = f"ducklake:{file or where}"
         database.execute(f"ATTACH {literal(source)} AS {LAKE} ({', '.join(options)})")
         use_schema(database, catalog)
 

@@ -36,11 +36,12 @@ def choose_warehouse(
     thresholds: Path | StoredFile,
     files: Store | None = None,
     work: Path | None = None,
+    claim: StoredFile | None = None,
 ) -> Warehouse | DuckLake:
     """Return the warehouse. `writer` is the writer's file of the embedded one.
 
-    `files` and `work` are those of `DuckLake`.
+    `files`, `work` and `claim` are those of `DuckLake`.
     """
     if isinstance(published, LakeCatalog):
-        return DuckLake(published, turns=turns, owner=owner, thresholds=thresholds, files=files, work=work)
+        return DuckLake(published, turns=turns, owner=owner, thresholds=thresholds, files=files, work=work, claim=claim)
     return Warehouse(published, writer, owner=owner, thresholds=thresholds)

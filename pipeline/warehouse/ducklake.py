@@ -35,6 +35,7 @@ from pipeline.warehouse.database import transaction
 from pipeline.warehouse.day import Loaded, Source, changed_tables
 from pipeline.warehouse.definitions import is_current, update_definitions
 from pipeline.warehouse.lake_access import LakeAccess
+from pipeline.warehouse.lake_claim import LakeClaim
 from pipeline.warehouse.lake_files import LakeFile, LakeFiles, TableFiles, split_path
 from pipeline.warehouse.lake_tables import LOADED, by_day, create_tables, file_paths, is_ours, loaded_rows, table_names
 
@@ -76,6 +77,8 @@ class DuckLake:
         thresholds: the file with the rows of `quality_thresholds`, read with every load; None for the defaults.
         files: the store of the catalog's `data_path`; None for a folder of this machine.
         work: a folder of this machine in which files of a remote store are written first.
+        claim: the file that says which lake the Parquet files belong to; None if no other lake can have them. Two
+            catalogs on the same files would delete each other's.
     """
 
     def __init__(
@@ -87,8 +90,10 @@ class DuckLake:
         thresholds: Path | StoredFile | None = None,
         files: Store | None = None,
         work: Path | None = None,
+        claim: StoredFile | None = None,
     ) -> None:
         self._catalog = catalog
+        self._claim = None if claim is None else LakeClaim(catalog, claim)
         self._owner = owner
         self._thresholds = thresholds
         self._schemas = catalog.schemas
@@ -135,6 +140,8 @@ class DuckLake:
         """Remove snapshots older than `keep`, and files that nothing refers to since `grace`. Raises `FixStorage`."""
         now = datetime.now(UTC)
         with self._access.publishing() as (database, _):
+            if self._claim is not None:
+                self._claim.check(database)
             snapshots = _rows_of(database, "ducklake_expire_snapshots", older_than=now - keep)
         with self._access.publishing() as (database, _):
             files = _rows_of(database, "ducklake_cleanup_old_files", older_than=now - grace)
@@ -149,6 +156,8 @@ class DuckLake:
         Raises `FixStorage`, also if a file is left.
         """
         with self._access.publishing() as (database, _):
+            if self._claim is not None:
+                self._claim.check(database)
             _rows_of(database, "ducklake_expire_snapshots", older_than=datetime.now(UTC) + timedelta(days=1))
         with self._access.publishing() as (database, _):
             database.execute(f"CALL ducklake_cleanup_old_files('{LAKE}', cleanup_all => true)")
@@ -168,6 +177,8 @@ class DuckLake:
             thresholds = self._wanted_thresholds()
             with transaction(database):
                 is_new = create_tables(database, self._catalog, self._owner())
+                if self._claim is not None:
+                    self._claim.make(database)
                 changed = update_definitions(database, thresholds, comment_view_columns=False)
                 if update_all_apps(database) or changed or is_new:
                     loaded.published = True
@@ -183,6 +194,7 @@ class DuckLake:
             is_ours(database, self._catalog, self._owner())
             and is_current(database)
             and has_thresholds(database, self._wanted_thresholds())
+            and (self._claim is None or self._claim.is_made(database))
         )
 
     def _load_day(

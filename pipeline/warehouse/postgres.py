@@ -10,6 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -29,8 +32,9 @@ log = logging.getLogger(__name__)
 
 INSTALL = "install what it needs with `pip install 'call-metrics[scale]'`"
 
-CONNECT_SECONDS = 10
-"""A server that does not answer within this time is down for our purposes."""
+ANSWER_SECONDS = 10.0
+"""A server that does not answer a small query within this time is cut off from us. A connection that is cut off in
+silence looks as if the answer were on its way."""
 
 SESSION = "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
 """Settings of a connection that holds a turn: the server drops it within a minute of the client's machine going."""
@@ -78,7 +82,8 @@ class PostgresTurns:
 
             def still_mine() -> None:
                 try:
-                    _rows(connection, "SELECT 1")
+                    with _at_most(ANSWER_SECONDS, connection):
+                        _rows(connection, "SELECT 1")
                 except _errors():
                     raise FixStorage(
                         f"the connection to PostgreSQL was lost, and with it the turn on {what}; nothing is half "
@@ -93,11 +98,41 @@ class PostgresTurns:
     def _wait(self, connection: psycopg2.extensions.connection, key: int, what: str) -> None:
         pause = FIRST_WAIT
         with explain(self._catalog):
-            while not _rows(connection, f"SELECT pg_try_advisory_lock({key})")[0][0]:
+            while not _is_locked(connection, key):
                 if pause == FIRST_WAIT:
                     log.info("another process is working on %s; waiting for it", what)
                 time.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_WAIT)
+
+
+def _is_locked(connection: psycopg2.extensions.connection, key: int) -> bool:
+    """Return whether the lock is ours now."""
+    with _at_most(ANSWER_SECONDS, connection):
+        return bool(_rows(connection, f"SELECT pg_try_advisory_lock({key})")[0][0])
+
+
+@contextmanager
+def _at_most(seconds: float, connection: psycopg2.extensions.connection) -> Iterator[None]:
+    """Within the block, break the connection after so many seconds: whoever waits for an answer then gets an error.
+
+    The settings of libpq are not enough: `tcp_user_timeout` only sees bytes that are not acknowledged, and a load
+    balancer acknowledges them for a server that is gone.
+    """
+    ours = socket.socket(fileno=os.dup(connection.fileno()))
+
+    def break_off() -> None:
+        with contextlib.suppress(OSError):
+            ours.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, break_off)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        ours.close()
 
 
 def server_problems(catalog: LakeCatalog) -> list[str]:
@@ -147,9 +182,7 @@ def _connect(catalog: LakeCatalog) -> psycopg2.extensions.connection:
     except ImportError:
         raise FixSettings(f"a DuckLake in PostgreSQL needs psycopg2; {INSTALL}") from None
     with explain(catalog):
-        connection = psycopg2.connect(
-            catalog.postgres or "", connect_timeout=CONNECT_SECONDS, application_name="call-metrics"
-        )
+        connection = psycopg2.connect(catalog.patient_postgres or "", application_name="call-metrics")
         connection.autocommit = True
         return connection
 

@@ -15,7 +15,7 @@ from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixStorage, first_line
 from pipeline.sql import adapted
 from pipeline.warehouse.attach import NoLake, attach, lake_errors, lock_down
-from pipeline.warehouse.database import storage_errors
+from pipeline.warehouse.database import is_content_error, storage_errors
 
 __all__ = ["identity", "newest_day", "open_published"]
 
@@ -55,7 +55,12 @@ def _open_file(path: Path) -> duckdb.DuckDBPyConnection:
     if not path.exists():
         raise FixStorage(f"{path} does not exist yet; `call-metrics backfill` or `call-metrics demo` creates it")
     with storage_errors(path):
-        database = duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false"})
+        try:
+            database = duckdb.connect(str(path), read_only=True, config={"enable_external_access": "false"})
+        except duckdb.Error as error:
+            if not is_content_error(error):
+                raise
+            raise FixStorage(f"{path} is broken ({first_line(error)}); `call-metrics rebuild` makes it again") from None
         # DuckDB shares a file that this process has open already, together with its settings.
         if database.execute("SELECT current_setting('lock_configuration')").fetchone() != (True,):
             database.execute("SET GLOBAL TimeZone = 'UTC'; SET lock_configuration = true")

@@ -245,7 +245,11 @@ def test_bad_address_of_a_store_is_refused_with_what_to_write(tmp_path: Path, te
         ),
         ("CALL_METRICS_START", ["yesterday", "2026-13-01", "2026-02-30", "01.11.2026", "2026-11-01T00:00"]),
         ("CALL_METRICS_START", ["0001-01-01", "1969-12-31", "9" * 5_000]),
-        ("CALL_METRICS_CONCURRENCY", ["0", "-1", "257", "many", "1.5", "16.0", "+16", "1_6", "1e2", "1" * 5_000]),
+        (
+            "CALL_METRICS_CONCURRENCY",
+            ["0", "-1", "257", "many", "1.5", "16.0", "+16", "1_6", "1e2", "1" * 5_000],
+        ),
+        ("CALL_METRICS_CONCURRENCY", ["\uff11\uff16", "\u0661\u0666"]),
         ("CALL_METRICS_QUOTA_SHARE", ["0", "-0.5", "1.01", "half", "nan", "inf", "50%", "1" * 5_000]),
         ("CALL_METRICS_APP", ["Support", "2nd", "_a", "my-app", "a.b", "a/b", "..", "é", "x" * 41, "a b", 'a"b', "'"]),
         ("CALL_METRICS_APP", ["main", "store", "lake", "all_apps", "information_schema", "pg_catalog", "system"]),
@@ -464,6 +468,8 @@ def test_parse_date_reads_iso_dates_only() -> None:
     assert parse_date("--from", "2026-11-01") == date(2026, 11, 1)
     with pytest.raises(FixSettings, match=r"^--from is '1/11/2026'; write a date as YYYY-MM-DD, such as 2026-11-01$"):
         parse_date("--from", "1/11/2026")
+    with pytest.raises(FixSettings, match="write a date as YYYY-MM-DD"):
+        parse_date("--from", "\uff12\uff10\uff12\uff16-11-01")
 
 
 def test_lake_has_its_files_in_the_data_root(tmp_path: Path) -> None:

@@ -51,3 +51,9 @@ def test_unknown_command_unlike_any_lists_all(command: Callable[..., Any]) -> No
     assert (code, out) == (2, "")
     assert err.startswith("call-metrics: no such command 'frobnicate' (choose from demo, backfill, status, ")
     assert err.endswith("; see `call-metrics --help`\n")
+
+
+def test_empty_user_is_refused_before_anything_else(command: Callable[..., Any]) -> None:
+    """The sentence says what to give, and nothing of erasing."""
+    code, _, err = finish(command("forget", "--user", ""))
+    assert (code, err) == (2, "call-metrics: --user is empty; give the id of the user to forget\n")

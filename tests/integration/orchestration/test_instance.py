@@ -146,3 +146,19 @@ def test_home_is_the_folder_with_the_configuration(records: Path) -> None:
     """Records without errors are opened, and the folder has a dagster.yaml."""
     assert home(Settings(data=records.parent)) == records
     assert (records / "dagster.yaml").exists()
+
+
+def test_home_of_dagster_that_cannot_be_used_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the variable. A folder that is missing is created."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    for given, sentence in (
+        ("relative", f"DAGSTER_HOME is 'relative'; write an absolute path, such as {tmp_path / 'relative'}"),
+        (f"{tmp_path}/file", f"DAGSTER_HOME is '{tmp_path}/file', which is not a folder; set it to a folder"),
+    ):
+        monkeypatch.setenv("DAGSTER_HOME", given)
+        with pytest.raises(FixSettings) as refused:
+            home(Settings(data=tmp_path / "data"))
+        assert str(refused.value) == sentence
+    monkeypatch.setenv("DAGSTER_HOME", f"{tmp_path}/missing/home")
+    assert home(Settings(data=tmp_path / "data")) == tmp_path / "missing" / "home"

@@ -177,6 +177,7 @@ def test_server_that_cannot_start_says_why(published_file: Path, tmp_path: Path)
     for host in ("x..y", "x" * 70, "a b", ""):
         assert "Name or service not known" in refusal(published_file, FixSettings, host=host)
     assert "choose others" in refusal(published_file, FixSettings, host="192.0.2.1")
+    assert refusal(published_file, FixSettings, host="127.0.0.1\n").startswith(r"--host is '127.0.0.1\n'; write an")
 
 
 def test_missing_extension_says_what_to_install() -> None:

@@ -151,3 +151,46 @@ def test_parquet_is_not_printed_on_a_terminal(database: Path, monkeypatch: pytes
         patch.setattr(sys, "stdout", terminal)
         with pytest.raises(FixSettings, match="send it to a file"):
             print_result(database, "SELECT 1", "parquet")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "CALL enable_logging('QueryLog')",
+        "call enable_logging(storage='file', storage_path='/tmp/x')",
+        "SELECT 1; CALL pragma_version()",
+        "FROM enable_logging('QueryLog')",
+        "EXPLAIN ANALYZE CALL enable_logging('QueryLog')",
+        "FROM Disable_Logging ()",
+    ],
+)
+def test_call_is_refused(tmp_path: Path, query: str) -> None:
+    """DuckDB would end the process if it were to write its log to a file."""
+    path = tmp_path / "published.duckdb"
+    duckdb.connect(str(path)).close()
+    with pytest.raises(FixSettings, match="CALL and the logging of DuckDB cannot be used here; write a SELECT"):
+        print_result(path, query, "csv")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SHOW TABLES",
+        "DESCRIBE t",
+        "SUMMARIZE t",
+        "EXPLAIN SELECT n FROM t",
+        "EXPLAIN ANALYZE SELECT n FROM t",
+        "PRAGMA version",
+        "VALUES (1)",
+        "FROM t",
+        "PIVOT t ON n USING count(*)",
+        "WITH x AS (FROM t) SELECT count(*) FROM x; SELECT 'enable_logging'",
+    ],
+)
+def test_everything_that_only_reads_works(tmp_path: Path, query: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also what is no SELECT by its name."""
+    path = tmp_path / "published.duckdb"
+    with duckdb.connect(str(path)) as database:
+        database.execute("CREATE TABLE t AS SELECT range AS n FROM range(3)")
+    print_result(path, query, "csv")
+    assert capsys.readouterr().out
