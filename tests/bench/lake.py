@@ -1,10 +1,11 @@
 """The embedded database beside DuckLakes, in a file and in PostgreSQL: bytes, loading, queries; cost by what is held.
 
-    python -m tests.bench.lake [--days N] [--small N] [--folder DIR]
+    python -m tests.bench.lake [--days N] [--small N] [--folder DIR] [--only NAME]
 
 First, days of 2.55 million points are loaded into each, and every view is asked. Then small days are loaded into each:
 what does one more day cost, in an empty one and in one of 60 days? Here a lake in an object store takes part too
-(moto on loopback). Times are seconds of this machine.
+(moto on loopback). Times are seconds of this machine, and other work on it makes them uneven; so CPU seconds, requests
+to the store and statements to PostgreSQL are counted too. Those do not depend on the machine.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import re
 import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +41,8 @@ from pipeline.warehouse.published import open_published
 from tests.bench.views import FIRST_DAY, POINTS_PER_DAY, fastest, make_day
 from tests.bench.views import QUERIES as ASKED
 from tests.support.lakes import ManyDays, days_from
-from tests.support.object_store import CREDENTIALS, Bucket, s3_server
-from tests.support.postgres import PASSWORD, Postgres, missing_programs
+from tests.support.object_store import CREDENTIALS, Bucket, FaultProxy, s3_server
+from tests.support.postgres import PASSWORD, Database, Postgres, missing_programs
 
 ONE_DAY = date(2026, 11, 2)
 QUERIES = [
@@ -106,6 +110,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=4, help="large days (default: 4)")
     parser.add_argument("--small", type=int, default=60, help="small days that are held (default: 60)")
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    parser.add_argument("--only", help="small days for this warehouse alone, such as `ducklake on S3`")
     given = parser.parse_args()
     with ExitStack() as stack:
         folder = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -114,24 +119,30 @@ def main() -> None:
         if not missing_programs():
             os.environ["PGPASSWORD"] = PASSWORD
             postgres = stack.enter_context(Postgres())
+            log_statements(postgres)
             settings["ducklake postgres"] = postgres.create_database().setting()
         if given.days:
             large(folder, settings, days_from(FIRST_DAY, given.days))
         for name, setting in settings.items():
+            if given.only not in (None, name):
+                continue
             pair = [
                 postgres.create_database().setting()
                 if name.endswith("postgres")
                 else setting and f"ducklake:{folder}/{kind}.ducklake"
                 for kind in ("empty", "full")
             ]
-            small(folder / "small", name, pair, given.small)
-        if postgres is not None and importlib.util.find_spec("moto"):
+            server = postgres if name.endswith("postgres") else None
+            small(folder / "small", name, pair, given.small, Counted(server))
+        if postgres is not None and importlib.util.find_spec("moto") and given.only in (None, "ducklake on S3"):
             os.environ |= CREDENTIALS
             upstream = stack.enter_context(s3_server())
-            os.environ["AWS_ENDPOINT_URL"] = f"http://{upstream}"
+            proxy = FaultProxy(upstream)
+            stack.callback(proxy.close)
+            os.environ["AWS_ENDPOINT_URL"] = proxy.url
             Bucket(upstream, "bench-bucket")
             pair = [postgres.create_database().setting() for _ in range(2)]
-            small(folder / "small", "ducklake on S3", pair, given.small, "s3://bench-bucket")
+            small(folder / "small", "ducklake on S3", pair, given.small, Counted(postgres, proxy), "s3://bench-bucket")
 
 
 def opened(folder: Path, setting: str | None, bucket: str | None = None) -> Any:
@@ -178,10 +189,46 @@ def large(folder: Path, settings: dict[str, Any], days: list[date]) -> None:
             print("  ".join(f"{fastest(base, query) * 1000:15.0f} ms" for base in bases.values()), "", query)
 
 
-def small(folder: Path, name: str, settings: list[str | None], held: int, bucket: str | None = None) -> None:
+@dataclass(frozen=True)
+class Counted:
+    """What is counted while something is done: statements to a server, requests to a store."""
+
+    postgres: Postgres | None = None
+    proxy: FaultProxy | None = None
+
+    def cost(self, do: Callable[[], object]) -> Counter[str]:
+        """Do it, and return seconds, CPU seconds and counts by name."""
+        statements = self._statements()
+        requests = Counter(self.proxy.traffic.requests) if self.proxy else Counter[str]()
+        begun = time.perf_counter(), time.process_time()
+        do()
+        seconds = {"seconds": time.perf_counter() - begun[0], "CPU seconds": time.process_time() - begun[1]}
+        found: Counter[str] = Counter(seconds)  # type: ignore[arg-type]
+        if self.postgres is not None:
+            found["statements"] = self._statements() - statements
+        if self.proxy is not None:
+            found.update(self.proxy.traffic.requests - requests)
+        return found
+
+    def _statements(self) -> int:
+        return 0 if self.postgres is None else len(re.findall(r"LOG:  (?:statement|execute)", self.postgres.log))
+
+
+def log_statements(postgres: Postgres) -> None:
+    """Let the server log each statement, with its time in Unix seconds."""
+    server = Database(postgres.port, "postgres")
+    for name, value in {"log_statement": "all", "log_line_prefix": "%n "}.items():
+        server.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+    server.execute("SELECT pg_reload_conf()")
+
+
+def small(
+    folder: Path, name: str, settings: list[str | None], held: int, counted: Counted, bucket: str | None = None
+) -> None:
     """Print what loading a small day costs into a warehouse of some days, as a ratio to an empty one.
 
-    Days are loaded into one and the other in turn, so that whatever else the machine does slows down both.
+    Days are loaded into one and the other in turn, and each pair begins with the other one than the pair before, so
+    that whatever else the machine does slows down both.
     """
     shutil.rmtree(folder, ignore_errors=True)
     days = days_from(FIRST_DAY, held + 15)
@@ -194,19 +241,18 @@ def small(folder: Path, name: str, settings: list[str | None], held: int, bucket
         warehouses.append(warehouse)
     for day in days[:held]:
         warehouses[1].load(source, [day])
-    seconds: list[list[float]] = [[], []]
-    for day in days[held:]:
-        for number, warehouse in enumerate(warehouses):
-            begun = time.perf_counter()
-            warehouse.load(source, [day])
-            seconds[number].append(time.perf_counter() - begun)
-    empty, full = map(statistics.median, seconds)
-    least = min(seconds[1]) / min(seconds[0])
-    size = place.file.stat().st_size / 1e6 if isinstance(place, LakeCatalog) and place.file else 0
-    print(
-        f"{name:18} a small day costs {empty * 1000:.0f} ms in an empty one, {full * 1000:.0f} ms beside {held} days: "
-        f"{full / empty:.2f} times (quickest: {least:.2f})" + (f"; catalog {size:.1f} MB" if size else "")
-    )
+    costs: list[list[Counter[str]]] = [[], []]
+    for turn, day in enumerate(days[held:]):
+        for number in (0, 1) if turn % 2 else (1, 0):
+            costs[number].append(counted.cost(partial(warehouses[number].load, source, [day])))
+    print(f"{name}: a small day into an empty one, and beside {held} days")
+    for what in costs[0][0]:
+        empty, full = (statistics.median(cost[what] for cost in column) for column in costs)
+        least = min(cost[what] for cost in costs[1]), min(cost[what] for cost in costs[0])
+        ratios = "" if not empty else f": {full / empty:.2f} times (least: {least[0] / max(least[1], 1e-9):.2f})"
+        print(f"    {what:12} {empty:8.3f} {full:8.3f}{ratios}", flush=True)
+    if isinstance(place, LakeCatalog) and place.file:
+        print(f"    catalog {place.file.stat().st_size / 1e6:.1f} MB", flush=True)
 
 
 if __name__ == "__main__":

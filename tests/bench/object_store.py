@@ -56,7 +56,7 @@ def main() -> None:
                 flush=True,
             )
 
-        with _segments_as_with_a_quota(), _without_compaction():
+        with segments_as_with_a_quota(), without_compaction():
             measure("a day is fetched, its tables are built", lambda flow: flow.run(YESTERDAY))
             _say_what_is_stored(bucket)
             measure("the same day again, from another machine", lambda flow: flow.run(YESTERDAY))
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 @contextmanager
-def _segments_as_with_a_quota() -> Iterator[None]:
+def segments_as_with_a_quota() -> Iterator[None]:
     """Write a segment after `RESPONSES_PER_SEGMENT` responses, whatever their size."""
     append = writer.LandingWriter.append
 
@@ -85,7 +85,7 @@ def _segments_as_with_a_quota() -> Iterator[None]:
 
 
 @contextmanager
-def _without_compaction() -> Iterator[None]:
+def without_compaction() -> Iterator[None]:
     limit, compaction.MAX_SMALL_SEGMENTS = compaction.MAX_SMALL_SEGMENTS, 1 << 30
     yield
     compaction.MAX_SMALL_SEGMENTS = limit
