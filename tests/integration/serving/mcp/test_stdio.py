@@ -199,3 +199,24 @@ def test_server_ends_cleanly(end: signal.Signals | None, tmp_path: Path) -> None
     finally:
         process.kill()
         process.communicate()
+
+
+def test_missing_sdk_says_what_to_install(tmp_path: Path) -> None:
+    """One sentence has the command that installs it; the exit code is 2."""
+    without = "import sys; sys.modules['mcp'] = None; from pipeline.cli import main; sys.exit(main(['mcp']))"
+    done = subprocess.run(
+        [sys.executable, "-c", without],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"], "HOME": f"{tmp_path}", "CALL_METRICS_DATA": f"{tmp_path / 'data'}"},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install 'call-metrics[mcp]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_other_commands_do_not_import_the_sdk() -> None:
+    """It would make each of them slower to start."""
+    code = "import sys, pipeline.cli, pipeline.cli.status; print(sorted({'mcp'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
