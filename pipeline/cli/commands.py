@@ -224,6 +224,49 @@ def serve(host: str, port: int) -> int:
 
 
 @call_metrics.command()
+@click.option("--http", "over_http", is_flag=True, help="Serve over HTTP, for clients that have the token.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Address to listen on, with --http."
+)
+@click.option(
+    "--port",
+    type=PORT_OR_ANY,
+    default=9495,
+    show_default=True,
+    metavar="PORT",
+    help="TCP port, with --http; 0 takes any that is free.",
+)
+@click.option(
+    "--seconds",
+    type=WholeNumber(1, 3600),
+    default=30,
+    show_default=True,
+    metavar="N",
+    help="Most seconds that an answer may take.",
+)
+def mcp(*, over_http: bool, host: str, port: int, seconds: int) -> int:
+    """Let assistants and editors ask, read-only, by the Model Context Protocol; needs the extra `mcp`.
+
+    Without --http, it speaks on standard input and output: the editor or assistant starts it.
+    """
+    from pipeline.serving.access_token import token_file
+    from pipeline.serving.mcp.launch import run_http, run_stdio
+
+    settings = _settings()
+    if not over_http:
+        return run_stdio(settings, seconds=seconds)
+
+    def ready(url: str) -> None:
+        token = "in CALL_METRICS_SERVE_TOKEN" if settings.serve_token else f"in {token_file(settings)}"
+        print(f"{settings.warehouse} is served, read-only, at {url} (Ctrl-C ends it); the token is {token}")
+        if host not in ("127.0.0.1", "::1", "localhost"):
+            print("HTTP does not encrypt: let clients come through a TLS proxy or an SSH tunnel")
+        sys.stdout.flush()
+
+    return run_http(settings, host=host, port=port, seconds=seconds, ready=ready)
+
+
+@call_metrics.command()
 @click.option("--port", type=PORT, default=3000, show_default=True, metavar="PORT", help="TCP port on 127.0.0.1.")
 def ui(port: int) -> int:
     """Serve Dagster's web interface, with the runs of this data folder."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from rich.table import Table
 
@@ -20,6 +19,7 @@ from pipeline.model import RETENTION
 from pipeline.planning.completeness import DayCompleteness
 from pipeline.planning.problems import counted
 from pipeline.schema import WINDOW_STATES
+from pipeline.serving.day_values import day_values
 from pipeline.settings import Settings
 
 __all__ = [
@@ -41,7 +41,7 @@ def print_status(settings: Settings, since: str | None, until: str | None, *, as
         calls = {day.day: flow.certificates(day.day) for day in days} if as_json else {}
     now = datetime.now(UTC)
     if as_json:
-        print(json.dumps([_as_json(day, now, calls[day.day]) for day in days], indent=2, default=str))
+        print(json.dumps([day_values(day, now, calls[day.day]) for day in days], indent=2, default=str))
     elif not days and landed:
         print(none_between(landed, since, until))
     elif not days:
@@ -110,20 +110,3 @@ def print_missing(days: Sequence[DayCompleteness]) -> None:
 def exit_code(days: Sequence[DayCompleteness]) -> ExitCode:
     """Return `INCOMPLETE` if a day has a problem."""
     return ExitCode.INCOMPLETE if any(day.problems for day in days) else ExitCode.COMPLETE
-
-
-def _as_json(day: DayCompleteness, now: datetime, calls: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "day": day.day.isoformat(),
-        "complete": day.is_complete,
-        "calls": day.calls,
-        "live_calls": day.live_calls,
-        "stays_promised": day.promised,
-        "stays_held": day.held,
-        "windows": day.windows,
-        "windows_due": day.due,
-        "days_left": day.days_left(now),
-        "forgotten_on": day.first_expiry,
-        "problems": [str(problem) for problem in day.problems],
-        "call_sessions": [{name: value for name, value in call.items() if name != "session_date"} for call in calls],
-    }

@@ -26,7 +26,7 @@ from pipeline.errors import FixSettings, first_line
 from pipeline.sql import read_statement
 from pipeline.warehouse.published import open_published
 
-__all__ = ["print_result"]
+__all__ = ["json_text", "print_result"]
 
 BATCH_ROWS = 10_000
 
@@ -110,7 +110,7 @@ def _print_json(relation: duckdb.DuckDBPyRelation) -> None:
     separator = "["
     for rows in _batches(relation):
         for row in rows:
-            sys.stdout.write(f"{separator}\n{_json(dict(zip(names, row, strict=True)))}")
+            sys.stdout.write(f"{separator}\n{json_text(dict(zip(names, row, strict=True)))}")
             separator = ","
     sys.stdout.write("[]\n" if separator == "[" else "\n]\n")
 
@@ -147,7 +147,7 @@ def _batches(relation: duckdb.DuckDBPyRelation) -> Iterator[list[tuple[Any, ...]
         yield rows
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """Return a value as JSON. Numbers of any size are numbers; those that JSON does not have are null."""
     try:
         return orjson.dumps(value, default=_decimal_or_text, option=orjson.OPT_NON_STR_KEYS).decode()
@@ -177,7 +177,7 @@ def _text(value: Any) -> str:
 def _csv_field(value: Any) -> Any:
     """Return a value as a field of CSV: nested values as JSON, bytes in hexadecimal."""
     if isinstance(value, dict | list | tuple):
-        return _json(value)
+        return json_text(value)
     return value.hex() if isinstance(value, bytes) else value
 
 

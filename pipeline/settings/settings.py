@@ -112,8 +112,8 @@ class Settings(BaseSettings):
     serve_token: Token | None = _setting(
         "CALL_METRICS_SERVE_TOKEN",
         None,
-        f"token that clients of `call-metrics serve` must give, at least {MIN_TOKEN} characters; never printed. Unless "
-        "set, one is made and kept in `serve-token` in the data folder",
+        "token that clients of `call-metrics serve` and `call-metrics mcp --http` must give, at least "
+        f"{MIN_TOKEN} characters; never printed. Unless set, one is made and kept in `serve-token` in the data folder",
     )
 
     _remote: str | None = PrivateAttr(None)

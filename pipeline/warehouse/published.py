@@ -13,11 +13,12 @@ import duckdb
 
 from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixStorage, first_line
-from pipeline.sql import adapted
-from pipeline.warehouse.attach import NoLake, attach, lake_errors, lock_down
+from pipeline.sql import adapted, literal
+from pipeline.warehouse.attach import NoLake, attach, attach_to, lake_errors, lock_down, open_host
 from pipeline.warehouse.database import is_content_error, storage_errors
+from pipeline.warehouse.extensions import NO_DOWNLOADS
 
-__all__ = ["identity", "newest_day", "open_published"]
+__all__ = ["identity", "newest_day", "open_confined", "open_published"]
 
 
 def open_published(published: Path | LakeCatalog) -> duckdb.DuckDBPyConnection:
@@ -64,6 +65,45 @@ def _open_file(path: Path) -> duckdb.DuckDBPyConnection:
         # DuckDB shares a file that this process has open already, together with its settings.
         if database.execute("SELECT current_setting('lock_configuration')").fetchone() != (True,):
             database.execute("SET GLOBAL TimeZone = 'UTC'; SET lock_configuration = true")
+    return database
+
+
+def open_confined(published: Path | LakeCatalog, *, memory: str) -> duckdb.DuckDBPyConnection:
+    """Open a database as `open_published` does, for one query of a stranger: with so much memory, and no more on disk.
+
+    The DuckDB is in memory, with the database attached, so that it shares nothing with another connection of this
+    process: not its settings, and not a file that has been replaced since. Raises `FixStorage` and `FixSettings`.
+    """
+    if not isinstance(published, LakeCatalog):
+        return _attach_file(published, memory)
+    missing = f"{published} does not exist yet; `call-metrics backfill` or `call-metrics demo` creates it"
+    database = open_host(published, memory)
+    try:
+        try:
+            attach_to(database, published, read_only=True)
+        except NoLake:
+            raise FixStorage(missing) from None
+        with lake_errors(published):
+            database.execute("SET temp_directory = ''; SET python_enable_replacements = false")
+            lock_down(database, published)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _attach_file(path: Path, memory: str) -> duckdb.DuckDBPyConnection:
+    if not path.exists():
+        raise FixStorage(f"{path} does not exist yet; `call-metrics backfill` or `call-metrics demo` creates it")
+    database = duckdb.connect(config=NO_DOWNLOADS | {"memory_limit": memory, "temp_directory": ""})
+    try:
+        with storage_errors(path):
+            database.execute("SET GLOBAL TimeZone = 'UTC'; SET python_enable_replacements = false")
+            database.execute(f"ATTACH {literal(str(path))} AS published (READ_ONLY)")
+            database.execute("USE published; SET enable_external_access = false; SET lock_configuration = true")
+    except BaseException:
+        database.close()
+        raise
     return database
 
 

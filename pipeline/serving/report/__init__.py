@@ -23,9 +23,10 @@ from pipeline.files import replacing
 from pipeline.serving.report import content, page
 from pipeline.serving.report.find import check_user, find_session
 from pipeline.serving.report.sentences import problems
+from pipeline.serving.report.values import CallContent
 from pipeline.warehouse.published import open_published
 
-__all__ = ["Report", "make", "write"]
+__all__ = ["Report", "make", "read_call", "write"]
 
 MAX_NAME_LENGTH = 60
 """Characters of a session id in a file name. A file name has at most 255 bytes, a character up to 4."""
@@ -52,19 +53,24 @@ def make(published: Path | LakeCatalog, wanted: str, participant: str | None, no
     `wanted` is the id of the call session, or `type:id` of a call with only one session. Raises `FixStorage` if the
     database is missing or too old, `FixSettings` if it does not have the call session or the user.
     """
+    call = read_call(published, wanted, participant)
+    safe_id = re.sub(r"[^\w.-]+", "_", call.session_ids.call_session_id)[:MAX_NAME_LENGTH]
+    return Report(page.render(call, now), f"report-{safe_id}.html", problems(call))
+
+
+def read_call(published: Path | LakeCatalog, wanted: str, participant: str | None) -> CallContent:
+    """Return what a report says, as values. The arguments and errors are those of `make`."""
     with open_published(published) as database:
         try:
             session = find_session(database, wanted)
             if participant is not None:
                 check_user(database, session, participant)
-            call = content.read(database, session, participant)
+            return content.read(database, session, participant)
         except duckdb.Error as error:
             raise FixStorage(
                 f"{published} cannot be used for reports ({without_password(first_line(error))}); "
                 "`call-metrics rebuild` rebuilds it"
             ) from None
-    safe_id = re.sub(r"[^\w.-]+", "_", session.call_session_id)[:MAX_NAME_LENGTH]
-    return Report(page.render(call, now), f"report-{safe_id}.html", problems(call))
 
 
 def write(report: Report, path: Path) -> None:

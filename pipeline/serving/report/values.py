@@ -155,3 +155,8 @@ class CallContent:
     shown: int
     charted: int
     low_framerates: Mapping[str, float]
+
+    @property
+    def session_ids(self) -> CallSession:
+        """The ids of the call session."""
+        return CallSession(**{name: self.session[name] for name in CallSession.__annotations__})

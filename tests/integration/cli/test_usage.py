@@ -36,6 +36,7 @@ from tests.support.command_line import finish
         ),
         (("ui", "--port", "0"), "call-metrics ui: --port must be a whole number from 1 to 65535, not '0'"),
         (("completion", "pwsh"), "call-metrics completion: SHELL 'pwsh' is not one of 'bash', 'zsh', 'fish'"),
+        (("mcp", "--seconds", "0"), "call-metrics mcp: --seconds must be a whole number from 1 to 3600, not '0'"),
         (("serve", "--port", "+1"), "call-metrics serve: --port must be a whole number from 0 to 65535, not '+1'"),
     ],
 )

@@ -1,0 +1,28 @@
+"""What is known, stored and missing of a day, as values: what `call-metrics status --json` prints and MCP returns."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pipeline.planning.completeness import DayCompleteness
+
+__all__ = ["day_values"]
+
+
+def day_values(day: DayCompleteness, now: datetime, calls: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a day by the names that users see. `calls` are the rows of `ingest_completeness_by_call` to include."""
+    return {
+        "day": day.day.isoformat(),
+        "complete": day.is_complete,
+        "calls": day.calls,
+        "live_calls": day.live_calls,
+        "stays_promised": day.promised,
+        "stays_held": day.held,
+        "windows": day.windows,
+        "windows_due": day.due,
+        "days_left": day.days_left(now),
+        "forgotten_on": day.first_expiry,
+        "problems": [str(problem) for problem in day.problems],
+        "call_sessions": [{name: value for name, value in call.items() if name != "session_date"} for call in calls],
+    }
