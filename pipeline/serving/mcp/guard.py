@@ -14,7 +14,9 @@ from typing import Any
 import duckdb
 import orjson
 
+from pipeline.catalog import ALL_APPS
 from pipeline.errors import FixSettings
+from pipeline.quality.views import MACROS
 
 __all__ = ["MAX_QUERY_LENGTH", "check_query"]
 
@@ -29,8 +31,6 @@ TABLE_FUNCTIONS = {"range", "generate_series", "unnest", "json_each", "json_tree
 REFUSED_FUNCTIONS = {"current_setting", "getenv", "write_log"}
 """Functions that show or change what is not data: settings, the environment, logs."""
 
-SCHEMAS = {"", "main"}
-
 EXPLAIN = re.compile(r"\s*EXPLAIN\s+(?:ANALYZE\s+)?", re.IGNORECASE)
 
 
@@ -41,7 +41,9 @@ def check_query(database: duckdb.DuckDBPyConnection, query: str) -> None:
     if len(query) > MAX_QUERY_LENGTH:
         raise FixSettings(f"the query is longer than {MAX_QUERY_LENGTH:,} characters; write a shorter one")
     nodes = list(_nodes(_parsed(database, EXPLAIN.sub("", query, count=1) if EXPLAIN.match(query) else query)))
-    (current,) = database.execute("SELECT current_database()").fetchone() or ("",)
+    row = database.execute("SELECT current_database(), current_schema()").fetchone()
+    current, app = row or ("", "")
+    schemas = {"", current, app, ALL_APPS.public}
     published = {name for (name,) in database.execute("SELECT DISTINCT table_name FROM column_comments").fetchall()}
     named = _names_of_subqueries(database, nodes)
     for node in nodes:
@@ -49,7 +51,7 @@ def check_query(database: duckdb.DuckDBPyConnection, query: str) -> None:
         if node.get("type") == "SHOW_REF":
             _check_show(node)
         elif node.get("type") == "BASE_TABLE":
-            _check_table(node, current, published, named)
+            _check_table(node, current, schemas, published, named)
 
 
 def _parsed(database: duckdb.DuckDBPyConnection, query: str) -> Any:
@@ -100,7 +102,7 @@ def _names_of_subqueries(database: duckdb.DuckDBPyConnection, nodes: list[dict[s
 def _check_function(node: dict[str, Any]) -> None:
     if node.get("type") == "TABLE_FUNCTION":
         name = str(node.get("function", {}).get("function_name", "")).lower()
-        if name not in TABLE_FUNCTIONS:
+        if name not in TABLE_FUNCTIONS | MACROS.keys():
             raise FixSettings(
                 f"this server runs no table function {name!r}, and reads no other files, networks or settings; select "
                 "from the tables that list_tables names"
@@ -115,9 +117,9 @@ def _check_show(node: dict[str, Any]) -> None:
         raise FixSettings("this server shows the published tables only; use SHOW TABLES, DESCRIBE or list_tables")
 
 
-def _check_table(node: dict[str, Any], current: str, published: set[str], named: set[str]) -> None:
+def _check_table(node: dict[str, Any], current: str, schemas: set[str], published: set[str], named: set[str]) -> None:
     catalog, schema, name = (str(node.get(part, "")).lower() for part in ("catalog_name", "schema_name", "table_name"))
-    if catalog in ("", current) and schema in SCHEMAS | {current} and name in published:
+    if catalog in ("", current) and schema in schemas and name in published:
         return
     if not catalog and not schema and name in named:
         return

@@ -10,10 +10,12 @@ import duckdb
 from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixSettings, FixStorage, first_line
 from pipeline.serving.mcp.results import Table, Tables
-from pipeline.sql import read_statement
+from pipeline.sql import adapted, read_statement
 from pipeline.warehouse.published import open_published
 
 __all__ = ["list_tables", "reference"]
+
+DAYS = "SELECT min(session_date), max(session_date) FROM store.loaded"
 
 
 def list_tables(published: Path | LakeCatalog, names: list[str] | None) -> Tables:
@@ -23,8 +25,12 @@ def list_tables(published: Path | LakeCatalog, names: list[str] | None) -> Table
     """
     with open_published(published) as database:
         try:
-            found = database.execute(read_statement("pipeline.serving.mcp", "tables")).to_arrow_table().to_pylist()
-            days = database.execute("SELECT min(session_date), max(session_date) FROM store.loaded").fetchone()
+            found = (
+                database.execute(adapted(database, read_statement("pipeline.serving.mcp", "tables")))
+                .to_arrow_table()
+                .to_pylist()
+            )
+            days = database.execute(adapted(database, DAYS)).fetchone()
         except duckdb.Error as error:
             reason = without_password(first_line(error))
             raise FixStorage(f"{published} cannot be read ({reason}); `call-metrics rebuild` rebuilds it") from None

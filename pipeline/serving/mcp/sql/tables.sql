@@ -7,11 +7,11 @@
 WITH published AS (
     SELECT table_name, 'table' AS kind, "comment"
     FROM duckdb_tables()
-    WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal
+    WHERE database_name = current_database() AND schema_name = current_schema() AND NOT internal
     UNION ALL
     SELECT view_name, 'view', "comment"
     FROM duckdb_views()
-    WHERE database_name = current_database() AND schema_name = 'main' AND NOT internal
+    WHERE database_name = current_database() AND schema_name = current_schema() AND NOT internal
 ),
 
 described AS (
@@ -23,7 +23,7 @@ described AS (
         ) AS columns
     FROM duckdb_columns() AS columns
     LEFT JOIN column_comments AS comments USING (table_name, column_name)
-    WHERE columns.database_name = current_database() AND columns.schema_name = 'main' AND NOT columns.internal
+    WHERE columns.database_name = current_database() AND columns.schema_name = current_schema() AND NOT columns.internal
     GROUP BY columns.table_name
 ),
 
