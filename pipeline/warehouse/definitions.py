@@ -1,4 +1,4 @@
-"""What a warehouse has beside the rows of days: views, comments, thresholds. The same for a file and for a DuckLake.
+"""What a warehouse has beside the rows of days: views, comments, thresholds, facts. The same in a file and a DuckLake.
 
 Everything is created again when its hash changes, and not with each load. Comments are in the catalog, where BI tools
 look for them, and as rows in `column_comments`, since DuckLake takes no comments on the columns of views.
@@ -7,7 +7,7 @@ look for them, and as rows in `column_comments`, since DuckLake takes no comment
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import duckdb
 import pyarrow as pa
@@ -18,7 +18,7 @@ from pipeline.schema import TABLES
 from pipeline.sql import literal, quoted, read_statement, registered
 from pipeline.warehouse.database import STORED, read_meta, write_meta
 
-__all__ = ["COLUMN_COMMENTS", "COLUMN_COMMENTS_TABLE", "is_current", "update_definitions"]
+__all__ = ["COLUMN_COMMENTS", "COLUMN_COMMENTS_TABLE", "has_facts", "is_current", "update_definitions"]
 
 COLUMN_COMMENTS_TABLE = "One row per column of a table or view: its comment"
 
@@ -31,13 +31,22 @@ COLUMN_COMMENTS = {
 
 
 def update_definitions(
-    database: duckdb.DuckDBPyConnection, thresholds: list[Row] | None, *, comment_view_columns: bool = True
+    database: duckdb.DuckDBPyConnection,
+    thresholds: list[Row] | None,
+    facts: Mapping[str, str] | None = None,
+    *,
+    comment_view_columns: bool = True,
 ) -> bool:
-    """Create outdated views and comments, and replace thresholds that differ (None: the defaults).
+    """Create outdated views and comments, and replace thresholds (None: the defaults) and facts that differ.
 
-    Returns whether anything changed. Needs the tables of `sql/store.sql`.
+    `facts` are values by name that views read from `store.meta`. Others that are there stay. Returns whether anything
+    changed. Needs the tables of `sql/store.sql`.
     """
     changed = replace_thresholds(database, thresholds)
+    for name, value in (facts or {}).items():
+        if read_meta(database, name) != value:
+            write_meta(database, name, value)
+            changed = True
     if is_current(database):
         return changed
     create_views(database, comment_columns=comment_view_columns)
@@ -51,6 +60,11 @@ def update_definitions(
 def is_current(database: duckdb.DuckDBPyConnection) -> bool:
     """Return whether the views and comments are those of this version."""
     return read_meta(database, "definitions") == _mark()
+
+
+def has_facts(database: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> bool:
+    """Return whether `store.meta` has these values."""
+    return all(read_meta(database, name) == value for name, value in facts.items())
 
 
 def _mark() -> str:

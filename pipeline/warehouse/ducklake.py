@@ -15,7 +15,7 @@ import contextlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -34,7 +34,7 @@ from pipeline.turns import StillMine, Turns
 from pipeline.warehouse.attach import LAKE, attach, attach_to, detach_from, lake_errors, open_host
 from pipeline.warehouse.database import MEMORY, STORED, VERSION, duckdb_type, read_meta, transaction, write_meta
 from pipeline.warehouse.day import Loaded, Source, changed_tables
-from pipeline.warehouse.definitions import is_current, update_definitions
+from pipeline.warehouse.definitions import has_facts, is_current, update_definitions
 from pipeline.warehouse.lake_files import LakeFile, LakeFiles, TableFiles, split_path
 from pipeline.warehouse.pivot import SERIES_KEY
 from pipeline.warehouse.points_view import points_view
@@ -90,6 +90,7 @@ class DuckLake:
         turns: who may publish.
         owner: returns the id of the data root that the lake is made from: a lake has one.
         thresholds: the file with the rows of `quality_thresholds`, read with every load; None for the defaults.
+        facts: returns what views read from `store.meta`, asked with every load.
         files: the store of the catalog's `data_path`; None for a folder of this machine.
         work: a folder of this machine in which files of a remote store are written first.
     """
@@ -101,6 +102,7 @@ class DuckLake:
         turns: Turns,
         owner: Callable[[], str] = lambda: "",
         thresholds: Path | StoredFile | None = None,
+        facts: Callable[[], Mapping[str, str]] = dict,
         files: Store | None = None,
         work: Path | None = None,
     ) -> None:
@@ -108,6 +110,7 @@ class DuckLake:
         self._turns = turns
         self._owner = owner
         self._thresholds = thresholds
+        self._facts = facts
         self._files = LakeFiles(files or LocalStore(Path(catalog.data_path)), work or Path(tempfile.gettempdir()))
         self._connection: duckdb.DuckDBPyConnection | None = None
         self.is_due = False
@@ -182,7 +185,7 @@ class DuckLake:
             thresholds = self._wanted_thresholds()
             with transaction(database):
                 is_new = self._create_tables(database)
-                if update_definitions(database, thresholds, comment_view_columns=False) or is_new:
+                if update_definitions(database, thresholds, self._facts(), comment_view_columns=False) or is_new:
                     loaded.published = True
                 still_mine()
         return is_new
@@ -199,6 +202,7 @@ class DuckLake:
             (meta.get("version"), meta.get("owner")) == (str(VERSION), self._owner())
             and is_current(database)
             and has_thresholds(database, self._wanted_thresholds())
+            and has_facts(database, self._facts())
         )
 
     def _create_tables(self, database: duckdb.DuckDBPyConnection) -> bool:
