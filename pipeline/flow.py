@@ -91,6 +91,7 @@ class Flow:
             turns=self._turns,
             owner=self.landing.id,
             thresholds=StoredFile(self.store, THRESHOLDS_FILE),
+            facts=self._facts,
             files=shared.below("lake"),
             work=self._temporary,
             claim=StoredFile(shared, "lake-id"),
@@ -238,6 +239,11 @@ class Flow:
     def requests_sent(self) -> dict[str, int]:
         """Requests sent so far by endpoint, including retries and 429s."""
         return self._session.requests_sent
+
+    def _facts(self) -> dict[str, str]:
+        """Return what the view `ledger_calls` needs: the first day, and the quotas that were seen."""
+        quotas = {f"quota {endpoint}": f"{requests}" for endpoint, requests in self._session.quotas.items()}
+        return {"start": self.settings.start.isoformat(), **quotas}
 
     def _upgrade_tables(self) -> list[date]:
         """Rebuild tables written by an earlier version. Returns the days to load because of it.

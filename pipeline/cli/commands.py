@@ -78,10 +78,15 @@ def backfill(since: str, until: str) -> int:
 
 @call_metrics.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every problem.")
+@click.option("--ledger", is_flag=True, help="Show what the source can still give, its cost, and when it is lost.")
 @SINCE
 @UNTIL
-def status(*, as_json: bool, since: str | None, until: str | None) -> int:
+def status(*, as_json: bool, ledger: bool, since: str | None, until: str | None) -> int:
     """Show per day what is known, landed and missing."""
+    if ledger:
+        from pipeline.cli.ledger import print_ledger
+
+        return print_ledger(_settings(), since, until, as_json=as_json)
     from pipeline.cli.status import print_status
 
     return print_status(_settings(), since, until, as_json=as_json)

@@ -29,6 +29,14 @@ class ApiSession:
         """Requests sent so far by endpoint, including retries and 429s."""
         return dict(self._api.sent) if self._api is not None else {}
 
+    @property
+    def quotas(self) -> dict[str, int]:
+        """Requests per minute that the quotas allow us, by endpoint, as far as the source has said so."""
+        if self._api is None:
+            return {}
+        rates = {endpoint: self._api.rate(endpoint) for endpoint in self._api.sent}
+        return {endpoint: max(1, round(rate * 60)) for endpoint, rate in rates.items() if rate is not None}
+
     def now(self) -> datetime:
         """Return the present in UTC, by the source's clock once a response has come."""
         return self._api.now() if self._api is not None else datetime.now(UTC)

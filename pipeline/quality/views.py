@@ -31,6 +31,8 @@ VIEWS: dict[str, str] = {
     "call_quality": "pipeline.quality",
     "quality_by_segment": "pipeline.quality",
     "ingest_completeness": "pipeline.quality",
+    "ledger_calls": "pipeline.planning",
+    "ledger": "pipeline.planning",
 }
 """Every view, with the package of its SQL. Each comes after the views that it uses."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.catalog import LakeCatalog
@@ -34,6 +34,7 @@ def choose_warehouse(
     turns: Turns,
     owner: Callable[[], str],
     thresholds: Path | StoredFile,
+    facts: Callable[[], Mapping[str, str]] = dict,
     files: Store | None = None,
     work: Path | None = None,
     claim: StoredFile | None = None,
@@ -43,5 +44,14 @@ def choose_warehouse(
     `files`, `work` and `claim` are those of `DuckLake`.
     """
     if isinstance(published, LakeCatalog):
-        return DuckLake(published, turns=turns, owner=owner, thresholds=thresholds, files=files, work=work, claim=claim)
-    return Warehouse(published, writer, owner=owner, thresholds=thresholds)
+        return DuckLake(
+            published,
+            turns=turns,
+            owner=owner,
+            thresholds=thresholds,
+            facts=facts,
+            files=files,
+            work=work,
+            claim=claim,
+        )
+    return Warehouse(published, writer, owner=owner, thresholds=thresholds, facts=facts)

@@ -1,4 +1,4 @@
-"""What a warehouse has beside the rows of days: views, comments, thresholds. The same for a file and for a DuckLake.
+"""What a warehouse has beside the rows of days: views, comments, thresholds, facts. The same in a file and a DuckLake.
 
 They are in the schema that the connection uses.
 
@@ -9,7 +9,7 @@ look for them, and as rows in `column_comments`, since DuckLake takes no comment
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import duckdb
 import pyarrow as pa
@@ -17,10 +17,10 @@ import pyarrow as pa
 from pipeline.quality.thresholds import THRESHOLDS, Row, replace_thresholds
 from pipeline.quality.views import VIEWS, create_views, read_docs, view_texts
 from pipeline.schema import TABLES
-from pipeline.sql import literal, quoted, read_statement, registered
+from pipeline.sql import adapted, literal, quoted, read_statement, registered
 from pipeline.warehouse.database import STORED, read_meta, write_meta
 
-__all__ = ["COLUMN_COMMENTS", "COLUMN_COMMENTS_TABLE", "comment_of", "is_current", "update_definitions"]
+__all__ = ["COLUMN_COMMENTS", "COLUMN_COMMENTS_TABLE", "comment_of", "has_facts", "is_current", "update_definitions"]
 
 COLUMN_COMMENTS_TABLE = "One row per column of a table or view: its comment"
 
@@ -33,13 +33,19 @@ COLUMN_COMMENTS = {
 
 
 def update_definitions(
-    database: duckdb.DuckDBPyConnection, thresholds: list[Row] | None, *, comment_view_columns: bool = True
+    database: duckdb.DuckDBPyConnection,
+    thresholds: list[Row] | None,
+    facts: Mapping[str, str] | None = None,
+    *,
+    comment_view_columns: bool = True,
 ) -> bool:
-    """Create outdated views and comments, and replace thresholds that differ (None: the defaults).
+    """Create outdated views and comments, and replace thresholds (None: the defaults) and facts that differ.
 
-    Returns whether anything changed. Needs the tables of `sql/store.sql`.
+    `facts` are values by name that views read from `store.meta`. Others that are there stay. Returns whether anything
+    changed. Needs the tables of `sql/store.sql`.
     """
     changed = replace_thresholds(database, thresholds)
+    changed |= _replace_facts(database, facts or {})
     if is_current(database):
         return changed
     create_views(database, comment_columns=comment_view_columns)
@@ -53,6 +59,25 @@ def update_definitions(
 def is_current(database: duckdb.DuckDBPyConnection) -> bool:
     """Return whether the views and comments are those of this version."""
     return read_meta(database, "definitions") == _mark()
+
+
+def has_facts(database: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> bool:
+    """Return whether `store.meta` has these values."""
+    return not facts or facts.items() <= _meta(database).items()
+
+
+def _replace_facts(database: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> bool:
+    if has_facts(database, facts):
+        return False
+    names = ", ".join(map(literal, facts))
+    rows = ", ".join(f"({literal(name)}, {literal(value)})" for name, value in facts.items())
+    database.execute(adapted(database, f"DELETE FROM store.meta WHERE name IN ({names})"))
+    database.execute(adapted(database, f"INSERT INTO store.meta VALUES {rows}"))
+    return True
+
+
+def _meta(database: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    return dict(database.execute(adapted(database, "SELECT name, value FROM store.meta")).fetchall())
 
 
 def _mark() -> str:

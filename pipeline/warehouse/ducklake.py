@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,7 @@ from pipeline.warehouse.all_apps import update_all_apps
 from pipeline.warehouse.attach import LAKE, attach, lake_errors
 from pipeline.warehouse.database import transaction
 from pipeline.warehouse.day import Loaded, Source, changed_tables
-from pipeline.warehouse.definitions import is_current, update_definitions
+from pipeline.warehouse.definitions import has_facts, is_current, update_definitions
 from pipeline.warehouse.lake_access import LakeAccess
 from pipeline.warehouse.lake_claim import LakeClaim
 from pipeline.warehouse.lake_files import LakeFile, LakeFiles, TableFiles, split_path
@@ -75,6 +75,7 @@ class DuckLake:
         turns: who may publish.
         owner: returns the id of the data that the app's tables are made from: each app has one.
         thresholds: the file with the rows of `quality_thresholds`, read with every load; None for the defaults.
+        facts: returns what views read from `store.meta`, asked with every load.
         files: the store of the catalog's `data_path`; None for a folder of this machine.
         work: a folder of this machine in which files of a remote store are written first.
         claim: the file that says which lake the Parquet files belong to; None if no other lake can have them. Two
@@ -88,6 +89,7 @@ class DuckLake:
         turns: Turns,
         owner: Callable[[], str] = lambda: "",
         thresholds: Path | StoredFile | None = None,
+        facts: Callable[[], Mapping[str, str]] = dict,
         files: Store | None = None,
         work: Path | None = None,
         claim: StoredFile | None = None,
@@ -96,6 +98,7 @@ class DuckLake:
         self._claim = None if claim is None else LakeClaim(catalog, claim)
         self._owner = owner
         self._thresholds = thresholds
+        self._facts = facts
         self._schemas = catalog.schemas
         self._files = LakeFiles(
             files or LocalStore(Path(catalog.data_path)), work or Path(tempfile.gettempdir()), self._schemas
@@ -179,7 +182,7 @@ class DuckLake:
                 is_new = create_tables(database, self._catalog, self._owner())
                 if self._claim is not None:
                     self._claim.make(database)
-                changed = update_definitions(database, thresholds, comment_view_columns=False)
+                changed = update_definitions(database, thresholds, self._facts(), comment_view_columns=False)
                 if update_all_apps(database) or changed or is_new:
                     loaded.published = True
                 still_mine()
@@ -195,6 +198,7 @@ class DuckLake:
             and is_current(database)
             and has_thresholds(database, self._wanted_thresholds())
             and (self._claim is None or self._claim.is_made(database))
+            and has_facts(database, self._facts())
         )
 
     def _load_day(

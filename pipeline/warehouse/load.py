@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -46,6 +46,7 @@ class Warehouse:
         writer: the file that we write.
         owner: returns the id of the data folder that both are made from, see `Publisher`.
         thresholds: the file with the rows of `quality_thresholds`, read with every load; None for the defaults.
+        facts: returns what views read from `store.meta`, asked with every load.
     """
 
     def __init__(
@@ -55,10 +56,12 @@ class Warehouse:
         *,
         owner: Callable[[], str] = lambda: "",
         thresholds: Path | StoredFile | None = None,
+        facts: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._writer = writer
         self._owner = owner
         self._thresholds = thresholds
+        self._facts = facts
         self._publisher = Publisher(published, writer, owner=owner)
         self._lock = writer.parent / "locks" / "warehouse.lock"
         self.is_due = False
@@ -81,7 +84,7 @@ class Warehouse:
                 self._remove_writer()
             with self._writing() as (database, is_new):
                 with transaction(database):
-                    if update_definitions(database, thresholds):
+                    if update_definitions(database, thresholds, self._facts()):
                         _new_generation(database)
                 for day in sorted({*days, *source.days()} if is_new else days):
                     loaded.rows |= _load_day(database, source, day, rebuild=rebuild)

@@ -6,6 +6,8 @@ How it is replaced is in `publish` and `ducklake`.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from pipeline.warehouse.attach import NoLake, attach, attach_to, lake_errors, lo
 from pipeline.warehouse.database import is_content_error, storage_errors
 from pipeline.warehouse.extensions import NO_DOWNLOADS
 
-__all__ = ["identity", "newest_day", "open_confined", "open_published"]
+__all__ = ["identity", "newest_day", "open_confined", "open_published", "read_errors"]
 
 
 def open_published(published: Path | LakeCatalog) -> duckdb.DuckDBPyConnection:
@@ -113,13 +115,19 @@ def newest_day(path: Path | LakeCatalog, day: date) -> tuple[date | None, bool]:
     Raises `FixStorage`.
     """
     query = "SELECT max(session_date), bool_or(session_date = $day) FROM store.loaded"
-    with open_published(path) as database:
-        try:
-            newest, is_there = database.execute(adapted(database, query), {"day": day}).fetchone() or (None, False)
-        except duckdb.Error as error:
-            reason = without_password(first_line(error))
-            raise FixStorage(f"{path} cannot be used ({reason}); fix it and run again") from None
+    with open_published(path) as database, read_errors(path):
+        newest, is_there = database.execute(adapted(database, query), {"day": day}).fetchone() or (None, False)
     return newest, bool(is_there)
+
+
+@contextlib.contextmanager
+def read_errors(path: Path | LakeCatalog) -> Iterator[None]:
+    """Translate the errors of a query of ours to `FixStorage`."""
+    try:
+        yield
+    except duckdb.Error as error:
+        reason = without_password(first_line(error))
+        raise FixStorage(f"{path} cannot be used ({reason}); fix it and run again") from None
 
 
 def identity(path: Path) -> tuple[int, ...] | None:

@@ -18,7 +18,7 @@ from tests.support.small_world import SmallWorld, steady
 
 __all__ = ["ManyDays", "files", "lake_of", "names", "query", "unequal"]
 
-NOW = ("hours_since_newest_fetch", "days_until_forgotten")
+NOW = ("hours_since_newest_fetch", "days_until_forgotten", "seconds_before", "start_by", "stays_lost_now")
 """Columns that are about the present instant."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from pipeline.emulator import Emulator, Fault
+from pipeline.emulator import Emulator, Fault, Quota
 from tests.support.command_line import DAYS, SMALL, YESTERDAY, finish
 
 
@@ -48,3 +48,23 @@ def test_status_of_nothing_says_how_to_start(command: Callable[..., Any]) -> Non
     assert (code, err) == (0, "")
     assert "`call-metrics backfill` or `call-metrics demo`" in out
     assert json.loads(finish(command("status", "--json"))[1]) == []
+
+
+def test_ledger_says_what_can_still_be_had(command: Callable[..., Any]) -> None:
+    """A day that is held is not in it; days before it that were never listed are, as long as the source lists them."""
+    assert finish(command("status", "--ledger"))[0] == 2
+    with Emulator(SMALL, quotas={"participant_metrics": Quota(6_000)}) as emulator:
+        assert finish(command("backfill", *DAYS, on=emulator, CALL_METRICS_START=f"{YESTERDAY}"))[0] == 0
+        code, out, err = finish(command("status", "--ledger"))
+        assert (code, out, err) == (0, "nothing is missing that the source can still give\n", "")
+        before = YESTERDAY - timedelta(days=2)
+        start = f"{before}"
+        assert finish(command("backfill", *DAYS, on=emulator, CALL_METRICS_START=start))[0] == 0
+    code, out, err = finish(command("status", "--ledger"))
+    assert (code, err) == (1, "")
+    assert "estimate: never listed" in out
+    assert f"start `call-metrics backfill --from {before} --to {YESTERDAY - timedelta(days=1)}` by " in out
+    days = json.loads(finish(command("status", "--ledger", "--json"))[1])
+    assert [day["session_date"] for day in days] == [f"{before}", f"{YESTERDAY - timedelta(days=1)}"]
+    assert days[0]["start_by"] == days[0]["lost_from"] == f"{before + timedelta(days=90)}T00:00:00+00:00"
+    assert len(json.loads(finish(command("status", "--ledger", "--json", "--from", f"{YESTERDAY}"))[1])) == 0
