@@ -178,6 +178,21 @@ class IncidentWorld:
         incidents, calls = find_incidents(day, minutes, pa.Table.from_pylist(self.stays))
         return incidents.to_pylist(), calls.to_pylist()
 
+    def office(self, random: np.random.Generator, *, people: int = 10, minutes: int = 10) -> None:
+        """Let ten people of one media server share a network, each in whatever call they are in, which gets bad."""
+        for _ in range(10_000):
+            server, since = str(random.choice(SERVERS)), int(random.integers(self.minute.min(), self.minute.max()))
+            there = self.present("current_sfu", server, since - 5, since + 3)
+            if len(there) >= people:
+                break
+        else:
+            raise AssertionError("so many people are never there")
+        chosen = random.choice(there, people, replace=False).tolist()
+        for place, number in enumerate(chosen):
+            here = {"client_ip": f"203.0.113.{place + 1}", "country": COUNTRIES[0], "city": "Office"}
+            self.stays[number] |= here | {"network_type": "ethernet"}
+        self.worsen(self.at(chosen, since, since + minutes), FALLS[0], random)
+
 
 def minute_of(row: dict[str, Any], column: str) -> int:
     """Return an instant of a row in minutes after midnight."""

@@ -32,11 +32,11 @@ __all__ = ["MAX_HOLE", "MIN_EPISODE", "MIN_MINUTES", "Episodes", "StayMinutes", 
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
-LOW_FRAMERATE, LOW_BITRATE, STALLED = 0.6, 0.4, 0.1
+LOW_FRAMERATE, LOW_BITRATE, STALLED = 0.6, 0.35, 0.1
 """Shares of the usual below which a frame rate and a bitrate are bad, and the share of stalls from which a minute is
 bad. A switch to the next lower layer of simulcast, with a little under half of the bitrate, is not bad yet."""
 
-USUAL_PERCENT = 75
+USUAL_PERCENT = 90
 """The percentile of a camera's minutes that is usual for it."""
 
 MIN_MINUTES = 8

@@ -58,13 +58,14 @@ class Weight:
     Attributes:
         all: of all calls and networks.
         without_best: without the call, or the network, that speaks most for an incident.
-        of_people: as if everyone were a witness. It does not show that there is an incident; but of several scopes that
-            there can be one of, it says which one fits the people best.
+        fit: the mean of `all`, and of what it would be if everyone were a witness. Of several scopes that all show an
+            incident, it says which one fits best: by the calls, so that a call that goes wrong by itself in the same
+            minute does not widen the scope, and by the people, since most calls have people of several countries.
     """
 
     all: float
     without_best: float
-    of_people: float
+    fit: float
 
 
 NOTHING = Weight(-np.inf, -np.inf, -np.inf)
@@ -80,8 +81,9 @@ def weigh(moment: Moment, call_shock: float, network_shock: float) -> Weight:
         _weigh_units(units, moment.worse, usual, incident, shock)
         for units, shock in ((moment.call, call_shock), (moment.network, network_shock))
     ]
-    of_people = _log_mean((incident - usual).sum(axis=1))
-    return Weight(min(all_ for all_, _ in views), min(without for _, without in views), of_people)
+    everyone = _log_mean((incident - usual).sum(axis=1))
+    evidence = min(all_ for all_, _ in views)
+    return Weight(evidence, min(without for _, without in views), (evidence + everyone) / 2)
 
 
 def _weigh_units(units: Ints, worse: Flags, usual: Floats, incident: Floats, shock: float) -> tuple[float, float]:

@@ -1,9 +1,10 @@
 """Who the publishers are: their call, their network, and the scopes that an incident can have.
 
-People in one call, or on one network, get worse together for reasons of their own. They are counted as one witness,
-see `evidence`. A network is an address truncated as `CALL_METRICS_CLIENT_IP=truncate` does (/24, or /48 for IPv6), in
-one city of one country. Without an address it is the people of one call, in one city and on one type of network. So it
-is, too, if more than a fifth of a day's publishers share a network, more than fifty: that is no office, but a proxy.
+People in one call, or on one network, get worse together for reasons of their own. They are counted as one witness, see
+`evidence`. A network is where people of one city share an address, truncated as `CALL_METRICS_CLIENT_IP=truncate` does
+(/24, or /48 for IPv6). If more people than an office has do so, it is the address as it is stored. If more than a fifth
+of a day's publishers, and more than fifty, share even that, it says nothing, as behind a proxy; then, and without an
+address, a network is the people of one call, in one city and on one type of network.
 """
 
 from __future__ import annotations
@@ -44,9 +45,14 @@ STAY_COLUMNS = (
 )
 """The columns of `participant_sessions` that are needed."""
 
+OFFICE_PEOPLE = 25
+"""People up to whom a truncated address is one network."""
+
 MAX_NETWORK_SHARE, MAX_NETWORK_PEOPLE = 0.2, 50
+"""An address says nothing if more than this share of a day's publishers have it, and more than so many."""
 
 KEPT_BITS = {4: 24, 6: 48}
+"""Bits of an address that are left when it is truncated, by IP version."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +103,22 @@ class Publishers:
 
 def _networks(user: Ints, call: Ints, column: dict[str, list[str | None]]) -> Ints:
     """Return the number of each stay's network."""
-    prefixes = [_prefix(address) if address else None for address in column["client_ip"]]
     places = list(zip(column["country"], column["city"], strict=True))
-    known = [None if prefix is None else (prefix, *place) for prefix, place in zip(prefixes, places, strict=True)]
-    people = Counter(network for network, _ in {*zip(known, user.tolist(), strict=True)} if network is not None)
+    stored = column["client_ip"]
     limit = max(MAX_NETWORK_PEOPLE, MAX_NETWORK_SHARE * len(np.unique(user)))
-    networks: list[Hashable] = [
-        network if network is not None and people[network] <= limit else (number, *place, kind)
-        for network, number, place, kind in zip(known, call.tolist(), places, column["network_type"], strict=True)
-    ]
-    return _numbered(networks)[0]
+    wide = _within(OFFICE_PEOPLE, user, [_prefix(address) if address else None for address in stored], places)
+    narrow = _within(limit, user, stored, places)
+    calls = zip(call.tolist(), places, column["network_type"], strict=True)
+    return _numbered([one or other or last for one, other, last in zip(wide, narrow, calls, strict=True)])[0]
+
+
+def _within(
+    limit: float, user: Ints, addresses: Sequence[str | None], places: Sequence[Hashable]
+) -> list[Hashable | None]:
+    """Return address and place of each stay; None where there is no address, or where more than `limit` people are."""
+    networks = [(address, place) if address else None for address, place in zip(addresses, places, strict=True)]
+    people = Counter(network for network, _ in {*zip(networks, user.tolist(), strict=True)})
+    return [network if network is not None and people[network] <= limit else None for network in networks]
 
 
 @lru_cache(maxsize=65_536)

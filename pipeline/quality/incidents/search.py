@@ -37,7 +37,7 @@ allowed; the rest is for worlds that do not follow the model."""
 MIN_PEOPLE, MIN_CALLS, MIN_NETWORKS = 5, 2, 3
 """Of how many people, calls and networks an incident must be at least."""
 
-MIN_WITHOUT_BEST = 8.0
+MIN_WITHOUT_BEST = 6.0
 """What must be left of the evidence without any one call and any one network."""
 
 MIN_QUICK = 5.0
@@ -178,7 +178,7 @@ def _choose(day: Day, risk: _Risk, rates: Rates, tests: Sequence[_Test], limit: 
     """Yield the incident with the most evidence, and so on with what it does not explain."""
     weighed = [_weighed(test, risk, rates, day.publishers) for test in tests]
     while weighed := [test for test in weighed if test.weight.all >= limit]:
-        best = max(weighed, key=lambda test: (round(test.weight.of_people, 6), -SCOPES.index(test.group.scope)))
+        best = max(weighed, key=lambda test: (round(test.weight.fit, 6), -SCOPES.index(test.group.scope)))
         begins, ends = _extent(day, best, origin)
         rate = float(best.group.rates[WIDTHS.index(best.width)][best.minute])
         yield Found(best.group.scope, best.group.value, begins, ends, rate, best.weight.all)
