@@ -211,7 +211,8 @@ def crowd(
     random = np.random.default_rng(seed)
     stays = [_person(random, number, number // 2, number % 2, "sfu-1") | of(number) for number in range(people)]
     stay, minute = np.repeat(np.arange(people), minutes), np.tile(np.arange(start, start + minutes), people)
-    return IncidentWorld(stays, stay, minute, *_steady(random, stay))
+    count = len(stay)
+    return IncidentWorld(stays, stay, minute, np.full(count, 30.0), np.zeros(count), np.full(count, 1.5e6))
 
 
 def _person(random: np.random.Generator, number: int, call: int, place: int, server: str) -> dict[str, Any]:

@@ -47,6 +47,7 @@ COLUMNS = {
         "Days left", "%.0f", "Until the source drops the list of participants; below 0 afterwards"
     ),
     "started_at": Column("Started (UTC)", "instant"),
+    "ended_at": Column("Ended (UTC)", "instant"),
     "call_type": Column("Type"),
     "call_id": Column("Call"),
     "call_session_id": Column("Call session"),

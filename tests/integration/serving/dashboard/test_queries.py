@@ -25,7 +25,7 @@ from tests.support.small_world import IDS, SmallWorld, rows_of, steady
 
 SPAN = {"first": DAY, "last": DAY}
 
-HEADINGS = {*SPAN, "newest_fetch_at", "ended_at", "is_complete", "stays_promised", "stays_held"}
+HEADINGS = {*SPAN, "newest_fetch_at", "is_complete", "stays_promised", "stays_held"}
 HEADINGS |= {"windows_due", "windows_suspect", "windows_missing", "windows_failed"}
 HEADINGS |= {"is_live", "live_at", "minute", "framerate", "users_with_video"}
 """Columns that no table shows."""
