@@ -24,6 +24,9 @@ Ints = npt.NDArray[np.int64]
 MINUTE = 60_000_000
 """Microseconds in a minute."""
 
+MAX_VALUE = 1e30
+"""A greater value counts as this one, so that sums of them stay numbers."""
+
 STALLED_FPS = 1
 """Frames per second below which a point says that no frame was sent."""
 
@@ -113,7 +116,7 @@ def _by_minute(runs: Ints, camera_of_run: Ints, bounds: Ints, timestamp: Ints, v
     if not len(runs):
         return _no_minutes()
     slices = [slice(bounds[run], bounds[run + 1]) for run in runs]
-    values = np.concatenate([value[one] for one in slices])
+    values = np.clip(np.concatenate([value[one] for one in slices]), 0, MAX_VALUE)
     minute = np.concatenate([timestamp[one] for one in slices]) // MINUTE
     lengths = bounds[runs + 1] - bounds[runs]
     new = np.ones(len(minute), dtype=bool)

@@ -107,7 +107,7 @@ def _judged(minutes: MetricMinutes, low: float, stalled: float) -> tuple[Ints, I
     counts = counts[counts >= MIN_MINUTES]
     ends = np.cumsum(counts)
     # The bits of floats from 0 up are in the order of the floats, so that one sort of whole numbers is enough.
-    by_value = np.sort(camera.astype(np.int64) << 32 | np.maximum(mean, 0).view(np.int32))
+    by_value = np.sort(camera.astype(np.int64) << 32 | np.abs(mean).view(np.int32))
     place = ends - counts + (counts * USUAL_PERCENT + 99) // 100 - 1
     usual = (by_value[place] & ((1 << 32) - 1)).astype(np.int32).view(np.float32)
     bad = mean < low * np.repeat(usual, counts)

@@ -73,6 +73,12 @@ def test_change_of_codec_within_a_minute_is_one_minute() -> None:
     assert shown(minutes.bitrate) == [(0, 0, 200, 0), (0, 1, 5, 0)]
 
 
+def test_absurd_values_stay_numbers() -> None:
+    """The largest double, and numbers below zero, which no source should send."""
+    minutes = minutes_of((0, "cam", "video", "bitrate", [(0, 1.7e308), (1, 1.7e308), (60, -5), (120, -0.0)]))
+    assert shown(minutes.bitrate) == [(0, 0, pytest.approx(1e30), 0), (0, 1, 0, 1), (0, 2, 0, 1)]
+
+
 def test_parts_are_joined_with_new_numbers() -> None:
     """Stays and cameras are counted on from part to part, also after a part without cameras."""
     one = minutes_of((1, "cam", "video", "bitrate", [(0, 1)]))

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.quality.incidents import search
 from tests.support.incident_worlds import FALLS, IncidentWorld, crowd, minute_of
 
 SINCE, UNTIL = 615, 625
@@ -244,14 +243,3 @@ def test_days_without_an_incident_have_none() -> None:
         world.office(np.random.default_rng(seed))
         worlds.append(world)
     assert [world.find()[0] for world in worlds] == [[]] * 10
-
-
-def test_false_alarms_are_held_down_by_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If a thousand false incidents a day were allowed, days without any would have some."""
-    monkeypatch.setattr(search, "FALSE_ALARMS", 1e6)
-    monkeypatch.setattr(search, "MIN_WITHOUT_BEST", 0.0)
-    found = 0
-    for seed in range(3):
-        world = IncidentWorld.draw(seed, publishers=700, hours=(8, 14), trouble=4, call_trouble=0.03)
-        found += len(world.find()[0])
-    assert found > 0
