@@ -39,8 +39,9 @@ def tables() -> Iterator[str]:
     )
     yield "## Ids"
     yield (
-        f"Every table starts with `session_date` and {_code(CALL_KEY)}. Tables of a participant continue with "
-        f"{_code(STAY_KEY[len(CALL_KEY) :])}, tables of a track with {_code(TRACK_KEY[len(STAY_KEY) :])}."
+        "Every table but `incidents`, which is about many calls, starts with `session_date` and "
+        f"{_code(CALL_KEY)}. Tables of a participant continue with {_code(STAY_KEY[len(CALL_KEY) :])}, tables of a "
+        f"track with {_code(TRACK_KEY[len(STAY_KEY) :])}."
     )
     schema = TABLES["tracks"].schema
     yield _rows(("column", "type", ""), ((f"`{name}`", _type(schema, name), _comment("tracks", name)) for name in IDS))

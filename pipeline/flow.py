@@ -211,8 +211,11 @@ class Flow:
 
     def certificates(self, day: date) -> list[dict[str, Any]]:
         """Return the rows of `ingest_completeness_by_call` of a day; none if the table is not built yet."""
-        table = "ingest_completeness_by_call"
-        return self.lake.read(table, day).to_pylist() if self.lake.has(table, day) else []
+        return self._rows("ingest_completeness_by_call", day)
+
+    def incidents(self, day: date) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Return the rows of `incidents` and of `incident_calls` of a day; none if the tables are not built yet."""
+        return self._rows("incidents", day), self._rows("incident_calls", day)
 
     def incomplete_days(self, now: datetime) -> list[date]:
         """Return the days that another run may complete, in the order in which they expire at the source.
@@ -281,6 +284,9 @@ class Flow:
     def _strike(self, day: date, erased: ErasedUsers) -> bool:
         struck = sum(self.landing.rewrite(endpoint, day, erased.strike_pages) for endpoint in PEOPLE)
         return bool(struck + self.landing.rewrite("participant_metrics", day, erased.strike_responses))
+
+    def _rows(self, table: str, day: date) -> list[dict[str, Any]]:
+        return self.lake.read(table, day).to_pylist() if self.lake.has(table, day) else []
 
     def _is_certified(self, day: date) -> bool:
         try:

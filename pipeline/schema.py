@@ -88,6 +88,21 @@ _TRACK = (
 
 _STATS = "; NULL if participant statistics do not report it"
 
+_SCOPE = (
+    _column("started_at", INSTANT, "When the incident started: the minute in which half of the affected had got worse"),
+    _column(
+        "scope",
+        pa.string(),
+        "Whom it is about: everything, or the people of one media server, country, network (its type) or client",
+    ),
+    _column(
+        "scope_value",
+        pa.string(),
+        "Which one: current_sfu, country, network_type, or client name and version; everything if that is the scope",
+    ),
+)
+_INCIDENT_KEY = tuple(column.name for column in _SCOPE)
+
 
 _TABLES = (
     Table(
@@ -280,6 +295,44 @@ _TABLES = (
                     "Whether the call has ended, its participants were listed in full since its report, all promised "
                     "stays are stored, every window has a final response, and none is suspect",
                 ),
+            ]
+        ),
+    ),
+    Table(
+        "incidents",
+        "incident: many people getting worse at the same time, more than usual there",
+        ("session_date", *_INCIDENT_KEY),
+        pa.schema(
+            [
+                _CALL[0],
+                _SCOPE[0],
+                _column(
+                    "ended_at",
+                    INSTANT,
+                    "When it ended: the minute in which half of those who stayed to its end had recovered",
+                ),
+                *_SCOPE[1:],
+                _column("publishers", pa.int64(), "Users in the scope whose camera has data during the incident"),
+                _column("affected", pa.int64(), "Those of them who got worse, compared with themselves"),
+                _column("expected", pa.float64(), "How many of them get worse in as many minutes as usual"),
+                _column("excess", pa.float64(), "affected less expected"),
+                _column("calls", pa.int64(), "Call sessions with affected users"),
+            ]
+        ),
+    ),
+    Table(
+        "incident_calls",
+        "call session with users whom an incident affected",
+        ("session_date", *CALL_KEY, *_INCIDENT_KEY),
+        pa.schema(
+            [
+                *_CALL,
+                *_SCOPE,
+                _column(
+                    "publishers", pa.int64(), "Users of the call in the scope, with camera data during the incident"
+                ),
+                _column("affected", pa.int64(), "Those of them who got worse"),
+                _column("affected_minutes", pa.int64(), "Minutes in which they were worse than usual, their sum"),
             ]
         ),
     ),

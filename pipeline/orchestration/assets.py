@@ -16,6 +16,7 @@ from pipeline.errors import CallMetricsError, Interrupted
 from pipeline.flow import Flow
 from pipeline.orchestration.checks import completeness_checks, completeness_results
 from pipeline.orchestration.day_quality import quality_metadata
+from pipeline.orchestration.incidents import incident_check, incident_metadata, incident_result
 from pipeline.orchestration.lineage import lake_lineage, raw_columns, table_columns, warehouse_lineage
 from pipeline.orchestration.names import AppNames
 from pipeline.planning.completeness import DayCompleteness
@@ -99,12 +100,12 @@ def _raw_asset(
 
 
 def _lake_assets(partitions: dg.PartitionsDefinition, names: AppNames) -> dg.AssetsDefinition:
-    """Return the assets of all tables of the lake: one step builds them, and checks that the day is complete."""
+    """Return the assets of all tables of the lake: one step builds them, and runs their checks."""
 
     @dg.multi_asset(
         name="lake",
         specs=[_lake_spec(table, names) for table in TABLES.values()],
-        check_specs=completeness_checks(names),
+        check_specs=[*completeness_checks(names), incident_check(names)],
         partitions_def=partitions,
     )
     def lake(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
@@ -112,11 +113,14 @@ def _lake_assets(partitions: dg.PartitionsDefinition, names: AppNames) -> dg.Ass
         with _failing_with_our_sentence():
             built = flow.build_tables(day)
             completeness = flow.completeness(day)
+            incidents, calls = flow.incidents(day)
         for table in built.rows:
-            yield dg.MaterializeResult(
-                asset_key=names.key("lake", table), metadata=_lake_metadata(table, built, completeness)
-            )
+            metadata = _lake_metadata(table, built, completeness)
+            if table == "incidents":
+                metadata |= incident_metadata(incidents, calls)
+            yield dg.MaterializeResult(asset_key=names.key("lake", table), metadata=metadata)
         yield from completeness_results(completeness, datetime.now(UTC), names)
+        yield incident_result(day, incidents, names)
 
     return lake
 

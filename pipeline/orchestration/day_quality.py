@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import re
 from datetime import date
 from typing import Any
 
@@ -16,15 +15,13 @@ import dagster as dg
 
 from pipeline.flow import Flow
 from pipeline.orchestration.day_picture import draw_day
+from pipeline.orchestration.markdown import escaped
 from pipeline.quality.day import DayQuality
 
 __all__ = ["describe_quality", "quality_metadata"]
 
 WORST_CALLS = 5
 """Calls in the list."""
-
-MAX_NAME = 60
-"""Characters of a call's name in the list."""
 
 
 def quality_metadata(flow: Flow, day: date, log: logging.Logger) -> dict[str, Any]:
@@ -67,15 +64,9 @@ def _numbers(quality: DayQuality) -> dict[str, Any]:
 def _worst_calls(quality: DayQuality) -> list[str]:
     """Return a Markdown table of the calls with most poor publishers, or nothing if no publisher is poor."""
     rows = [
-        f"| {_escaped(call['call_type'] + ':' + call['call_id'])} | {call['poor']} of {call['publishers']} | "
+        f"| {escaped(call['call_type'] + ':' + call['call_id'])} | {call['poor']} of {call['publishers']} | "
         f"{'–' if call['framerate_p5'] is None else round(call['framerate_p5'])} |"
         for call in quality.calls[:WORST_CALLS]
         if call["poor"]
     ]
     return ["\n".join(["| worst calls | poor publishers | lowest p5 fps |", "|---|---|---|", *rows])] if rows else []
-
-
-def _escaped(name: str) -> str:
-    """Return a name on one line, cut to `MAX_NAME`, with everything escaped that Markdown or HTML would interpret."""
-    short = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(short.split()))

@@ -24,7 +24,7 @@ _REQUEST_COLUMNS = {"http_status": "status", "attempts": "attempts", "fetched_at
 def lake_lineage(table: str, names: AppNames) -> dg.TableColumnLineage | None:
     """Return where the columns of a table of the lake come from: raw responses.
 
-    None for `ingest_completeness_by_call`, which is computed from the other tables.
+    None for tables that are computed from the other tables.
     """
     if not any(table in endpoint.tables for endpoint in ENDPOINTS.values()):
         return None

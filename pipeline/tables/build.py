@@ -27,7 +27,7 @@ from pipeline.planning.facts import WindowRequest
 from pipeline.planning.inventory import DayInventory, window_requests
 from pipeline.schema import CALL_KEY, INSTANT, STAY_KEY, TABLES
 from pipeline.tables.flatten import flatten_metrics
-from pipeline.tables.joins import completeness_table, participants_table, windows_table
+from pipeline.tables.joins import completeness_table, incident_tables, participants_table, windows_table
 from pipeline.tables.lake import Lake
 from pipeline.tables.provenance import Provenance, fingerprint
 
@@ -94,7 +94,8 @@ def build_tables(
                     for name, writer in writers.items():
                         writer.write(getattr(batch, name))
                     findings.append(batch.findings)
-            write("participant_sessions", participants_table(sql, day, inventory.rows, findings))
+            participants = participants_table(sql, day, inventory.rows, findings)
+            write("participant_sessions", participants)
             windows = windows_table(sql, day, expected, index, findings)
             write("windows", windows)
             judged = completeness_rows(judge_calls(inventory, requests, windows))
@@ -102,6 +103,8 @@ def build_tables(
                 "ingest_completeness_by_call",
                 completeness_table(sql, day, inventory.rows, windows, judged, provenance.digests()),
             )
+            for table, rows in incident_tables(sql, day, participants, findings).items():
+                write(table, rows)
     _log_oddities(day, inventory, provenance)
     return TablesBuilt(
         rows={name: lake.rows(name, day) for name in TABLES},

@@ -25,6 +25,7 @@ from pipeline.landing.bodies import BodySql
 from pipeline.landing.landing import Place
 from pipeline.landing.order import microseconds
 from pipeline.landing.pages import body_places, usable_responses
+from pipeline.quality.incidents.camera_minutes import CameraMinutes, minutes_of_cameras
 from pipeline.schema import METRICS, STAY_KEY
 from pipeline.sql import read_statement
 from pipeline.tables.points import UNITS, Points, ResponseWindows, explode_points
@@ -60,11 +61,13 @@ class Findings:
         clients: one row per stay: ids, and columns of `participant_sessions`.
         window_points: one row per window: ids of its stay, `since`, and `points`, how many distinct ones it has.
         outcomes: one row per response: `place` in the index, `suspect`, and the `unit` of its timestamps.
+        cameras: the minutes of cameras. The number of a stay is its row in `clients`.
     """
 
     clients: pa.Table
     window_points: pa.Table
     outcomes: pa.Table
+    cameras: CameraMinutes
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def _flatten_batch(sql: BodySql, day: date, responses: pa.Table, bodies: list[st
                     "unit": optional_text(points.unit, UNITS),
                 }
             ),
+            cameras=minutes_of_cameras(points.runs, points.run_of_point, points.timestamp, points.value),
         ),
     )
 

@@ -1,6 +1,8 @@
-"""Tables that need the whole day: participants with their clients, windows with their outcomes, completeness by call.
+"""Tables that need the whole day: participants with their clients, windows with their outcomes, completeness by call,
+incidents.
 
-Only joins, by SQL in `tables/sql`. What a response says is in `flatten`; what is missing is decided in `planning`.
+Only joins, by SQL in `tables/sql`. What a response says is in `flatten`; what is missing is decided in `planning`,
+what an incident is in `quality.incidents`.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ from pipeline.landing.bodies import BodySql
 from pipeline.landing.order import rank_by_time
 from pipeline.model import RETENTION
 from pipeline.planning.listings import ListingRows
+from pipeline.quality.incidents.camera_minutes import CameraMinutes
+from pipeline.quality.incidents.describe import find_incidents
+from pipeline.quality.incidents.publishers import STAY_COLUMNS
 from pipeline.schema import CALL_KEY, STAY_KEY, TABLES, as_table
 from pipeline.sql import read_statement
 from pipeline.tables.flatten import Findings
 
-__all__ = ["completeness_table", "participants_table", "windows_table"]
+__all__ = ["completeness_table", "incident_tables", "participants_table", "windows_table"]
 
 _statement = partial(read_statement, "pipeline.tables")
 
@@ -77,6 +82,23 @@ def completeness_table(
         digests=digests,
     )
     return as_table("ingest_completeness_by_call", rows)
+
+
+def incident_tables(
+    sql: BodySql, day: date, participants: pa.Table, findings: Sequence[Findings]
+) -> dict[str, pa.Table]:
+    """Return the rows of `incidents` and `incident_calls`. `participants` are the rows of `participant_sessions`."""
+    minutes = CameraMinutes.joined(
+        [found.cameras for found in findings], [found.clients.num_rows for found in findings]
+    )
+    clients = _concat([found.clients.select(STAY_KEY) for found in findings], _no_clients().select(STAY_KEY))
+    stays = sql.query(
+        _statement("camera_stays"),
+        stays=clients.append_column("stay", pa.array(np.arange(clients.num_rows))),
+        participants=participants.select([*STAY_KEY, *(name for name in STAY_COLUMNS if name not in STAY_KEY)]),
+    )
+    incidents, calls = find_incidents(day, minutes, stays)
+    return {"incidents": incidents, "incident_calls": calls}
 
 
 def _concat(tables: list[pa.Table], empty: pa.Table) -> pa.Table:

@@ -20,8 +20,8 @@ from pipeline.tables.unknown_fields import unknown_fields
 __all__ = ["VERSION", "Provenance", "fingerprint", "is_outdated", "rules"]
 
 VERSION = "1"
-"""Version of the Python that decides what rows contain: `tables`, and in `planning` `due`, `inventory` and
-`completeness`. Increase it when their output changes for the same responses."""
+"""Version of the Python that decides what rows contain: `tables`, `quality.incidents`, and in `planning` `due`,
+`inventory` and `completeness`. Increase it when their output changes for the same responses."""
 
 
 class Provenance:

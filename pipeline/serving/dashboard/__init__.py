@@ -1,4 +1,4 @@
-"""A dashboard to start from: all calls by day, the worst calls, quality by segment, one call in detail.
+"""A dashboard to start from: all calls by day, the worst calls, incidents, quality by segment, one call in detail.
 
 Here is what is queried (`sql`, one statement per file, run by `run_query`) and how it looks in Streamlit, which
 comes with the extra `dashboard`. What the figures mean is decided by the views in `quality`, what is missing in

@@ -16,6 +16,7 @@ import streamlit as st
 from pipeline.errors import CallMetricsError
 from pipeline.planning.completeness import CallCompleteness, row_problems
 from pipeline.planning.problems import Problem, calls_still_live, counted
+from pipeline.quality.incidents.sentences import incident_sentence
 from pipeline.serving.dashboard import run_query
 from pipeline.serving.dashboard.charts import poor_share_by_segment, publishers_by_day, video_by_minute
 from pipeline.serving.dashboard.tables import table
@@ -78,18 +79,25 @@ def worst_calls(first: date, last: date) -> None:
     if not found:
         st.info("No call has a poor publisher in these days. The overview shows how many could be judged.")
         return
-    sessions = [call["call_session_id"] for call in found]
-    # Streamlit keeps the position of the chosen row under the key of the table. Another list gets another key, so that
-    # the chosen call stays, and not its position.
-    key = f"worst {hash(tuple(sessions))}"
+    if chosen := _chosen(found, "worst", ("call_session_id",)):
+        one_call(*chosen)
 
-    def choose() -> None:
-        positions = st.session_state[key]["selection"]["rows"]
-        st.session_state["worst"] = sessions[positions[0]] if positions else None
 
-    table(found, on_select=choose, selection_mode="single-row", key=key)
-    if chosen := st.session_state.get("worst"):
-        one_call(chosen)
+def incidents(first: date, last: date) -> None:
+    """Show when many people got worse at the same time, the calls of the chosen incident, and the chosen call."""
+    st.caption(
+        "Many people of one media server, country, network or client who got worse at the same time, more than usual "
+        "there. People in one call or on one network count as one witness. Choose a row to see its calls."
+    )
+    found = rows("incidents", first=first, last=last)
+    if not found:
+        st.info("No incident was found in these days.")
+        return
+    ids = ("session_date", "started_at", "scope", "scope_value")
+    chosen = _chosen(found, "incident", ids)
+    for incident in found:
+        if chosen == tuple(incident[name] for name in ids):
+            _one_incident(incident)
 
 
 def segments(first: date, last: date) -> None:
@@ -136,6 +144,30 @@ def one_call(session: str) -> None:
     table(rows("call_people", session=session))
     st.markdown("**Tracks**")
     table(rows("call_tracks", session=session))
+
+
+def _chosen(found: Sequence[Row], name: str, ids: tuple[str, ...]) -> tuple[Any, ...] | None:
+    """Show a table, and return the ids of the row that the reader chose. `name` is where the choice is kept."""
+    keys = [tuple(row[column] for column in ids) for row in found]
+    # Streamlit keeps the position of the chosen row under the key of the table. Another list gets another key, so that
+    # the chosen row stays, and not its position.
+    key = f"{name} {hash(tuple(keys))}"
+
+    def choose() -> None:
+        positions = st.session_state[key]["selection"]["rows"]
+        st.session_state[name] = keys[positions[0]] if positions else None
+
+    table(found, on_select=choose, selection_mode="single-row", key=key)
+    return st.session_state.get(name)
+
+
+def _one_incident(incident: Row) -> None:
+    """Show an incident in a sentence, its calls, and the call that the reader chooses."""
+    st.text(incident_sentence(incident))
+    names = ("started_at", "scope", "scope_value")
+    calls = rows("incident_calls", day=incident["session_date"], **{name: incident[name] for name in names})
+    if chosen := _chosen(calls, "incident call", ("call_session_id",)):
+        one_call(*chosen)
 
 
 def _totals(stored: Sequence[Row], days: int) -> None:
@@ -228,6 +260,7 @@ def _chosen_days(first: date, last: date) -> tuple[date, date] | None:
 PAGES: dict[str, Callable[[date, date], None]] = {
     "Overview": overview,
     "Worst calls": worst_calls,
+    "Incidents": incidents,
     "Who has poor quality": segments,
     "A call": any_call,
 }

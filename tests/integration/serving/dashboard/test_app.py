@@ -30,7 +30,8 @@ def test_pages_show_what_is_published(published: Path, monkeypatch: pytest.Monke
     """All pages open without an error, with the figures of the day, and the reader can look into a call."""
     monkeypatch.setenv("CALL_METRICS_WAREHOUSE", str(published))
     overview, worst, segments, call = map(page, ("Overview", "Worst calls", "Who has poor quality", "A call"))
-    for shown in (overview, worst, segments, call):
+    incidents = page("Incidents")
+    for shown in (overview, worst, incidents, segments, call):
         assert (list(shown.exception), list(shown.error), list(shown.warning)) == ([], [], [])
         assert {markdown.value for markdown in shown.markdown} <= {"**People**", "**Tracks**"}
     assert {metric.label: metric.value for metric in overview.metric} == {
@@ -42,6 +43,7 @@ def test_pages_show_what_is_published(published: Path, monkeypatch: pytest.Monke
     assert [info.value for info in worst.info] == [
         "No call has a poor publisher in these days. The overview shows how many could be judged."
     ]
+    assert [info.value for info in incidents.info] == ["No incident was found in these days."]
     segments.selectbox[0].set_value("Codec").run()
     assert "Codec" in segments.dataframe[0].proto.columns
     call.selectbox[0].select_index(1).run()

@@ -19,13 +19,13 @@ from pipeline.serving import dashboard
 from pipeline.serving.dashboard.columns import COLUMNS
 from pipeline.settings import Settings
 from pipeline.sql import read_statement, statement_names
-from tests.support import erasure
+from tests.support import MIDNIGHT, erasure
 from tests.support.dashboard import DAY
 from tests.support.small_world import IDS, SmallWorld, rows_of, steady
 
 SPAN = {"first": DAY, "last": DAY}
 
-HEADINGS = {*SPAN, "newest_fetch_at", "ended_at", "is_complete", "stays_promised", "stays_held"}
+HEADINGS = {*SPAN, "newest_fetch_at", "is_complete", "stays_promised", "stays_held"}
 HEADINGS |= {"windows_due", "windows_suspect", "windows_missing", "windows_failed"}
 HEADINGS |= {"is_live", "live_at", "minute", "framerate", "users_with_video"}
 """Columns that no table shows."""
@@ -36,6 +36,7 @@ SEGMENTS = ("network_type", "country", "client_name", "client_version", "codec")
 def parameters(name: str, session: str) -> dict[str, Any]:
     """Return a value for every parameter that the query names."""
     values = {"first": DAY, "last": DAY, "by": "network_type", "session": session}
+    values |= {"day": DAY, "started_at": MIDNIGHT, "scope": "country", "scope_value": "Kenya"}
     text = without_comments(read_statement("pipeline.serving.dashboard", name))
     return {wanted: values[wanted] for wanted in set(re.findall(r"\$(\w+)", text))}
 
@@ -49,7 +50,7 @@ def test_every_query_has_rows_and_headings(published: Path) -> None:
     session = dashboard.run_query(published, "calls", first=DAY, last=DAY)[0]["call_session_id"]
     for name in statement_names("pipeline.serving.dashboard"):
         rows = dashboard.run_query(published, name, **parameters(name, session))
-        assert rows or name in ("worst_calls", "incomplete_days"), name
+        assert rows or name in ("worst_calls", "incident_calls", "incidents", "incomplete_days"), name
         assert set().union(*rows) <= set(COLUMNS) | HEADINGS, name
     assert SPAN.items() <= dashboard.run_query(published, "span")[0].items()
     assert [day["calls"] for day in dashboard.run_query(published, "days", first=DAY, last=DAY)] == [2]
