@@ -87,7 +87,9 @@ def stays_of(world: World) -> dict[str, Any]:
 @contextmanager
 def opened(columns: dict[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a database with these stays. `class` may be given; otherwise it follows from `poor`."""
-    stays = pa.table({name: pa.array(values) for name, values in columns.items()})
+    stays = pa.table(
+        {name: pa.array(values, pa.string() if name in VALUES else None) for name, values in columns.items()}
+    )
     with duckdb.connect(config={"threads": 2}) as database:
         database.execute("SET TimeZone = 'UTC'")
         database.register("stays", stays)

@@ -1,9 +1,10 @@
--- Grain: one row per part of a change: of the change of the poor share from the days against_since to against_until to
--- the days since to until (session_date, all four included). Why the share changed: by another mix of publishers, or by
--- another rate of poor ones. The contributions of all rows add up to the change. A stay counts if it has a published
--- track and a class in participant_quality; unclassified stays are left out and counted. Its codec is that of its worst
--- track. Kitagawa 1955, Oaxaca 1973 and Blinder 1973 within a dimension, Shapley (Shorrocks 2013) over all of them;
--- docs/answers/changes.md has the method and its limits. No row if one of the spans has no judged stay.
+-- Grain: one row per part of a change: of the change of the poor share from the days against_first_day to
+-- against_last_day to the days first_day to last_day (session_date, all four included). Why the share changed: by
+-- another mix of publishers, or by another rate of poor ones. The contributions of all rows add up to the change. A stay
+-- counts if it has a published track and is good or poor in participant_quality; unclassified stays are left out and
+-- counted. Its codec is that of its worst track. Kitagawa 1955, Oaxaca 1973 and Blinder 1973 within a dimension, Shapley
+-- (Shorrocks 2013) over all of them; docs/answers/changes.md has the method and its limits. No row if one of the spans
+-- has no judged stay.
 --
 -- dimension: network_type, country, client_name, client_version, codec or current_sfu (media server); everywhere for
 --     the part that belongs to no value of these
@@ -34,17 +35,17 @@
 -- judged_after: Judged stays after
 -- left_out_before: Unclassified publishers' stays before, which count nowhere else
 -- left_out_after: Unclassified publishers' stays after
-(since, until, against_since, against_until) AS TABLE
+(first_day, last_day, against_first_day, against_last_day) AS TABLE
 WITH RECURSIVE spans AS (
     SELECT
         0 AS span,
-        against_since::DATE AS first_day,
-        against_until::DATE AS last_day
+        against_first_day::DATE AS opens,
+        against_last_day::DATE AS closes
     UNION ALL
     SELECT
         1,
-        since::DATE,
-        until::DATE
+        first_day::DATE,
+        last_day::DATE
 ),
 
 -- A track id may occur with several kinds: the codec is that of the worst track's kind.
@@ -71,7 +72,7 @@ published AS MATERIALIZED (
         coalesce(codecs.codec, 'unknown') AS codec,
         coalesce(stays.current_sfu, 'unknown') AS current_sfu
     FROM participant_quality AS quality
-    INNER JOIN spans ON quality.session_date BETWEEN spans.first_day AND spans.last_day
+    INNER JOIN spans ON quality.session_date BETWEEN spans.opens AND spans.closes
     LEFT JOIN participant_sessions AS stays
         USING (session_date, call_type, call_id, call_session_id, user_id, user_session_id)
     LEFT JOIN codecs
@@ -80,7 +81,7 @@ published AS MATERIALIZED (
             worst_track_id, worst_track_kind
         )
     WHERE quality.tracks > 0 AND quality.session_date BETWEEN
-        least(since::DATE, against_since::DATE) AND greatest(until::DATE, against_until::DATE)
+        least(first_day::DATE, against_first_day::DATE) AND greatest(last_day::DATE, against_last_day::DATE)
 ),
 
 totals AS (
@@ -154,8 +155,8 @@ cells AS MATERIALIZED (
         cell,
         sum(n) FILTER (span = 0) AS n0,
         sum(n) FILTER (span = 1) AS n1,
-        sum(poor) AS poor,
-        sum(poor * (span - 0.5)) AS poor_by_time
+        sum(poor)::DOUBLE AS poor,
+        sum(poor * (span - 0.5)::DOUBLE) AS poor_by_time
     FROM (SELECT cell, span, n, poor FROM judged) AS counted
     GROUP BY cell
 ),
@@ -199,7 +200,7 @@ fit AS (
         targets.j,
         products.product AS scale,
         0.0::DOUBLE AS level,
-        target::DOUBLE AS rest,
+        target AS rest,
         target / products.product AS direction
     FROM targets
     INNER JOIN products ON targets.j = products.j AND targets.j = products.k
@@ -230,7 +231,7 @@ fit AS (
                 GROUP BY products.j
             ) AS images USING (j)
         ) AS measured
-        WHERE size > 1e-16 AND step < 100
+        WHERE size > 1e-14 AND step < 100
     ) AS moved
 ),
 
@@ -540,7 +541,7 @@ parts AS (
 -- for few persons by the first term of Student's t (26.7.5).
 quantiles AS (
     SELECT
-        sqrt(-2 * ln(0.05 / (2 * count(*)))) AS t,
+        sqrt(-2 * ln(0.05 / (2 * greatest(count(*), 1)))) AS t,
         t - (2.515517 + 0.802853 * t + 0.010328 * t * t)
         / (1 + 1.432788 * t + 0.189269 * t * t + 0.001308 * t * t * t) AS z
     FROM parts

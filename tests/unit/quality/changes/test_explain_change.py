@@ -42,7 +42,7 @@ def by_part(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], dict[str, 
     return {(row["dimension"], row["value"], row["kind"]): row for row in rows}
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(some.lists(stay, min_size=2, max_size=60))
 def test_parts_add_up_to_the_change(stays: list[tuple[Any, ...]]) -> None:
     """The sum is the change, intervals are around contributions, and no unclassified stay counts."""
@@ -210,9 +210,9 @@ CAUSES = {
 
 @pytest.mark.parametrize("name", CAUSES)
 def test_planted_cause_is_first(name: str) -> None:
-    """In five worlds of each kind the cause is first, and what came with it is below and far smaller."""
+    """In three worlds of each kind the cause is first, and what came with it is below and far smaller."""
     world, cause, innocent = CAUSES[name]
-    for seed in range(5):
+    for seed in range(3):
         rows = parts_of(stays_of(World(**{**vars(world), "seed": 100 + seed})))
         assert (rows[0]["dimension"], rows[0]["value"], rows[0]["kind"]) == cause
         found = by_part(rows)
@@ -221,6 +221,6 @@ def test_planted_cause_is_first(name: str) -> None:
 
 
 def test_nothing_is_found_where_nothing_changed() -> None:
-    """In ten worlds without a cause, at most one top interval is without 0."""
-    tops = [parts_of(stays_of(World(200 + seed, stays=600, people=150)))[0] for seed in range(10)]
+    """In eight worlds without a cause, at most one top interval is without 0."""
+    tops = [parts_of(stays_of(World(200 + seed, stays=600, people=150)))[0] for seed in range(8)]
     assert sum(not top["low"] <= 0 <= top["high"] for top in tops) <= 1
