@@ -90,7 +90,7 @@ def opened(columns: dict[str, Any]) -> Iterator[duckdb.DuckDBPyConnection]:
     stays = pa.table(
         {name: pa.array(values, pa.string() if name in VALUES else None) for name, values in columns.items()}
     )
-    with duckdb.connect(config={"threads": 2}) as database:
+    with duckdb.connect(config={"threads": 1}) as database:
         database.execute("SET TimeZone = 'UTC'")
         database.register("stays", stays)
         ids = (
