@@ -13,7 +13,7 @@
 -- kind: mix (the value's share of stays changed) or rate (its stays became better or worse)
 -- contribution: Contribution to the change of the poor share; 0.01 is one point. 0 for a rate that does not differ from
 --     what the other parts explain
--- low: Lower end of its interval: all intervals of a result together are right in 95 % of cases (Bonferroni, clustered
+-- low: Lower end of its interval: all intervals of a result together are right in 99 % of cases (Bonferroni, clustered
 --     by user_id)
 -- high: Upper end of that interval
 -- rank: 1 for the most important part: first those whose interval is without 0, by contribution, then the others, by
@@ -537,11 +537,11 @@ parts AS (
     LEFT JOIN rate_inflation ON rate_inflation.j = 0
 ),
 
--- Critical value for all intervals at once (Bonferroni): the normal quantile by Abramowitz and Stegun 26.2.23, widened
--- for few persons by the first term of Student's t (26.7.5).
+-- Critical value for all intervals at once (Bonferroni, 99 %): the normal quantile by Abramowitz and Stegun 26.2.23,
+-- widened for few persons by the first term of Student's t (26.7.5).
 quantiles AS (
     SELECT
-        sqrt(-2 * ln(0.05 / (2 * greatest(count(*), 1)))) AS t,
+        sqrt(-2 * ln(0.01 / (2 * greatest(count(*), 1)))) AS t,
         t - (2.515517 + 0.802853 * t + 0.010328 * t * t)
         / (1 + 1.432788 * t + 0.189269 * t * t + 0.001308 * t * t * t) AS z
     FROM parts
