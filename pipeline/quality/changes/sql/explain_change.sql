@@ -343,7 +343,7 @@ pursuit AS (
         sqrt(n0 * n1 / (n0 + n1)) AS strength,
         greatest(sqrt(2 * ln(count(*) OVER ())), 2) AS threshold
     FROM measures
-    WHERE n0 >= 10 AND n1 >= 10
+    WHERE n0 >= 5 AND n1 >= 5
     UNION ALL
     (
         WITH scored AS (

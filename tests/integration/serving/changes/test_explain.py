@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from pipeline.catalog import LakeCatalog
@@ -166,6 +167,16 @@ def test_text_of_the_source_is_harmless(settings: Settings, run: Run, tmp_path: 
     assert "<script>alert(1)</script>[bold]" in out
     page = (tmp_path / "why.html").read_text()
     assert "<script>alert" not in page
+
+
+def test_macro_works_if_the_database_is_attached(tmp_path: Path) -> None:
+    """BI tools attach the file under a name of their own, and USE it to call the macro."""
+    source = Worse()
+    Warehouse(tmp_path / "published.duckdb", tmp_path / "writer.duckdb").load(source, source.days())
+    with duckdb.connect() as database:
+        database.execute(f"ATTACH '{tmp_path / 'published.duckdb'}' AS calls (READ_ONLY); USE calls")
+        query = "SELECT dimension, value FROM explain_change($after, $after, $before, $before) WHERE rank = 1"
+        assert database.execute(query, {"after": AFTER, "before": BEFORE}).fetchall() == [("client_version", "2.0")]
 
 
 def test_spans_without_a_common_day_can_be_in_any_order(settings: Settings) -> None:
