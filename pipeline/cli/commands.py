@@ -186,6 +186,25 @@ def report(session: str, participant: str | None, output: str | None) -> int:
 
 
 @call_metrics.command()
+@click.option("--from", "since", required=True, metavar="DATE", help="First day to explain (UTC).")
+@click.option("--to", "until", required=True, metavar="DATE", help="Last day to explain (UTC), included.")
+@click.option(
+    "--against",
+    metavar="DATE..DATE",
+    help="First and last day to compare with (default: as many days just before --from).",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with all parts.")
+@click.option(
+    "--picture", type=click.Path(readable=False), metavar="FILE", help="Also write a picture, as one HTML page."
+)
+def explain(since: str, until: str, *, against: str | None, as_json: bool, picture: str | None) -> int:
+    """Explain why the share of poor publishers changed between two spans of days."""
+    from pipeline.cli.explain import print_explanation
+
+    return print_explanation(_settings(), since, until, against, as_json_text=as_json, picture=picture)
+
+
+@call_metrics.command()
 def doctor() -> int:
     """Check settings, credentials, network, clock, quotas and timestamps."""
     from pipeline.cli.doctor import examine

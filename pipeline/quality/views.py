@@ -36,7 +36,9 @@ VIEWS: dict[str, str] = {
 }
 """Every view, with the package of its SQL. Each comes after the views that it uses."""
 
-MACROS: dict[str, str] = {}
+MACROS: dict[str, str] = {
+    "explain_change": "pipeline.quality.changes",
+}
 """Every table macro, with the package of its SQL."""
 
 

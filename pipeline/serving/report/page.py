@@ -1,7 +1,7 @@
 """The page: content, sentences and charts in one HTML file, by the template `page.html.j2`.
 
 The template has the order and the fixed texts. Everything from the database goes through its autoescape or, within
-scripts, through `_script_json`. The page's own policy (CSP) forbids it any request, and any script but its own two.
+scripts, through `script_json`. The page's own policy (CSP) forbids it any request, and any script but its own two.
 Sentences are in `sentences`, values in `facts` and `serving.formatting`, charts in `timeline` and `stay_chart`.
 """
 
@@ -29,7 +29,7 @@ from pipeline.serving.report.stay_chart import stay_chart
 from pipeline.serving.report.timeline import timeline
 from pipeline.serving.report.values import CallContent
 
-__all__ = ["render"]
+__all__ = ["POLICY", "digest", "render", "script_json"]
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """Scripts are allowed by their hashes. Plotly writes styles."""
@@ -41,9 +41,9 @@ MAX_WINDOW_ROWS = 12
 def render(call: CallContent, now: datetime) -> bytes:
     """Return the page in UTF-8, made at `now`."""
     charts = _charts(call)
-    figures = _script_json({name: chart.figure for name, chart in charts.items()})
+    figures = script_json({name: chart.figure for name, chart in charts.items()})
     scripts = [get_plotlyjs(), _file("page.js")]
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    hashes = " ".join(f"'sha256-{digest(script)}'" for script in scripts)
     text = _template(
         call
     ).render(
@@ -95,7 +95,7 @@ def _template(call: CallContent) -> jinja2.Template:
     return environment.from_string(_file("page.html.j2"))
 
 
-def _script_json(value: object) -> str:
+def script_json(value: object) -> str:
     """Return JSON that is safe in a script: nothing in it ends the script, or begins a comment."""
     text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
     for letter in "<>&\u2028\u2029":
@@ -103,7 +103,8 @@ def _script_json(value: object) -> str:
     return text
 
 
-def _digest(script: str) -> str:
+def digest(script: str) -> str:
+    """Return the hash by which a policy allows a script."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 

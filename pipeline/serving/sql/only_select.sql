@@ -2,8 +2,9 @@
 -- refuse.
 --
 -- A text that DuckDB's own parser accepts as one SELECT runs unchanged. SHOW, DESCRIBE and SUMMARIZE are SELECTs too.
--- It may use only table functions that count, unnest, or describe the catalog. For an INSERT the result is NULL, because
--- a client asks about an INSERT before it sends rows. Any other text becomes a statement that fails with one sentence.
+-- It may use only our own macros and table functions that count, unnest, or describe the catalog. For an INSERT the
+-- result is NULL, because a client asks about an INSERT before it sends rows. Any other text becomes a statement that
+-- fails with one sentence.
 CREATE OR REPLACE MACRO only_select(session_id, query) AS (
     SELECT
         CASE
@@ -16,7 +17,8 @@ CREATE OR REPLACE MACRO only_select(session_id, query) AS (
                 [
                     'range', 'generate_series', 'unnest', 'json_each', 'json_tree', 'summary',
                     'duckdb_tables', 'duckdb_views', 'duckdb_columns', 'duckdb_schemas', 'duckdb_databases',
-                    'duckdb_types', 'duckdb_functions', 'duckdb_constraints', 'pragma_table_info', 'pragma_version'
+                    'duckdb_types', 'duckdb_functions', 'duckdb_constraints', 'pragma_table_info', 'pragma_version',
+                    'explain_change'
                 ],
                 coalesce(parsed ->> '$..function.function_name', [])
             )
