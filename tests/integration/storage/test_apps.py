@@ -47,7 +47,7 @@ def test_apps_share_a_bucket_and_a_lake(machine: Callable[[str], Flow], emulator
         assert_published(flow, emulators[app].expected_rows())
     prefix = s3.url.split("/", 3)[3]
     tops = {key.removeprefix(f"{prefix}/").partition("/")[0] for key in s3.bucket.list_keys()}
-    assert tops == {SUPPORT, SALES, "lake"}
+    assert tops == {SUPPORT, SALES, "lake", "lake-id"}
     lake = lake_of(flows[SUPPORT].settings)
     assert query(lake, "SELECT app, count(*) FROM all_apps.call_quality GROUP BY app ORDER BY app") == [
         (SALES, 2),
