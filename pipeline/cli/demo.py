@@ -9,8 +9,8 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 
 from pipeline.cli.outcome import ExitCode
 from pipeline.errors import FixSettings, FixStorage
@@ -65,16 +65,38 @@ def run_demo(settings: Settings, days: int) -> ExitCode:
         return code
     print(f"\nA first query, the five calls with the lowest framerate:\n\n{FIRST_QUERY}\n")
     print_result(settings.warehouse, FIRST_QUERY, "table")
+    print("\nWhat stands out:\n")
+    for line in _what_stands_out(settings, dates):
+        print(f"  {line}")
     print(
         f"\nLook further:\n"
         f'  call-metrics sql "SUMMARIZE metric_points"     query anything, read-only\n'
         f"  call-metrics report SESSION                    one call as a page; SESSION is a call_session_id\n"
+        f"  call-metrics explain --from {dates[-1]} --to {dates[-1]}\n"
+        f"                                                 why the newest day differs from the one before\n"
         f"  call-metrics dashboard                         all calls on a page; needs the extra `dashboard`\n"
         f"  call-metrics status                            what is known, landed and missing\n"
         f"  call-metrics ui                                the same runs in Dagster\n"
         f"  {settings.warehouse}   open it with DuckDB or a BI tool"
     )
     return code
+
+
+def _what_stands_out(settings: Settings, days: Sequence[date]) -> Iterator[str]:
+    """Yield the incidents of the days, and what the newest day's change comes from, in sentences."""
+    from pipeline.quality.incidents.sentences import incident_sentence
+    from pipeline.serving.changes import Span, explain
+    from pipeline.serving.changes.texts import headline, problem
+    from pipeline.warehouse.published import open_published
+
+    with open_published(settings.warehouse) as database:
+        incidents = database.execute("FROM incidents ORDER BY started_at").to_arrow_table().to_pylist()
+    for incident in incidents:
+        yield incident_sentence(incident)
+    newest = Span(days[-1], days[-1])
+    explanation = explain(settings.warehouse, newest, newest.before())
+    if problem(explanation) is None:
+        yield headline(explanation)
 
 
 def _mark_as_demo(settings: Settings) -> None:

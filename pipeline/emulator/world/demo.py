@@ -1,16 +1,17 @@
 """The demo world: the calls of a made-up product, with stories in them that a person can find by SQL.
 
-The product is a video platform with three kinds of calls: `meeting` (teams), `lesson` (a teacher and a learner) and
-`livestream` (two hosts and an audience). Oddities are in `odd`.
+The product is a video platform with four kinds of calls: `meeting` (teams), `lesson` (a teacher and a learner),
+`livestream` (two hosts and an audience) and `workshop` (see `workshops`). Oddities are in `odd`.
 
 The stories, which tests check:
 
-- Phones on mobile networks send low resolutions and stall; the same phones on Wi-Fi do not.
+- Phones on mobile networks send low resolutions, and some stall; the same phones on Wi-Fi do not.
 - Version 4.2.0 of the Android app freezes its camera for half a minute; 4.2.1 does not.
 - Participants from Brazil have a third of the bitrate in the evening (UTC).
 - Some meetings go wrong for everyone at once for five minutes.
 - Screen shares are sharp and slow: a low frame rate is normal for them.
 - One user a day loses the connection and comes back twice.
+- A release of the web app is worse than the one before, and a media server has an incident (`workshops`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Final
 from .series import Episode, Level, Signal
 from .specs import CallSpec, ClientSpec, LocationSpec, StaySpec, TrackSpec, WarningSpec
 from .timestamps import midnight
+from .workshops import workshops
 from .world import World
 
 STEP_SECONDS: Final = 5
@@ -44,8 +46,8 @@ MEMBERS: Final = 48
 GOOD: Final = (Level(1_700_000, 30, 1280, 720, weight=12), Level(850_000, 30, 960, 540))
 PHONE: Final = (Level(900_000, 30, 720, 1280, weight=8), Level(900_000, 30, 1280, 720), Level(450_000, 24, 360, 640))
 MOBILE: Final = (
-    Level(420_000, 20, 360, 640, weight=5),
-    Level(150_000, 11, 180, 320, weight=3),
+    Level(420_000, 19, 360, 640, weight=16),
+    Level(150_000, 11, 180, 320, weight=8),
     Level(40_000, 4, 180, 320, weight=2),
 )
 STARVED: Final = Level(60_000, 5, 320, 180, weight=0)
@@ -68,12 +70,20 @@ class _Person:
 def demo_world(today: date, days: int = 3, seed: int = 0) -> World:
     """Return realistic calls on the `days` days before `today` and on `today` itself.
 
-    Each day has 20 to 30 calls, about 300 windows and at most 300,000 points. Another seed gives other calls.
+    Each day has 35 to 50 calls, about 500 windows and at most 400,000 points. Another seed gives other calls.
     """
     people = [_person(number, _random(f"{seed}:person:{number}")) for number in range(MEMBERS)]
     first_day = today - timedelta(days=days)
     dates = [first_day + timedelta(days=number) for number in range(days + 1)]
-    return World(tuple(call for day in dates for call in _day(day, people, _random(f"{seed}:{day}"))), seed)
+    calls = [
+        call
+        for day in dates
+        for call in (
+            *_day(day, people, _random(f"{seed}:{day}")),
+            *workshops(day, dates[-2] if days else today, PLACES, _random(f"{seed}:{day}:workshops")),
+        )
+    ]
+    return World(tuple(calls), seed)
 
 
 def _random(seed: str) -> random.Random:

@@ -13,7 +13,13 @@ def test_demo_needs_no_configuration(command: Callable[..., Any], tmp_path: Path
     """Without an account there is a database, what landed, a first query's result, and how to look further."""
     code, out, err = finish(command("demo", "--days", "1"))
     assert (code, err) == (0, "")
-    for expected in (f"{YESTERDAY}", "ORDER BY fps", "call-metrics ui", str(tmp_path / "data" / "warehouse.duckdb")):
+    for expected in (
+        f"{YESTERDAY}",
+        "ORDER BY fps",
+        "media server sfu-2, ",
+        "call-metrics ui",
+        str(tmp_path / "data" / "warehouse.duckdb"),
+    ):
         assert expected in out
     code, out, err = finish(command("sql", "SELECT count(*) FROM metric_points", "--format", "csv"))
     assert int(out.split()[1]) > 10_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 
 from pipeline.emulator import demo_world, expected_rows
 from tests.support.emulator_reader import DAY, at
@@ -14,9 +15,9 @@ def test_demo_world_contains_its_stories() -> None:
     expected = expected_rows(world, at(24))
     per_day = Counter(row["session_date"] for row in expected["call_sessions"])
     assert len(per_day) == 3
-    assert all(20 <= count <= 40 for count in per_day.values())
+    assert all(30 <= count <= 50 for count in per_day.values())
     points = Counter(row["session_date"] for row in expected["metric_points"])
-    assert all(50_000 < count < 310_000 for count in points.values())
+    assert all(50_000 < count < 400_000 for count in points.values())
     stays = {row["user_session_id"]: row for row in expected["participant_sessions"]}
     rates: dict[str, list[float]] = {"cellular": [], "wifi": []}
     for row in expected["metric_points"]:
@@ -28,7 +29,16 @@ def test_demo_world_contains_its_stories() -> None:
     codes = Counter(row["code"] for row in expected["track_warnings"])
     assert set(codes) == {"high_packet_loss", "low_bandwidth", "video_frozen"}
     frozen = {row["user_session_id"] for row in expected["track_warnings"] if row["code"] == "video_frozen"}
-    assert {stays[one]["client_version"] for one in frozen} == {"4.2.0"}
+    assert {stays[one]["client_version"] for one in frozen} == {"4.2.0", "6.3.0", "6.4.0"}
+    guests = [row for row in stays.values() if row["user_id"].startswith("guest-")]
+    for version, share in (("6.3.0", 0.04), ("6.4.0", 0.2)):
+        people = [row["user_session_id"] for row in guests if row["client_version"] == version]
+        assert len(people) > 200
+        assert abs(len(frozen.intersection(people)) / len(people) - share) < 0.02
+    overloaded = [row for row in expected["track_warnings"] if row["user_id"].startswith("guest-")]
+    overloaded = [row for row in overloaded if row["code"] == "low_bandwidth"]
+    assert {row["session_date"] for row in overloaded} == {DAY.date() - timedelta(days=1)}
+    assert len(overloaded) > 15
     crowd = max(expected["call_sessions"], key=lambda row: row["participants"])
     assert (crowd["call_type"], crowd["publishers"]) == ("livestream", 2)
     visits = Counter((row["call_session_id"], row["user_id"]) for row in expected["participant_sessions"])
