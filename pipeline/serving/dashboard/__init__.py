@@ -1,10 +1,11 @@
-"""A dashboard to start from: all calls by day, the worst calls, incidents, quality by segment, one call in detail.
+"""A dashboard to start from: days, the worst calls, incidents, releases, changes, segments, one call in detail.
 
 Here is what is queried (`sql`, one statement per file, run by `run_query`) and how it looks in Streamlit, which
 comes with the extra `dashboard`. What the figures mean is decided by the views in `quality`, what is missing in
 `planning`. A page about one call that can be passed on is in `report`.
 
-Read `app` (pages, and what the reader chooses), then `charts`, `tables` and `columns`; `launch` starts it.
+Read `app` and `answers` (pages, and what the reader chooses), then `charts`, `tables` and `columns`; `launch` starts
+it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The pages of the dashboard, in Streamlit, and what the reader chooses on them.
+"""The pages of the dashboard, in Streamlit, and what the reader chooses on them. Two more are in `answers`.
 
 Every query opens the published database again, and so sees what was published last. Queries are in `sql`, charts in
 `charts`, tables in `tables`. Streamlit runs this file as a script, from top to bottom, whenever the reader changes
@@ -18,6 +18,7 @@ from pipeline.planning.completeness import CallCompleteness, row_problems
 from pipeline.planning.problems import Problem, calls_still_live, counted
 from pipeline.quality.incidents.sentences import incident_sentence
 from pipeline.serving.dashboard import run_query
+from pipeline.serving.dashboard.answers import changes, releases
 from pipeline.serving.dashboard.charts import poor_share_by_segment, publishers_by_day, video_by_minute
 from pipeline.serving.dashboard.tables import table
 from pipeline.serving.formatting import percent, share
@@ -161,6 +162,12 @@ def _chosen(found: Sequence[Row], name: str, ids: tuple[str, ...]) -> tuple[Any,
     return st.session_state.get(name)
 
 
+def _calls_to_choose(found: Sequence[Row], name: str) -> None:
+    """Show calls, and the one that the reader chooses. `name` is where the choice is kept."""
+    if chosen := _chosen(found, name, ("call_session_id",)):
+        one_call(*chosen)
+
+
 def _one_incident(incident: Row) -> None:
     """Show an incident in a sentence, its calls, and the call that the reader chooses."""
     st.text(incident_sentence(incident))
@@ -261,6 +268,8 @@ PAGES: dict[str, Callable[[date, date], None]] = {
     "Overview": overview,
     "Worst calls": worst_calls,
     "Incidents": incidents,
+    "Releases": lambda first, last: releases(first, last, _calls_to_choose),
+    "Changes": lambda first, last: changes(first, last, _calls_to_choose),
     "Who has poor quality": segments,
     "A call": any_call,
 }
