@@ -32,7 +32,7 @@ def app_flow(flow_for: Callable[..., Flow], emulators: dict[str, Emulator]) -> C
 
 @pytest.fixture
 def lake_setting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return a value of CALL_METRICS_WAREHOUSE: a DuckLake, with its catalog in a file unless PostgreSQL is asked for."""
+    """Return a value of CALL_METRICS_WAREHOUSE: a DuckLake, whose catalog is a file unless PostgreSQL is asked for."""
     if getattr(request, "param", "file") == "file":
         return f"ducklake:{tmp_path / 'catalog.ducklake'}"
     setting: str = request.getfixturevalue("database").setting()
