@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +28,12 @@ def app_flow(flow_for: Callable[..., Flow], emulators: dict[str, Emulator]) -> C
         return flow_for(emulator, **{"app": name} | access(name, emulator) | given)
 
     return make
+
+
+@pytest.fixture
+def lake_setting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return a value of CALL_METRICS_WAREHOUSE: a DuckLake, whose catalog is a file unless PostgreSQL is asked for."""
+    if getattr(request, "param", "file") == "file":
+        return f"ducklake:{tmp_path / 'catalog.ducklake'}"
+    setting: str = request.getfixturevalue("database").setting()
+    return setting

@@ -38,6 +38,9 @@ FETCHED = ("fetched_at", "newest_fetch_at", "raw_sha256")
 
 Open = Callable[..., DuckLake]
 
+on_both_kinds = pytest.mark.parametrize("lake_setting", ["file", "postgres"], indirect=True)
+"""Runs a test with the catalog in a file and in PostgreSQL. The others run with a file, which is quicker."""
+
 
 @pytest.fixture
 def opened(tmp_path: Path, lake_setting: str) -> Iterator[Open]:
@@ -76,6 +79,7 @@ def files_of(catalog: LakeCatalog, app: str) -> dict[str, str]:
     return {path: mark for path, mark in contents(folder).items() if path.startswith((f"{app}/", f"{app}_store/"))}
 
 
+@on_both_kinds
 def test_each_app_is_as_if_it_were_alone(
     app_flow: Callable[..., Flow], lake_setting: str, tmp_path: Path, catalog: LakeCatalog
 ) -> None:
@@ -130,6 +134,7 @@ def test_everything_that_asks_asks_about_its_app(
             print_result(support, statement, "csv")
 
 
+@on_both_kinds
 def test_erasure_in_one_app_leaves_the_others(
     app_flow: Callable[..., Flow], lake_setting: str, tmp_path: Path, catalog: LakeCatalog
 ) -> None:
@@ -156,6 +161,7 @@ def test_erasure_in_one_app_leaves_the_others(
     assert query(catalog, "SELECT count(*) FROM all_apps.participant_sessions WHERE app = 'support'") == [(2,)]
 
 
+@on_both_kinds
 def test_apps_publish_at_the_same_time(opened: Open, catalog: LakeCatalog) -> None:
     """Each replaces its days again and again; none fails, and nothing is lost, doubled or mixed."""
     names = ["a", "b", "c", None]
@@ -175,6 +181,7 @@ def test_apps_publish_at_the_same_time(opened: Open, catalog: LakeCatalog) -> No
     assert counted == [("a", 2), ("b", 4), ("c", 6), ("main", 8)]
 
 
+@on_both_kinds
 def test_upgrade_of_one_app_leaves_the_others(
     opened: Open, catalog: LakeCatalog, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -302,6 +309,7 @@ def test_cleaning_is_of_the_whole_lake(opened: Open, catalog: LakeCatalog) -> No
     assert [people(catalog, app) for app in APPS] == [dict.fromkeys(DAYS, 2), dict.fromkeys(DAYS, 3)]
 
 
+@on_both_kinds
 def test_app_of_another_folder_is_refused(opened: Open, catalog: LakeCatalog) -> None:
     """Two deployments cannot have the same app in one lake; nothing of it changes."""
     opened(SUPPORT).load(ManyDays(DAYS), DAYS)
