@@ -18,7 +18,9 @@ from tests.support.flows import days_from
 TODAY = date(2026, 11, 23)
 """The day on which the documents are read: the demo's data depend on it."""
 
-PATHS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+PATHS = sorted(
+    [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("answers/*.md")]
+)
 """All documents except the reference pages, which are made from the code."""
 
 

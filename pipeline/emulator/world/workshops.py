@@ -41,8 +41,8 @@ SERVERS: Final = ("sfu-1", "sfu-2", "sfu-3")
 NETWORKS: Final = (("wifi", 0, 0.45), ("wifi", 3, 0.3), ("ethernet", 3, 0.25))
 """Network, place (see `demo.PLACES`), and share of the people."""
 
-ADOPTION: Final = 0.65
-"""Share of the people with version 6.4.0 on the newest whole day; it was 0.3 less on the day before."""
+ADOPTION: Final = 0.75
+"""Share of the people with version 6.4.0 on the newest whole day; on the day before it was 0.5 less."""
 
 BAD: Final = {"6.3.0": 0.04, "6.4.0": 0.2}
 """Share of the people whose camera stalls, by version."""
@@ -73,7 +73,7 @@ class _Turns:
 
 def workshops(day: date, newest: date, places: tuple[LocationSpec, ...], draw: random.Random) -> Iterator[CallSpec]:
     """Yield the workshops of a day. `newest` is the newest whole day, on which the incident is."""
-    version_share = min(0.9, max(0.0, ADOPTION + 0.3 * (day - newest).days))
+    version_share = min(0.9, max(0.0, ADOPTION + 0.5 * (day - newest).days))
     turns = _Turns(draw)
     for number, (hour, minute) in enumerate(STARTS):
         started = midnight(day) + timedelta(hours=hour, minutes=minute, seconds=draw.randrange(60))
@@ -109,7 +109,7 @@ def _stay(
     episodes: list[Episode] = []
     warnings: list[WarningSpec] = []
     if turns.is_one((version, chosen), BAD[version]):
-        begins = draw.randrange(120, 600)
+        begins = draw.randrange(120, 1100)
         episodes.append(Episode(begins, begins + 240, STALLED))
         warnings.append(
             WarningSpec(joined + timedelta(seconds=begins + 5), "video_frozen", "No new frame for 5 seconds")
