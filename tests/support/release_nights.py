@@ -111,27 +111,27 @@ def _pair(random: np.random.Generator, share: float, new_share: float, **given: 
 def _simpson(random: np.random.Generator) -> World:
     share = {"wifi": 0.02, "cellular": 0.12}
     return _together(
-        _version(random, "2.0.3", share, is_baseline=True, networks={"wifi": 0.8, "cellular": 0.2}),
-        _version(random, "2.1.0", share, first_person=10**6, networks={"cellular": 1.0}),
+        _version(random, "2.0.3", share, is_baseline=True, people=1500, networks={"wifi": 0.8, "cellular": 0.2}),
+        _version(random, "2.1.0", share, first_person=10**6, people=1500, networks={"cellular": 1.0}),
     )
 
 
 def _several(random: np.random.Generator) -> World:
     new = [
-        _version(random, version, 0.04, first_person=place * 10**6, people=1500)
+        _version(random, version, 0.04, first_person=place * 10**6, people=1000)
         for place, version in enumerate(("2.1.0", "2.2.0", "2.10.0"), start=1)
     ]
-    return _together(_version(random, "2.0.3", 0.04, is_baseline=True), *new)
+    return _together(_version(random, "2.0.3", 0.04, is_baseline=True, people=1500), *new)
 
 
 SCENARIOS: dict[str, Callable[[np.random.Generator], World]] = {
     "from 4 % to 7 %": lambda random: _pair(random, 0.04, 0.07),
-    "no difference": lambda random: _pair(random, 0.04, 0.04),
+    "no difference": lambda random: _pair(random, 0.04, 0.04, people=1500),
     "only on bad networks": _simpson,
-    "five stays a person": lambda random: _pair(random, 0.04, 0.04, people=600, stays=5, likeness=0.9),
+    "five stays a person": lambda random: _pair(random, 0.04, 0.04, people=400, stays=5, likeness=0.9),
     "the same people": lambda random: _together(
-        _version(random, "2.0.3", 0.04, is_baseline=True, people=600, stays=5, likeness=0.9),
-        _version(random, "2.1.0", 0.04, people=600, stays=5, likeness=0.9),
+        _version(random, "2.0.3", 0.04, is_baseline=True, people=400, stays=5, likeness=0.9),
+        _version(random, "2.1.0", 0.04, people=400, stays=5, likeness=0.9),
     ),
     "three new versions": _several,
     "rarely poor": lambda random: _pair(random, 0.01, 0.01, people=800),

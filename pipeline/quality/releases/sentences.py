@@ -18,8 +18,5 @@ def comparison_sentence(row: Mapping[str, Any]) -> str:
     elif row["verdict"] == "better":
         compared = f"{-100 * row['difference']:.1f} points ({-high:.1f} to {-low:.1f}) fewer than"
     else:
-        compared = (
-            f"a difference of {100 * row['difference']:+.1f} points ({low:+.1f} to {high:+.1f}) is not told from 0"
-        )
-        return f"{release}: {poor}; {compared} with {baseline} on like networks and countries"
+        compared = f"{100 * row['difference']:+.1f} points ({low:+.1f} to {high:+.1f}), so no difference seen, compared"
     return f"{release}: {poor}, {compared} with {baseline} on like networks and countries"
