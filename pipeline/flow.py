@@ -32,6 +32,7 @@ from pipeline.model import RETENTION
 from pipeline.planning.completeness import DayCompleteness, day_ends, is_certified, judge_day
 from pipeline.planning.inventory import Inventories
 from pipeline.quality.day import DayQuality, day_quality
+from pipeline.quality.releases.compared import compared_releases
 from pipeline.quality.thresholds import THRESHOLDS_FILE
 from pipeline.schema import CALL_KEY, TABLES
 from pipeline.settings import Settings
@@ -237,6 +238,11 @@ class Flow:
         """Return how good the calls of a day were, from what is loaded, published or not."""
         with self.warehouse.reading() as database:
             return day_quality(database, day)
+
+    def releases(self) -> list[dict[str, Any]]:
+        """Return the releases that can be compared with the one before, from all that is loaded, published or not."""
+        with self.warehouse.reading() as database:
+            return compared_releases(database)
 
     @property
     def requests_sent(self) -> dict[str, int]:

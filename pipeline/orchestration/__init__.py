@@ -4,8 +4,8 @@ Here is everything that Dagster shows, starts and records. This is the only room
 one step of `flow` and reports what it did. What a step does is in its own room, when a day is complete is decided in
 `planning`, and how good its calls were in `quality`. There is no SQL here.
 
-Read `definitions` first (what Dagster loads), then `assets` with `lineage`, `day_quality`, `day_picture`, `incidents`
-and `markdown` (what an asset reports), `names` (what several apps in one Dagster are called), `checks`, `schedules` and
-`sensors` (when a run starts), `resources` with `run_locks` (what a run needs and how its death is noticed), and
-`runner` with `instance` and `ui` (for the command line).
+Read `definitions` first (what Dagster loads), then `assets` with `lineage`, `day_quality`, `day_picture`, `incidents`,
+`releases` and `markdown` (what an asset reports), `names` (what several apps in one Dagster are called), `checks`,
+`schedules` and `sensors` (when a run starts), `resources` with `run_locks` (what a run needs and how its death is
+noticed), and `runner` with `instance` and `ui` (for the command line).
 """

@@ -19,6 +19,7 @@ from pipeline.orchestration.day_quality import quality_metadata
 from pipeline.orchestration.incidents import incident_check, incident_metadata, incident_result
 from pipeline.orchestration.lineage import lake_lineage, raw_columns, table_columns, warehouse_lineage
 from pipeline.orchestration.names import AppNames
+from pipeline.orchestration.releases import check_releases, release_check
 from pipeline.planning.completeness import DayCompleteness
 from pipeline.schema import TABLES, Table
 from pipeline.tables.build import TablesBuilt
@@ -158,6 +159,7 @@ def _warehouse_assets(partitions: dg.PartitionsDefinition, names: AppNames, pool
     @dg.multi_asset(
         name="warehouse",
         specs=[_warehouse_spec(table, names) for table in TABLES.values()],
+        check_specs=[release_check(names)],
         partitions_def=partitions,
         pool=pool,
     )
@@ -177,6 +179,7 @@ def _warehouse_assets(partitions: dg.PartitionsDefinition, names: AppNames, pool
             if table == "call_sessions":
                 metadata |= quality
             yield dg.MaterializeResult(asset_key=names.key("warehouse", table), metadata=metadata)
+        yield check_releases(flow, context.log, names)
 
     return warehouse
 

@@ -31,6 +31,10 @@ VIEWS: dict[str, str] = {
     "call_quality": "pipeline.quality",
     "quality_by_segment": "pipeline.quality",
     "ingest_completeness": "pipeline.quality",
+    "release_people": "pipeline.quality.releases",
+    "client_releases": "pipeline.quality.releases",
+    "release_pairs": "pipeline.quality.releases",
+    "release_comparison": "pipeline.quality.releases",
     "ledger_calls": "pipeline.planning",
     "ledger": "pipeline.planning",
 }
@@ -38,6 +42,7 @@ VIEWS: dict[str, str] = {
 
 MACROS: dict[str, str] = {
     "explain_change": "pipeline.quality.changes",
+    "compare_releases": "pipeline.quality.releases",
 }
 """Every table macro, with the package of its SQL."""
 

@@ -18,7 +18,7 @@ CREATE OR REPLACE MACRO only_select(session_id, query) AS (
                     'range', 'generate_series', 'unnest', 'json_each', 'json_tree', 'summary',
                     'duckdb_tables', 'duckdb_views', 'duckdb_columns', 'duckdb_schemas', 'duckdb_databases',
                     'duckdb_types', 'duckdb_functions', 'duckdb_constraints', 'pragma_table_info', 'pragma_version',
-                    'explain_change'
+                    'explain_change', 'compare_releases'
                 ],
                 coalesce(parsed ->> '$..function.function_name', [])
             )

@@ -44,6 +44,10 @@ def test_checks_report_what_is_missing_in_sentences(
             "everyone_promised_is_held": (True, "2026-03-01: stored: 4 stays in 2 calls; the source counts 4"),
             "nothing_is_about_to_be_forgotten": (True, "2026-03-01: nothing is missing"),
             "no_incident": (True, "2026-03-01: no incident was found"),
+            "no_release_is_worse": (
+                True,
+                "no release has enough people for a comparison with the one before it",
+            ),
         }
 
 
