@@ -83,14 +83,20 @@ def run_demo(settings: Settings, days: int) -> ExitCode:
 
 
 def _what_stands_out(settings: Settings, days: Sequence[date]) -> Iterator[str]:
-    """Yield the incidents of the days, and what the newest day's change comes from, in sentences."""
+    """Yield releases that are worse, the incidents of the days, and why the newest day differs, in sentences."""
     from pipeline.quality.incidents.sentences import incident_sentence
+    from pipeline.quality.releases.compared import compared_releases
+    from pipeline.quality.releases.sentences import comparison_sentence
     from pipeline.serving.changes import Span, explain
     from pipeline.serving.changes.texts import headline, problem
     from pipeline.warehouse.published import open_published
 
     with open_published(settings.warehouse) as database:
+        releases = compared_releases(database)
         incidents = database.execute("FROM incidents ORDER BY started_at").to_arrow_table().to_pylist()
+    for release in releases:
+        if release["verdict"] == "worse":
+            yield comparison_sentence(release)
     for incident in incidents:
         yield incident_sentence(incident)
     newest = Span(days[-1], days[-1])
