@@ -106,4 +106,4 @@ def test_checks_run_for_an_app(flow_for: Callable[..., Flow]) -> None:
         done = definitions.resolve_job_def("ingest").execute_in_process(partition_key=f"{DAY}", instance=instance)
         results = done.get_asset_check_evaluations()
         assert {check.asset_key.path[0] for check in results} == {"support"}
-        assert len(results) == 3
+        assert len(results) == 5
