@@ -44,6 +44,8 @@ def test_every_view_works_on_an_empty_database(tmp_path: Path, view: str) -> Non
 def test_views_work_if_the_database_is_attached(world: SmallWorld, query: Query, tmp_path: Path) -> None:
     """BI tools attach the file under a name of their own."""
     world.track(steady(0, 60))
+    for version in ("1.9", "1.10"):
+        world.stay(version, client_name="web", client_version=version)
     with world.load(tmp_path) as database:
         database.execute("INSERT INTO store.meta VALUES ('start', '2026-01-01')")  # so that the ledger has a row
     with duckdb.connect() as database:
