@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.emulator import Emulator, Fault, ManualClock
+from pipeline.emulator import Emulator, Fault, ManualClock, WireFormat
 from pipeline.errors import Interrupted
 from pipeline.extract.client import StreamApi
 from pipeline.flow import Flow
@@ -92,7 +92,9 @@ def test_killed_run_resumes_without_asking_twice(flow_for: Callable[..., Flow]) 
 
     with Emulator(world(POOR, GOOD), clock=ManualClock(AFTERWARDS)) as emulator:
         flow = flow_for(emulator, details="all", concurrency=1)
-        dying = Flow(flow.settings, connect=lambda settings: Killed.from_settings(settings))
+        dying = Flow(
+            flow.settings, connect=lambda settings: Killed(settings.base_url, settings.credentials(), concurrency=1)
+        )
         with dying, pytest.raises(Interrupted):
             dying.run(DAY)
         first = asked(emulator)
@@ -190,7 +192,6 @@ def test_folder_without_the_table_is_upgraded(flow_for: Callable[..., Flow]) -> 
         flow = flow_for(emulator)
         flow.run(DAY)
         for table in ("detail_points", "windows"):
-            flow.lake.path(table, DAY)
             Path(flow.lake.path(table, DAY)).unlink()
         later = flow_for(emulator, details="all")
         later.run(DAY)
@@ -201,7 +202,6 @@ def test_folder_without_the_table_is_upgraded(flow_for: Callable[..., Flow]) -> 
 @pytest.mark.parametrize("unit", ["s", "ms", "ns"])
 def test_values_are_those_of_the_source(unit: str, flow_for: Callable[..., Flow]) -> None:
     """Sent and received bitrates are the world's, at its instants, whatever the unit of the source's timestamps."""
-    from pipeline.emulator import WireFormat
 
     lossy = call("lossy", losses={"viewer-0": loss("downlink", 0.25)})
     with Emulator(world(lossy), clock=ManualClock(AFTERWARDS), wire=WireFormat(unit=unit)) as emulator:
