@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from pipeline.emulator import Emulator, Fault, ManualClock, WireFormat
@@ -16,7 +17,7 @@ from pipeline.flow import Flow
 from pipeline.model import Request, Response
 from pipeline.planning.details import PROBES
 from tests.integration.details.worlds import AFTERWARDS, DAY, START, call, loss, world
-from tests.support.flows import published
+from tests.support.flows import published, traces
 
 POOR = call("poor", framerate=3, minutes=90, losses={"host": loss("uplink")})
 GOOD = call("good")
@@ -171,7 +172,7 @@ def test_erased_person_is_gone_from_both_sides(flow_for: Callable[..., Flow]) ->
         off.forget("host")
         assert {row["user_id"] for row in rows(flow)} == {"viewer-0", "viewer-1"}
         assert {row["publisher_user_id"] for row in rows(flow)} == {None}
-        assert not any(b"host" in content for content in _everything(flow.settings.data))
+        assert traces(flow.settings.data, "host") == []
 
 
 def test_erased_publisher_does_not_land_later(flow_for: Callable[..., Flow]) -> None:
@@ -183,20 +184,27 @@ def test_erased_publisher_does_not_land_later(flow_for: Callable[..., Flow]) -> 
         flow.run(DAY)
         assert asked(emulator) == [("good", "viewer-0"), ("good", "viewer-1")]
         assert {row["user_id"] for row in rows(flow)} == {"viewer-0", "viewer-1"}
-        assert not any(b"host" in content for content in _everything(flow.settings.data))
+        assert traces(flow.settings.data, "host") == []
 
 
 def test_folder_without_the_table_is_upgraded(flow_for: Callable[..., Flow]) -> None:
-    """A folder from before the table existed gets it with the next load, and details can be fetched then."""
+    """Files and a database from before the table existed get it with the next load, without a request to the source."""
     with Emulator(world(GOOD), clock=ManualClock(AFTERWARDS)) as emulator:
         flow = flow_for(emulator)
         flow.run(DAY)
-        for table in ("detail_points", "windows"):
-            Path(flow.lake.path(table, DAY)).unlink()
-        later = flow_for(emulator, details="all")
+        Path(flow.lake.path("detail_points", DAY)).unlink()
+        with duckdb.connect(str(flow.settings.work / "warehouse.duckdb")) as database:
+            database.execute("DROP TABLE detail_points")
+            database.execute("UPDATE store.meta SET value = '5' WHERE name = 'version'")
+        emulator.clear_requests()
+        later = flow_for(emulator)
         later.run(DAY)
-        assert rows(later)
-        assert emulator.count("participant_metrics") == emulator.count("participant_metrics", 200)
+        assert rows(later) == [*published(later, "detail_points")] == []
+        assert published(later, "call_sessions")
+        assert {request.endpoint for request in emulator.requests} == {"call_stats"}
+        widened = flow_for(emulator, details="all")
+        widened.run(DAY)
+        assert len(published(widened, "detail_points")) == len(rows(widened)) > 0
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "ns"])
@@ -217,7 +225,3 @@ def test_values_are_those_of_the_source(unit: str, flow_for: Callable[..., Flow]
         assert first == START
         assert {(row["unit"], row["label"], row["step_seconds"]) for row in found} == {("bps", "Bitrate", 1)}
         assert {row["side"] for row in found if row["user_id"] == "host"} == {"publisher"}
-
-
-def _everything(folder: Path) -> list[bytes]:
-    return [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
