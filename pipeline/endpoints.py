@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 __all__ = [
+    "DAILY_ENDPOINTS",
     "ENDPOINTS",
     "ENDPOINT_NAMES",
     "ERASED",
@@ -30,7 +31,9 @@ __all__ = [
     "leaves",
 ]
 
-EndpointName = Literal["call_stats", "participant_sessions", "participant_stats", "participant_metrics"]
+EndpointName = Literal[
+    "call_stats", "participant_sessions", "participant_stats", "participant_metrics", "participant_details"
+]
 """Our names of the endpoints. They also name folders under `raw/`, steps of a run, and Dagster assets."""
 
 ENDPOINT_NAMES: tuple[EndpointName, ...] = get_args(EndpointName)
@@ -87,6 +90,7 @@ class Endpoint:
             would be missing, and nothing else would show it.
         rows_can_be_null: whether an empty page may have null instead of a list.
         is_optional: whether an app may lack it. If such an endpoint refuses the credentials, others may still work.
+        is_extra: whether it is requested only if a setting says so.
     """
 
     name: EndpointName
@@ -101,6 +105,7 @@ class Endpoint:
     row_ids: tuple[str, ...] = ()
     rows_can_be_null: bool = False
     is_optional: bool = False
+    is_extra: bool = False
 
 
 def leaves(fields: Fields) -> Iterator[tuple[str, Field]]:
@@ -161,6 +166,26 @@ _COUNTS: Fields = {
     "min_user_rating": INTEGER,
 }
 _SERIES: Fields = {"data_points": SERIES}
+
+_METRICS = Field("MAP(VARCHAR, DOUBLE[][])", ("metric", "timestamp", "value"))
+"""Series by the name of their metric. The names are the source's own, and not documented."""
+
+_META = Field("MAP(VARCHAR, STRUCT(label VARCHAR, unit VARCHAR))", ("label", "unit"))
+_THRESHOLDS = Field(
+    "MAP(VARCHAR, STRUCT(level VARCHAR, operator VARCHAR, value DOUBLE, value_unit VARCHAR, window_seconds BIGINT)[])",
+    ("thresholds",),
+)
+_WHOLE_CONNECTION: Fields = {
+    "global": _METRICS,
+    "global_meta": _META,
+    "global_metrics_order": None,
+    "global_thresholds": _THRESHOLDS,
+}
+_TRACKS = Field(
+    "MAP(VARCHAR, STRUCT(track_id VARCHAR, track_type VARCHAR, codec VARCHAR, rid VARCHAR)[])",
+    ("track_id", "track_type", "codec", "rid"),
+)
+"""Lists of tracks by their type. Each track also has its `metrics` with their `metrics_meta` and `thresholds`."""
 
 ENDPOINTS: Mapping[EndpointName, Endpoint] = {
     endpoint.name: endpoint
@@ -301,9 +326,46 @@ ENDPOINTS: Mapping[EndpointName, Endpoint] = {
                 ],
             },
         ),
+        Endpoint(
+            name="participant_details",
+            operation="GetCallSessionParticipantStatsDetails",
+            title="participant details",
+            method="GET",
+            path="/api/v2/video/call_stats/{call_type}/{call_id}/{call_session_id}"
+            "/participant/{user_id}/{user_session_id}/details",
+            description="Series of whole connections as received, both sides; only if CALL_METRICS_DETAILS is set",
+            tables=("detail_points",),
+            is_optional=True,
+            is_extra=True,
+            fields={
+                **_unread(f"duration {_CALL_IDS} user_id user_session_id"),
+                "timeframe": {"since": None, "until": None, "max_points": None, "step_seconds": INTEGER},
+                "publisher": {**_WHOLE_CONNECTION, "tracks": _TRACKS},
+                "subscriber": {
+                    **_WHOLE_CONNECTION,
+                    "subscriptions": [
+                        {
+                            "publisher_name": None,
+                            "publisher_user_id": TEXT,
+                            "publisher_user_session_id": TEXT,
+                            "tracks": _TRACKS,
+                        }
+                    ],
+                },
+                "user": {
+                    "metrics": _METRICS,
+                    "metrics_meta": _META,
+                    "metrics_order": None,
+                    "thresholds": _THRESHOLDS,
+                },
+            },
+        ),
     )
 }
 """Every endpoint by name, in the order in which a day is fetched."""
+
+DAILY_ENDPOINTS: tuple[EndpointName, ...] = tuple(name for name, endpoint in ENDPOINTS.items() if not endpoint.is_extra)
+"""Endpoints that every day needs; the others are requested if a setting says so."""
 
 LISTINGS: tuple[EndpointName, ...] = tuple(name for name, endpoint in ENDPOINTS.items() if endpoint.rows is not None)
 """Endpoints with pages. They say everything that must be known before metrics are requested."""

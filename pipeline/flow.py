@@ -16,22 +16,22 @@ from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline.endpoints import PEOPLE
+from pipeline.endpoints import DAILY_ENDPOINTS, ENDPOINT_NAMES, PEOPLE
 from pipeline.errors import CallMetricsError, FixSettings
 from pipeline.extract.client import StreamApi
 from pipeline.extract.crawl import Progress
 from pipeline.extract.session import ApiSession
-from pipeline.extract.steps import Extract
+from pipeline.extract.steps import Extract, Landed
 from pipeline.files import quarantined
 from pipeline.landing.compaction import compact_day, is_scattered
 from pipeline.landing.days import DayLocks, without_broken_segments
 from pipeline.landing.erasure import ErasedUsers
 from pipeline.landing.landing import Landing
 from pipeline.landing.redaction import redactor
-from pipeline.model import RETENTION
+from pipeline.model import RETENTION, Call
 from pipeline.planning.completeness import DayCompleteness, day_ends, is_certified, judge_day
 from pipeline.planning.inventory import Inventories
-from pipeline.quality.day import DayQuality, day_quality
+from pipeline.quality.day import DayQuality, day_quality, poor_calls
 from pipeline.quality.releases.compared import compared_releases
 from pipeline.quality.thresholds import THRESHOLDS_FILE
 from pipeline.schema import CALL_KEY, TABLES
@@ -116,6 +116,7 @@ class Flow:
         self.extract.participant_metrics(day)  # plan the windows; fetch and land those that are due
         self.build_tables(day)  # flatten what has landed; write Parquet tables
         self.load([day])  # load them into DuckDB; publish it
+        self.fetch_details(day)  # if set: fetch what people sent and received; build and load again
         self.compact(day)  # if the day is complete: store its responses in few files
         return self.completeness(day)
 
@@ -125,9 +126,35 @@ class Flow:
         def build() -> TablesBuilt:
             with self.landing.listing_once():
                 inventory = self._inventories.of(day)
-                return build_tables(day, inventory, self.landing, self.lake, temporary=self._temporary, rebuild=rebuild)
+                return build_tables(
+                    day,
+                    inventory,
+                    self.landing,
+                    self.lake,
+                    temporary=self._temporary,
+                    details=self.settings.details != "off",
+                    rebuild=rebuild,
+                )
 
         return self._locks.run(day, build)
+
+    def fetch_details(self, day: date) -> None:
+        """Fetch the participant details that `CALL_METRICS_DETAILS` wants, and bring them to the database."""
+        if self.land_details(day).requests:
+            self.build_tables(day)
+            self.load([day])
+
+    def land_details(self, day: date) -> Landed:
+        """Fetch and land the participant details of a day that are due. The day must be loaded: see `poor_calls`."""
+        mode = self.settings.details
+        if mode == "off":
+            return Landed(0, (), self.landing.folder("participant_details", day))
+        return self.extract.participant_details(day, self.poor_calls(day) if mode == "poor" else None)
+
+    def poor_calls(self, day: date) -> frozenset[Call]:
+        """Return the call sessions with a poor publisher or a low score, from what is loaded, published or not."""
+        with self.warehouse.reading() as database:
+            return frozenset(Call(*ids) for ids in poor_calls(database, day))
 
     def load(self, days: Sequence[date], *, rebuild: bool = False) -> Loaded:
         """Load the tables of these days if they changed (or if `rebuild`), and publish the database.
@@ -147,9 +174,10 @@ class Flow:
         """Put the raw segments of a complete day together, if they are many. Returns how many were replaced."""
 
         def compact() -> int:
+            endpoints = DAILY_ENDPOINTS if self.settings.details == "off" else ENDPOINT_NAMES
             with self.landing.listing_once():
-                if is_scattered(self.landing, day) and self.completeness(day).is_complete:
-                    return compact_day(self.landing, day)
+                if is_scattered(self.landing, day, endpoints) and self.completeness(day).is_complete:
+                    return compact_day(self.landing, day, endpoints)
             return 0
 
         return self._locks.run(day, compact)
@@ -184,7 +212,12 @@ class Flow:
             erased = ErasedUsers.read(self._erased_file).with_user(user_id)
             still_mine()
             erased.write(self._erased_file)
-        days = [day for day in self.landing.days() if self._locks.run(day, partial(self._strike, day, erased))]
+        detailed = frozenset(self.landing.days_of("participant_details"))
+        days = [
+            day
+            for day in self.landing.days()
+            if self._locks.run(day, partial(self._strike, day, erased, has_details=day in detailed))
+        ]
         for day in self.landing.days():  # all days: an erasure that was interrupted left some behind
             self.build_tables(day, rebuild=day in days)
         self.warehouse.load(self.lake, self.lake.days(), rebuild=True, from_scratch=True)
@@ -287,8 +320,10 @@ class Flow:
         here = quarantined(self.settings.data, self.settings.warehouse_path)
         return sorted({*here, *self.store.quarantined()})
 
-    def _strike(self, day: date, erased: ErasedUsers) -> bool:
+    def _strike(self, day: date, erased: ErasedUsers, *, has_details: bool) -> bool:
         struck = sum(self.landing.rewrite(endpoint, day, erased.strike_pages) for endpoint in PEOPLE)
+        if has_details:
+            struck += self.landing.rewrite("participant_details", day, erased.strike_details)
         return bool(struck + self.landing.rewrite("participant_metrics", day, erased.strike_responses))
 
     def _rows(self, table: str, day: date) -> list[dict[str, Any]]:

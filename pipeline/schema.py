@@ -10,7 +10,18 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-__all__ = ["CALL_KEY", "INSTANT", "METRICS", "STAY_KEY", "TABLES", "TRACK_KEY", "WINDOW_STATES", "Table", "as_table"]
+__all__ = [
+    "CALL_KEY",
+    "INSTANT",
+    "METRICS",
+    "SIDES",
+    "STAY_KEY",
+    "TABLES",
+    "TRACK_KEY",
+    "WINDOW_STATES",
+    "Table",
+    "as_table",
+]
 
 CALL_KEY = ("call_type", "call_id", "call_session_id")
 """Columns that identify a call session."""
@@ -35,6 +46,14 @@ WINDOW_STATES = {
     "failed": "no usable response after all retries; the next run requests it again",
     "missing": "not requested yet",
 }
+
+
+SIDES = {
+    "publisher": "what the user sent",
+    "subscriber": "what the user received",
+    "user": "about the user's device",
+}
+"""Values of `detail_points.side`."""
 
 
 @dataclass(frozen=True)
@@ -295,6 +314,46 @@ _TABLES = (
                     "Whether the call has ended, its participants were listed in full since its report, all promised "
                     "stays are stored, every window has a final response, and none is suspect",
                 ),
+            ]
+        ),
+    ),
+    Table(
+        "detail_points",
+        "data point of participant details: one metric of one side of a connection at one instant; none unless "
+        "CALL_METRICS_DETAILS is set",
+        (
+            "session_date",
+            *STAY_KEY,
+            "side",
+            "publisher_user_id",
+            "publisher_user_session_id",
+            "track_id",
+            "track_type",
+            "rid",
+            "metric",
+            "timestamp",
+        ),
+        pa.schema(
+            [
+                *_PARTICIPANT,
+                _column("side", pa.string(), "; ".join(f"{name}: {text}" for name, text in SIDES.items())),
+                _column("metric", pa.string(), "Name of the metric, as received; the source does not document them"),
+                _column("unit", pa.string(), "Unit of the values, as received; NULL if the source names none"),
+                _column("timestamp", INSTANT, "Instant of the point"),
+                _column("value", pa.float64(), "As received"),
+                _column("step_seconds", pa.int64(), "Seconds between points, as the response says"),
+                _column("track_id", pa.string(), "Id of the track; NULL for series of the whole connection"),
+                _column("track_type", pa.string(), "Kind of the track, as received"),
+                _column("codec", pa.string(), "Codec of the track, in the response with the point"),
+                _column("rid", pa.string(), "Which of the encodings of a track that is sent in several (simulcast)"),
+                _column(
+                    "publisher_user_id",
+                    pa.string(),
+                    "Whose track it is, if the user received it; NULL on the other sides",
+                ),
+                _column("publisher_user_session_id", pa.string(), "Stay of that publisher; NULL if not named"),
+                _column("label", pa.string(), "Name of the metric for people, as received"),
+                _column("thresholds", pa.string(), "The source's thresholds of the metric, JSON text as received"),
             ]
         ),
     ),

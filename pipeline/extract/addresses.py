@@ -15,7 +15,7 @@ import msgspec
 
 from pipeline.endpoints import ENDPOINTS
 from pipeline.model import Request
-from pipeline.planning.windows import MAX_WINDOW
+from pipeline.planning.windows import DETAILS_WINDOW, MAX_WINDOW
 
 __all__ = ["Address", "address_of"]
 
@@ -23,7 +23,10 @@ PAGE_ROWS = 100
 """Rows of a page: the most that the API gives."""
 
 END_MARGIN = timedelta(seconds=1)
-"""How far beyond its end the last window of a stay is requested, if that stays within 30 minutes."""
+"""How far beyond its end the last window of a stay is requested, if that stays within the widest window."""
+
+MAX_POINTS = 4096
+"""Points of a series of participant details: the most that the API gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,13 @@ def address_of(request: Request) -> Address:
         # It is not documented whether `until` is inclusive. A window shorter than the widest is the last of its stay.
         # We request it a moment longer, so that a point at its very end is not lost, and so that a stay of no length
         # has a span at all.
-        until = min(request.window.until + END_MARGIN, request.window.since + MAX_WINDOW)
+        is_details = request.endpoint == "participant_details"
+        until = min(
+            request.window.until + END_MARGIN, request.window.since + (DETAILS_WINDOW if is_details else MAX_WINDOW)
+        )
         query = {"since": _rfc3339(request.window.since), "until": _rfc3339(until)}
+        if is_details:
+            query["max_points"] = str(MAX_POINTS)
     return Address(endpoint.method, endpoint.path.format_map({name: _segment(id_) for name, id_ in ids.items()}), query)
 
 

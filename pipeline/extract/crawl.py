@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from pipeline.model import Request, Response, Stay, Window
+from pipeline.planning.details import probes_of
 from pipeline.planning.due import by_urgency, due_windows, expected_windows
-from pipeline.planning.facts import Listing, StayFacts, WindowRequest
+from pipeline.planning.facts import Listing, StayFacts, WindowRequest, is_refusal
 
-__all__ = ["Fetcher", "Progress", "Sink", "fetch_listing", "fetch_windows", "for_each"]
+__all__ = ["Fetcher", "Progress", "Sink", "fetch_details", "fetch_listing", "fetch_windows", "for_each"]
 
 T = TypeVar("T")
 
@@ -118,6 +119,44 @@ async def fetch_windows(
     if plan.total:
         report_progress()
         await _drain(plan.queue, fetch, workers)
+    return failures
+
+
+async def fetch_details(
+    fetcher: Fetcher,
+    land: Sink,
+    day: date,
+    due: Sequence[tuple[Stay, Window]],
+    *,
+    probes: int | None,
+    workers: int,
+    report: Callable[[Progress], None],
+) -> list[Response]:
+    """Fetch and land windows of participant details, and return the responses with an error.
+
+    With `probes`, the windows of that many stays go first, one by one. The others follow unless all those are refused.
+    """
+    failures: list[Response] = []
+    done = 0
+
+    async def fetch(item: tuple[Stay, Window]) -> None:
+        nonlocal done
+        stay, window = item
+        response = await fetcher.fetch(Request("participant_details", day, stay=stay, window=window))
+        await land(response)
+        if response.error is not None:
+            failures.append(response)
+        done += 1
+        report(Progress(day, "windows", done, len(due), fetcher.rate("participant_details")))
+
+    tried = []
+    for item in probes_of(due, probes) if probes is not None else ():
+        await fetch(item)
+        tried.append(item)
+        if len(failures) < done or not is_refusal(failures[-1].status):
+            break
+    if probes is None or len(failures) < done or any(not is_refusal(failure.status) for failure in failures):
+        await for_each([item for item in due if item not in tried], fetch, workers)
     return failures
 
 

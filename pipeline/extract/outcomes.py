@@ -130,6 +130,12 @@ class _ParticipantMetrics(msgspec.Struct):
     published_tracks: list[msgspec.Raw] | None = None
 
 
+class _ParticipantDetails(msgspec.Struct):
+    publisher: dict[str, msgspec.Raw] | None = None
+    subscriber: dict[str, msgspec.Raw] | None = None
+    user: dict[str, msgspec.Raw] | None = None
+
+
 class _Error(msgspec.Struct):
     code: int | None = None
     message: str = ""
@@ -139,7 +145,7 @@ class _Error(msgspec.Struct):
 def _envelope(endpoint: Endpoint) -> type[msgspec.Struct]:
     """Return what a usable body must have: for a page, its list of rows, which are objects with their ids."""
     if endpoint.rows is None:
-        return _ParticipantMetrics
+        return _ParticipantDetails if endpoint.is_extra else _ParticipantMetrics
     row = msgspec.defstruct(f"{endpoint.name}_row", [(name, str) for name in endpoint.row_ids])
     rows: Any = list[row] | None if endpoint.rows_can_be_null else list[row]  # type: ignore[valid-type]
     return msgspec.defstruct(endpoint.name, [(endpoint.rows, rows), ("next", str | None, None)])

@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import PurePath
-from typing import Any, cast
+from typing import Any, Concatenate, ParamSpec, cast
 
 import pyarrow as pa
 
 from pipeline.endpoints import EndpointName
 from pipeline.errors import RequestFailed
 from pipeline.extract.client import StreamApi
-from pipeline.extract.crawl import Progress, fetch_listing, fetch_windows, for_each
+from pipeline.extract.crawl import Progress, fetch_details, fetch_listing, fetch_windows, for_each
 from pipeline.extract.heartbeat import while_still_mine
 from pipeline.extract.session import ApiSession
 from pipeline.landing.days import DayLocks
 from pipeline.landing.landing import Landing
 from pipeline.model import Call, Request, Response
+from pipeline.planning.details import due_details, probes_left
 from pipeline.planning.due import participants_are_due, resumable_listing, stats_are_due
 from pipeline.planning.facts import CallFacts, Listing, is_refusal
 from pipeline.planning.inventory import Inventories
@@ -45,10 +46,13 @@ LISTED: Mapping[EndpointName, str] = {
     "call_stats": "the call sessions",
     "participant_sessions": "the participants of {}",
     "participant_stats": "participant statistics of {}",
+    "participant_details": "{} of participant details",
 }
-"""What an endpoint lists; `{}` stands for a number of calls."""
+"""What an endpoint lists; `{}` stands for a number of calls, or of windows."""
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,8 @@ class Updates:
 
 
 def _step(
-    fetch: Callable[[Extract, StreamApi, date], Coroutine[Any, Any, list[Response]]],
-) -> Callable[[Extract, date], Landed]:
+    fetch: Callable[Concatenate[Extract, StreamApi, date, P], Coroutine[Any, Any, list[Response]]],
+) -> Callable[Concatenate[Extract, date, P], Landed]:
     """Turn a coroutine that lands responses, and returns those with an error, into a step.
 
     The step waits for the day's lock, connects to the source, and runs again without segments that turn out broken.
@@ -91,10 +95,12 @@ def _step(
     endpoint = cast(EndpointName, fetch.__name__)
 
     @functools.wraps(fetch)
-    def step(extract: Extract, day: date) -> Landed:
+    def step(extract: Extract, day: date, /, *args: P.args, **options: P.kwargs) -> Landed:
         def run(still_mine: StillMine) -> list[Response]:
             with extract.landing.listing_once():
-                return extract.session.run(lambda api: while_still_mine(fetch(extract, api, day), still_mine))
+                return extract.session.run(
+                    lambda api: while_still_mine(fetch(extract, api, day, *args, **options), still_mine)
+                )
 
         before = extract.requests_sent.get(endpoint, 0)
         failures = extract.locks.run_asking(day, run)
@@ -102,7 +108,7 @@ def _step(
             log.warning(
                 "%s: %s could not be fetched (%s); run the day again to fetch them",
                 day,
-                what.format(counted(len(failures), "call")),
+                what.format(counted(len(failures), "window" if endpoint == "participant_details" else "call")),
                 _reason(failures[0]),
             )
         sentences = [f"{failure.request}: {_reason(failure)}" for failure in failures]
@@ -203,6 +209,26 @@ class Extract:
             return await fetch_windows(
                 api, writer.append, day, stays, requests, workers=self._workers, report=self._report
             )
+
+    @_step
+    async def participant_details(
+        self, api: StreamApi, day: date, chosen: Collection[Call] | None = None
+    ) -> list[Response]:
+        """Fetch the details of every stay of the day that is settled, or of those in the `chosen` call sessions.
+
+        An app may have none (403, 404): after some refusals in a row no other stay is requested. Other failures are
+        logged and retried with the next run. A day is complete without details.
+        """
+        requests = self._inventories.details_requests(day)
+        due = due_details(self._inventories.of(day).stays, requests, chosen)
+        probes = probes_left(requests)
+        if not due or probes == 0:
+            return []
+        async with self.landing.writer("participant_details", day) as writer:
+            failures = await fetch_details(
+                api, writer.append, day, due, probes=probes, workers=self._workers, report=self._report
+            )
+        return [failure for failure in failures if not is_refusal(failure.status)]
 
     def updates(self, since: datetime | None, until: datetime | None = None) -> Updates:
         """List the call sessions that the source has updated from `since` (default: a day ago) to `until` (now).

@@ -36,17 +36,17 @@ ROW_GROUP_BYTES = 4 << 20
 """Characters of bodies in a row group. The index of each row group is a request of its own to an object store."""
 
 
-def is_scattered(landing: Landing, day: date) -> bool:
+def is_scattered(landing: Landing, day: date, endpoints: Sequence[EndpointName] = ENDPOINT_NAMES) -> bool:
     """Return whether an endpoint has too many small segments of a day, or some that are replaced and still there."""
-    return any(_is_scattered(landing, endpoint, day) for endpoint in ENDPOINT_NAMES)
+    return any(_is_scattered(landing, endpoint, day) for endpoint in endpoints)
 
 
-def compact_day(landing: Landing, day: date) -> int:
-    """Compact the segments of a day, for endpoints that have many. Returns how many segments were replaced.
+def compact_day(landing: Landing, day: date, endpoints: Sequence[EndpointName] = ENDPOINT_NAMES) -> int:
+    """Compact the segments of a day, for those of the endpoints that have many. Returns how many were replaced.
 
     Raises `Quarantined` for a broken segment, and `FixStorage`.
     """
-    return sum(_compact(landing, endpoint, day) for endpoint in ENDPOINT_NAMES if _is_scattered(landing, endpoint, day))
+    return sum(_compact(landing, endpoint, day) for endpoint in endpoints if _is_scattered(landing, endpoint, day))
 
 
 def _is_scattered(landing: Landing, endpoint: EndpointName, day: date) -> bool:

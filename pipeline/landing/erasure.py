@@ -82,18 +82,36 @@ class ErasedUsers:
         page[rows] = [self._mark(row) if self.includes(_user_id(row)) else row for row in listed]
         return json.dumps(page, ensure_ascii=False, separators=(",", ":"))
 
+    def strike_subscriptions(self, body: str) -> str:
+        """Return a response of participant details without what the person received of erased people.
+
+        Returns the body unchanged if there is none, or if it is not such a response.
+        """
+        try:
+            response = json.loads(body, parse_int=_integer)
+            subscriptions = response["subscriber"]["subscriptions"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return body
+        if not isinstance(subscriptions, list):
+            return body
+        kept = [one for one in subscriptions if not self.includes(_user_id(one, "publisher_user_id"))]
+        if len(kept) == len(subscriptions):
+            return body
+        response["subscriber"]["subscriptions"] = kept
+        return json.dumps(response, ensure_ascii=False, separators=(",", ":"))
+
+    def strike_details(self, responses: pa.Table) -> pa.Table:
+        """Return raw responses of participant details without erased people, on either side."""
+        kept = self.strike_responses(responses)
+        return _with_bodies(kept, [self.strike_subscriptions(body) for body in kept.column("body").to_pylist()])
+
     def strike_pages(self, responses: pa.Table) -> pa.Table:
         """Return raw responses (columns of `RAW_SCHEMA`) of endpoints that list people, with marks in their pages."""
         rows = zip(*(responses.column(name).to_pylist() for name in ("endpoint", "body")), strict=True)
-        bodies = [self.strike_page(endpoint, body) for endpoint, body in rows]
-        for name, values in (("body", bodies), ("body_bytes", [len(body) for body in bodies])):
-            place = responses.schema.get_field_index(name)
-            field = responses.schema.field(place)
-            responses = responses.set_column(place, field, pa.array(values, field.type))
-        return responses
+        return _with_bodies(responses, [self.strike_page(endpoint, body) for endpoint, body in rows])
 
     def strike_responses(self, responses: pa.Table) -> pa.Table:
-        """Return raw responses of Participant Metrics without those about erased people."""
+        """Return raw responses about one person each without those about erased people."""
         users = responses.column("user_id").to_pylist()
         return responses.filter(pa.array([not self.includes(user) for user in users], pa.bool_()))
 
@@ -106,5 +124,13 @@ def _integer(digits: str) -> int | None:
     return int(digits) if len(digits) <= MAX_DIGITS else None
 
 
-def _user_id(row: object) -> object:
-    return row.get("user_id") if isinstance(row, dict) else None
+def _with_bodies(responses: pa.Table, bodies: list[str]) -> pa.Table:
+    for name, values in (("body", bodies), ("body_bytes", [len(body) for body in bodies])):
+        place = responses.schema.get_field_index(name)
+        field = responses.schema.field(place)
+        responses = responses.set_column(place, field, pa.array(values, field.type))
+    return responses
+
+
+def _user_id(row: object, name: str = "user_id") -> object:
+    return row.get(name) if isinstance(row, dict) else None

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from pipeline.endpoints import ENDPOINT_NAMES, EndpointName
+from pipeline.endpoints import DAILY_ENDPOINTS, EndpointName
 from pipeline.errors import Broken, FixStorage, Quarantined
 from pipeline.files import day_of, folder_name
 from pipeline.landing.segment import (
@@ -88,8 +88,12 @@ class Landing:
 
     def days(self) -> list[date]:
         """Return the days with at least one raw response, oldest first. Raises `FixStorage`."""
-        names = {name for endpoint in ENDPOINT_NAMES for name in self.store.names(endpoint)}
+        names = {name for endpoint in DAILY_ENDPOINTS for name in self.store.names(endpoint)}
         return sorted(day for name in names if (day := day_of(name)) is not None)
+
+    def days_of(self, endpoint: EndpointName) -> list[date]:
+        """Return the days with a raw response of one endpoint, oldest first. Raises `FixStorage`."""
+        return sorted(day for name in self.store.names(endpoint) if (day := day_of(name)) is not None)
 
     def listing_once(self) -> AbstractContextManager[None]:
         """Within the block, ask an object store for the names of a day's segments once. Hold the day's lock."""

@@ -31,6 +31,8 @@ def redactor(mode: ClientIp, erased: ErasedUsers) -> Redact:
     def redact(endpoint: EndpointName, body: str) -> str:
         if erased.users and endpoint in PEOPLE:
             body = erased.strike_page(endpoint, body)
+        if erased.users and endpoint == "participant_details":
+            body = erased.strike_subscriptions(body)
         if mode == "drop":
             return _ADDRESS.sub(r"\1null", body)
         if mode == "truncate":

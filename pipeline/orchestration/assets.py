@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipeline.endpoints import ENDPOINTS, Endpoint
+from pipeline.endpoints import DAILY_ENDPOINTS, ENDPOINTS, Endpoint
 from pipeline.errors import CallMetricsError, Interrupted
 from pipeline.flow import Flow
 from pipeline.orchestration.checks import completeness_checks, completeness_results
@@ -23,14 +23,21 @@ from pipeline.orchestration.releases import check_releases, release_check
 from pipeline.planning.completeness import DayCompleteness
 from pipeline.schema import TABLES, Table
 from pipeline.tables.build import TablesBuilt
+from pipeline.tables.details import DETAIL_TABLE
 
-__all__ = ["API_POOL", "CLEANING", "WAREHOUSE_POOL", "build_assets", "build_cleaning", "build_source"]
+__all__ = ["API_POOL", "CLEANING", "DETAILS_POOL", "WAREHOUSE_POOL", "build_assets", "build_cleaning", "build_source"]
 
 API_POOL = "stream_api"
+DETAILS_POOL = "stream_api_details"
 WAREHOUSE_POOL = "warehouse"
 
 CLEANING = "cleaning"
 """The group of what runs without a day."""
+
+DAY_TABLES = [table for table in TABLES.values() if table.name != DETAIL_TABLE]
+"""Tables of every day. Participant details come after these: which calls are poor is known only then."""
+
+OFF = {"skipped": "CALL_METRICS_DETAILS is off"}
 
 MAX_LOGGED_FAILURES = 20
 """Failed requests that a step logs one by one; its metadata has their number."""
@@ -58,20 +65,31 @@ def build_assets(partitions: dg.PartitionsDefinition, names: AppNames, *, pools:
     """
     return [
         *(
-            _raw_asset(endpoint, partitions, names, names.pool(API_POOL) if pools else None)
+            _raw_asset(
+                endpoint,
+                partitions,
+                names,
+                names.pool(DETAILS_POOL if endpoint.is_extra else API_POOL) if pools else None,
+            )
             for endpoint in ENDPOINTS.values()
         ),
         _lake_assets(partitions, names),
         _warehouse_assets(partitions, names, names.pool(WAREHOUSE_POOL) if pools else None),
+        _detail_assets(partitions, names, names.pool(WAREHOUSE_POOL) if pools else None),
     ]
 
 
 def _raw_asset(
     endpoint: Endpoint, partitions: dg.PartitionsDefinition, names: AppNames, pool: str | None
 ) -> dg.AssetsDefinition:
-    """Return the asset of an endpoint. It depends on the endpoints that are fetched before it."""
-    order = [*ENDPOINTS]
-    before: list[Any] = [names.key("raw", name) for name in order[: order.index(endpoint.name)]]
+    """Return the asset of an endpoint. It depends on the endpoints that are fetched before it.
+
+    Participant details depend on the loaded day: which calls are poor is known only then.
+    """
+    if endpoint.is_extra:
+        before: list[Any] = [names.key("warehouse", table.name) for table in DAY_TABLES]
+    else:
+        before = [names.key("raw", name) for name in DAILY_ENDPOINTS[: DAILY_ENDPOINTS.index(endpoint.name)]]
 
     @dg.asset(
         name=endpoint.name,
@@ -85,8 +103,11 @@ def _raw_asset(
         pool=pool,
     )
     def raw(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> dg.MaterializeResult[None]:
+        if endpoint.is_extra and flow.settings.details == "off":
+            return dg.MaterializeResult(metadata=OFF)
         with _failing_with_our_sentence():
-            landed = flow.extract.land(endpoint.name, _day(context))
+            day = _day(context)
+            landed = flow.land_details(day) if endpoint.is_extra else flow.extract.land(endpoint.name, day)
         for failure in landed.failures[:MAX_LOGGED_FAILURES]:
             context.log.warning(failure)
         return dg.MaterializeResult(
@@ -105,7 +126,7 @@ def _lake_assets(partitions: dg.PartitionsDefinition, names: AppNames) -> dg.Ass
 
     @dg.multi_asset(
         name="lake",
-        specs=[_lake_spec(table, names) for table in TABLES.values()],
+        specs=[_lake_spec(table, names) for table in DAY_TABLES],
         check_specs=[*completeness_checks(names), incident_check(names)],
         partitions_def=partitions,
     )
@@ -115,7 +136,7 @@ def _lake_assets(partitions: dg.PartitionsDefinition, names: AppNames) -> dg.Ass
             built = flow.build_tables(day)
             completeness = flow.completeness(day)
             incidents, calls = flow.incidents(day)
-        for table in built.rows:
+        for table in (table.name for table in DAY_TABLES):
             metadata = _lake_metadata(table, built, completeness)
             if table == "incidents":
                 metadata |= incident_metadata(incidents, calls)
@@ -130,7 +151,10 @@ def _lake_spec(table: Table, names: AppNames) -> dg.AssetSpec:
     lineage = lake_lineage(table.name, names)
     return dg.AssetSpec(
         names.key("lake", table.name),
-        deps=[names.key("raw", name) for name in ENDPOINTS],
+        deps=[
+            names.key("raw", name)
+            for name in (["participant_details"] if table.name == DETAIL_TABLE else DAILY_ENDPOINTS)
+        ],
         description=table.comment,
         kinds={"parquet"},
         group_name="lake",
@@ -158,7 +182,7 @@ def _warehouse_assets(partitions: dg.PartitionsDefinition, names: AppNames, pool
 
     @dg.multi_asset(
         name="warehouse",
-        specs=[_warehouse_spec(table, names) for table in TABLES.values()],
+        specs=[_warehouse_spec(table, names) for table in DAY_TABLES],
         check_specs=[release_check(names)],
         partitions_def=partitions,
         pool=pool,
@@ -170,9 +194,9 @@ def _warehouse_assets(partitions: dg.PartitionsDefinition, names: AppNames, pool
             flow.compact(day)
             counts = flow.row_counts(day)
         quality = quality_metadata(flow, day, context.log)
-        for table, rows in counts.items():
+        for table in (table.name for table in DAY_TABLES):
             metadata: dict[str, Any] = {
-                "dagster/partition_row_count": rows,
+                "dagster/partition_row_count": counts[table],
                 "path": dg.MetadataValue.path(str(flow.settings.warehouse)),
                 "changed": (table, day) in loaded.rows,
             }
@@ -182,6 +206,33 @@ def _warehouse_assets(partitions: dg.PartitionsDefinition, names: AppNames, pool
         yield check_releases(flow, context.log, names)
 
     return warehouse
+
+
+def _detail_assets(partitions: dg.PartitionsDefinition, names: AppNames, pool: str | None) -> dg.AssetsDefinition:
+    """Return the assets of the table of participant details: one step builds it, and loads it if it changed."""
+
+    @dg.multi_asset(
+        name="details",
+        specs=[_lake_spec(TABLES[DETAIL_TABLE], names), _warehouse_spec(TABLES[DETAIL_TABLE], names)],
+        partitions_def=partitions,
+        pool=pool,
+    )
+    def details(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
+        day = _day(context)
+        metadata: dict[str, Any] = {**OFF}
+        if flow.settings.details != "off":
+            with _failing_with_our_sentence():
+                built = flow.build_tables(day)
+                flow.load([day])
+                flow.compact(day)
+            metadata = {
+                "dagster/partition_row_count": built.rows[DETAIL_TABLE],
+                "changed": DETAIL_TABLE in built.changed,
+            }
+        for layer in ("lake", "warehouse"):
+            yield dg.MaterializeResult(asset_key=names.key(layer, DETAIL_TABLE), metadata=metadata)
+
+    return details
 
 
 def _warehouse_spec(table: Table, names: AppNames) -> dg.AssetSpec:

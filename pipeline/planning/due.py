@@ -21,6 +21,7 @@ __all__ = [
     "participants_are_due",
     "resumable_listing",
     "stats_are_due",
+    "stay_span",
 ]
 
 MAX_CLOCK_DRIFT = timedelta(days=1)
@@ -29,6 +30,15 @@ the future is wrong."""
 
 RESUMABLE_FOR = timedelta(hours=1)
 """Age up to which an interrupted listing is resumed page by page. An older one is started again."""
+
+
+def stay_span(facts: StayFacts) -> tuple[datetime, datetime] | None:
+    """Return from when to when a stay lasts, see `expected_windows`; None if it is not known when it begins."""
+    since = facts.joined_at or facts.call.started_at
+    if since is None:
+        return None
+    left_at = facts.left_at if facts.left_at is not None and facts.left_at >= since else None
+    return since, min(left_at or facts.call.ended_at or facts.seen_at, facts.seen_at + MAX_CLOCK_DRIFT)
 
 
 def expected_windows(facts: StayFacts, requests: Iterable[WindowRequest]) -> list[Window]:
@@ -41,11 +51,10 @@ def expected_windows(facts: StayFacts, requests: Iterable[WindowRequest]) -> lis
     A user who published nothing in a call that has ended needs fewer. If participant statistics say so, there is no
     window, except a first one that already has a response. If only the first window says so, that one is all.
     """
-    since = facts.joined_at or facts.call.started_at
-    if since is None:
+    span = stay_span(facts)
+    if span is None:
         return []
-    left_at = facts.left_at if facts.left_at is not None and facts.left_at >= since else None
-    until = min(left_at or facts.call.ended_at or facts.seen_at, facts.seen_at + MAX_CLOCK_DRIFT)
+    since, until = span
     windows = tile(since, until)
     if facts.call.is_live or (len(windows) == 1 and facts.published is not False):
         return windows

@@ -64,6 +64,10 @@ class Inventories:
         """Return the requests for windows of the day, by stay."""
         return window_requests(self._landing.index("participant_metrics", day))
 
+    def details_requests(self, day: date) -> dict[Stay, list[WindowRequest]]:
+        """Return the requests for participant details of the day, by stay."""
+        return window_requests(self._landing.index("participant_details", day))
+
 
 def take_inventory(rows: ListingRows) -> DayInventory:
     """Return the inventory of a day from the rows of its listings."""
@@ -104,7 +108,7 @@ def take_inventory(rows: ListingRows) -> DayInventory:
 
 
 def window_requests(index: pa.Table) -> dict[Stay, list[WindowRequest]]:
-    """Return the requests for windows in an index of Participant Metrics, by stay."""
+    """Return the requests for windows in an index of Participant Metrics or participant details, by stay."""
     requests: dict[Stay, list[WindowRequest]] = {}
     columns = [*STAY_KEY, "since", "until", "fetched_at", "status", "error", "publishes"]
     for row in index.select(columns).to_pylist():

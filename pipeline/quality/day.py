@@ -16,7 +16,11 @@ import duckdb
 from pipeline.quality.track_statistics import series_ids
 from pipeline.sql import adapted, read_statement
 
-__all__ = ["DayQuality", "day_quality"]
+__all__ = ["LOW_SCORE", "DayQuality", "day_quality", "poor_calls"]
+
+LOW_SCORE = 60
+"""The source's score of a call (0 to 100) under which its participant details are fetched. The source does not document
+how it scores. On the scale of ITU-T G.109, which also ends at 100, nearly all users are dissatisfied under 60."""
 
 
 @dataclass(frozen=True)
@@ -64,3 +68,9 @@ def day_quality(database: duckdb.DuckDBPyConnection, day: date) -> DayQuality:
     span = {"day": day, "first": first, "last": last}
     hours = database.execute(adapted(database, read_statement("pipeline.quality", "day_framerate")), span).fetchall()
     return DayQuality(calls, dict(hours))
+
+
+def poor_calls(database: duckdb.DuckDBPyConnection, day: date) -> list[tuple[str, str, str]]:
+    """Return the ids of the call sessions of a day with a poor publisher or a score under `LOW_SCORE`, sorted."""
+    wanted = {"day": day, "low_score": LOW_SCORE}
+    return database.execute(adapted(database, read_statement("pipeline.quality", "poor_calls")), wanted).fetchall()

@@ -35,6 +35,7 @@ from pipeline.settings.values import (
     Concurrency,
     Credentials,
     Days,
+    DetailsSetting,
     PathOrLake,
     Refused,
     Secret,
@@ -108,6 +109,12 @@ class Settings(BaseSettings):
         "CALL_METRICS_CLIENT_IP",
         "keep",
         "`keep`, `truncate` (to /24 or /48) or `drop` IP addresses before anything lands",
+    )
+    details: DetailsSetting = _setting(
+        "CALL_METRICS_DETAILS",
+        "off",
+        "whose connection series to fetch too, what each person sent and received: `off`, `poor` (everyone in calls "
+        "with a poor publisher or a low score) or `all`",
     )
     serve_token: Token | None = _setting(
         "CALL_METRICS_SERVE_TOKEN",

@@ -35,6 +35,8 @@ __all__ = [
     "Concurrency",
     "Credentials",
     "Days",
+    "Details",
+    "DetailsSetting",
     "PathOrLake",
     "Refused",
     "Secret",
@@ -166,6 +168,8 @@ PathOrLake = Annotated[
 ]
 ClientIp = Literal["keep", "truncate", "drop"]
 ClientIpSetting = Annotated[ClientIp, _or_refuse("is {value}; write keep, truncate or drop")]
+Details = Literal["off", "poor", "all"]
+DetailsSetting = Annotated[Details, _or_refuse("is {value}; write off, poor or all")]
 Concurrency = Annotated[
     int,
     Field(ge=1, le=256),

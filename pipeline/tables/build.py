@@ -26,6 +26,7 @@ from pipeline.planning.due import expected_windows
 from pipeline.planning.facts import WindowRequest
 from pipeline.planning.inventory import DayInventory, window_requests
 from pipeline.schema import CALL_KEY, INSTANT, STAY_KEY, TABLES
+from pipeline.tables.details import DETAIL_TABLE, build_details
 from pipeline.tables.flatten import flatten_metrics
 from pipeline.tables.joins import completeness_table, incident_tables, participants_table, windows_table
 from pipeline.tables.lake import Lake
@@ -59,12 +60,20 @@ class TablesBuilt:
 
 
 def build_tables(
-    day: date, inventory: DayInventory, landing: Landing, lake: Lake, *, temporary: Path, rebuild: bool = False
+    day: date,
+    inventory: DayInventory,
+    landing: Landing,
+    lake: Lake,
+    *,
+    temporary: Path,
+    details: bool = False,
+    rebuild: bool = False,
 ) -> TablesBuilt:
     """Build the day's tables whose inputs changed (all of them if `rebuild`).
 
-    Memory does not grow with the day. `temporary` is where DuckDB may store what does not fit. Raises `Quarantined` for
-    a broken segment, and `FixStorage`.
+    `details` says whether participant details are on, see `build_details`. Memory does not grow with the day.
+    `temporary` is where DuckDB may store what does not fit. Raises `Quarantined` for a broken segment, and
+    `FixStorage`.
     """
     index = landing.index("participant_metrics", day)
     requests = window_requests(index)
@@ -72,6 +81,9 @@ def build_tables(
     marks = _fingerprints(day, inventory, landing, expected)
     changed = {name for name, mark in marks.items() if rebuild or lake.fingerprint(name, day) != mark}
     provenance = Provenance()
+    has_details_changed = build_details(
+        day, inventory, landing, lake, provenance, temporary=temporary, look=details, rebuild=rebuild
+    )
 
     def write(table: str, rows: pa.Table) -> None:
         with lake.writer(table, day, marks[table]) as writer:
@@ -109,7 +121,7 @@ def build_tables(
     return TablesBuilt(
         rows={name: lake.rows(name, day) for name in TABLES},
         paths={name: lake.path(name, day) for name in TABLES},
-        changed=frozenset(changed),
+        changed=frozenset(changed | ({DETAIL_TABLE} if has_details_changed else set())),
         unknown_fields=dict(provenance.unknown_fields),
     )
 
@@ -130,13 +142,14 @@ def _expected_table(inventory: DayInventory, requests: Mapping[Stay, list[Window
 
 
 def _fingerprints(day: date, inventory: DayInventory, landing: Landing, expected: pa.Table) -> dict[str, str]:
-    """Return what each table of the day is made from."""
+    """Return what each table of the day is made from, but `detail_points`, which has its own."""
     rows = inventory.rows
     facts = rows.call_sessions.select([*CALL_KEY, "ended_at", "generated_at", "sessions", "most_publishers"])
     endpoints: tuple[EndpointName, ...] = (*PEOPLE, "participant_metrics")
     segments = [name for endpoint in endpoints for name in landing.origins(endpoint, day)]
     mark = fingerprint(day, segments, rows.participants, rows.stats, expected, facts)
-    return dict.fromkeys(TABLES, mark) | {"call_sessions": fingerprint(day, rows.call_sessions)}
+    names = [name for name in TABLES if name != DETAIL_TABLE]
+    return dict.fromkeys(names, mark) | {"call_sessions": fingerprint(day, rows.call_sessions)}
 
 
 def _log_oddities(day: date, inventory: DayInventory, provenance: Provenance) -> None:

@@ -33,7 +33,7 @@ import pyarrow.compute as pc
 from pipeline.endpoints import UNIT_LIMITS
 from pipeline.schema import METRICS
 
-__all__ = ["UNITS", "Points", "ResponseWindows", "explode_points"]
+__all__ = ["UNITS", "Points", "ResponseWindows", "explode_points", "instants_of"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -154,6 +154,23 @@ def explode_points(tracks: pa.Table, responses: ResponseWindows, unreadable: Fla
         timestamp, values, of_group, of_series = timestamp[taken], values[taken], of_group[taken], of_series[taken]
     runs, run_of_point = _runs(tracks, series, responses, of_group, of_series)
     return Points(runs, run_of_point, timestamp, values, unit, suspect, per_window)
+
+
+def instants_of(time: Floats, since: int, until: int) -> Ints | None:
+    """Return timestamps of one response as microseconds since 1970; None if they cannot be right.
+
+    They are if one of them is not finite, if they have different units, or if one of them is more than `TOLERANCE`
+    outside the window from `since` to `until`.
+    """
+    if not bool(np.isfinite(time).all()):
+        return None
+    units = np.unique(np.searchsorted(_UNIT_LIMITS, np.abs(time), side="right"))
+    if len(units) > 1:
+        return None
+    instants = np.rint(time * _MICROSECONDS[units[0]]) if len(units) else time
+    if len(instants) and (instants.min() < since - TOLERANCE or instants.max() > until + TOLERANCE):
+        return None
+    return instants.astype(np.int64)
 
 
 def _columns(tracks: pa.Table) -> tuple[_Series, Floats, Floats]:

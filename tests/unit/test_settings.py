@@ -114,6 +114,8 @@ def test_defaults_need_no_variable(tmp_path: Path) -> None:
         ("CALL_METRICS_QUOTA_SHARE", "1", "quota_share", 1.0),
         ("CALL_METRICS_CLIENT_IP", "truncate", "client_ip", "truncate"),
         ("CALL_METRICS_CLIENT_IP", "drop", "client_ip", "drop"),
+        ("CALL_METRICS_DETAILS", "poor", "details", "poor"),
+        ("CALL_METRICS_DETAILS", "all", "details", "all"),
         ("CALL_METRICS_SERVE_TOKEN", "sixteen-letters!", "serve_token", Secret("sixteen-letters!")),
     ],
 )
@@ -257,6 +259,7 @@ def test_bad_address_of_a_store_is_refused_with_what_to_write(tmp_path: Path, te
         ("CALL_METRICS_DATA", ["~nobody-of-that-name/x", "x" * 300]),
         ("CALL_METRICS_WAREHOUSE", ["~nobody-of-that-name/x", "x" * 300, ".", "data/.work/warehouse.duckdb"]),
         ("CALL_METRICS_CLIENT_IP", ["yes", "KEEP", "truncated"]),
+        ("CALL_METRICS_DETAILS", ["on", "ALL", "worst"]),
     ],
 )
 def test_bad_value_is_refused_with_what_to_write(tmp_path: Path, variable: str, texts: list[str]) -> None:

@@ -1,7 +1,7 @@
 """The steps of one request: authentication, quota, fault, document, headers.
 
-Each step has a module of its own (`auth`, `quotas`, `faults`, `list_documents`, `metrics_document`), and so does the
-socket (`server`). HTTP's headers are written here.
+Each step has a module of its own (`auth`, `quotas`, `faults`, `list_documents`, `metrics_document`,
+`details_document`), and so does the socket (`server`). HTTP's headers are written here.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ..world.clocks import Clock
 from ..world.world import World
 from . import errors
 from .auth import Authenticator
+from .details_document import DetailsDocument
 from .document_parts import Json
 from .errors import ApiError
 from .fault_delivery import GATEWAY_PAGE, WITHOUT_RESPONSE, altered, deliver, refusal
@@ -80,6 +81,7 @@ class RequestHandler:
             "participant_sessions": lists.participant_sessions,
             "participant_metrics": metrics.participant_metrics,
             "participant_stats": lists.participant_stats,
+            "participant_details": DetailsDocument(lookup, self.wire).participant_details,
             "rate_limits": partial(rate_limits_document, self.quotas),
         }
 

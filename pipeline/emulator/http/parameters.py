@@ -22,6 +22,12 @@ MAX_WINDOW: Final = timedelta(minutes=30)
 DEFAULT_WINDOW: Final = timedelta(minutes=1)
 """The window of a request without bounds: the last minute (Stream's documentation)."""
 
+MAX_POINTS: Final = 4096
+"""The most points of a series of participant details (specification)."""
+
+DEFAULT_POINTS: Final = 300
+"""The points of a series if a request names no limit; not documented."""
+
 COMPARISONS: Final = ("$eq", "$gt", "$gte", "$lt", "$lte")
 
 FilterFields = Mapping[str, tuple[str, tuple[str, ...]]]
@@ -164,6 +170,32 @@ def parse_window(since: str | None, until: str | None, now: datetime) -> tuple[i
     if end - start > MAX_WINDOW:
         raise bad_input("time range must not exceed 30 minutes")
     return to_micros(start), to_micros(end)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeframe:
+    """The window of participant details. Its bounds are in microseconds since the epoch."""
+
+    since: int
+    until: int
+    step_seconds: int
+    max_points: int
+
+
+def parse_timeframe(query: Mapping[str, str], since: datetime, until: datetime) -> Timeframe:
+    """Return the window of a request; without bounds it is from `since` to `until`.
+
+    The specification limits `max_points`. That the step grows with the window so that no series has more points is
+    inferred from its name and from `step_seconds`.
+    """
+    start, end = (_parse_bound(name, query.get(name)) or bound for name, bound in (("since", since), ("until", until)))
+    if end <= start:
+        raise bad_input("until must be after since")
+    text = query.get("max_points", str(DEFAULT_POINTS))
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_POINTS:
+        raise bad_input(f"max_points must be between 1 and {MAX_POINTS}")
+    step = max(1, -(-round((end - start).total_seconds()) // int(text)))
+    return Timeframe(to_micros(start), to_micros(end), step, int(text))
 
 
 def _parse_bound(name: str, text: str | None) -> datetime | None:

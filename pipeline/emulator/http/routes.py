@@ -51,6 +51,13 @@ ENDPOINTS: Final = (
         "GET",
         "/api/v2/video/call_stats/{call_type}/{call_id}/{call_session_id}/participants",
     ),
+    Endpoint(
+        "participant_details",
+        "GetCallSessionParticipantStatsDetails",
+        "GET",
+        "/api/v2/video/call_stats/{call_type}/{call_id}/{call_session_id}"
+        "/participant/{user_id}/{user_session_id}/details",
+    ),
     Endpoint("rate_limits", "GetRateLimits", "GET", "/api/v2/rate_limits"),
 )
 

@@ -66,6 +66,31 @@ class WarningSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LossSpec:
+    """A time in which part of a participant's media gets lost. Seen in participant details only.
+
+    Attributes:
+        since: its start, included.
+        until: its end, excluded.
+        where: `uplink` (what the participant sends), `server` (what the server forwards of it) or `downlink` (what the
+            participant receives).
+        share: share of the packets, 0 to 1.
+
+    Raises:
+        ValueError: there is no such place.
+    """
+
+    since: datetime
+    until: datetime
+    where: str
+    share: float
+
+    def __post_init__(self) -> None:
+        if self.where not in ("uplink", "server", "downlink"):
+            raise ValueError(f"where must be uplink, server or downlink, not {self.where!r}")
+
+
+@dataclass(frozen=True, slots=True)
 class TrackSpec:
     """A published track.
 
@@ -124,6 +149,7 @@ class StaySpec:
         freezes_duration_ms: milliseconds.
         cq_score: the source's own score, 0 to 100.
         sfu: name of the media server.
+        losses: times in which media of the participant gets lost.
         report: see the module.
         extra: see the module; added to the metrics document and to the attendance row.
         omit: see the module; left out of the metrics document and of the attendance row.
@@ -145,6 +171,7 @@ class StaySpec:
     freezes_duration_ms: int | None = None
     cq_score: int | None = None
     sfu: str | None = "sfu-1"
+    losses: tuple[LossSpec, ...] = ()
     report: int = 0
     extra: Extra = ()
     omit: frozenset[str] = frozenset()

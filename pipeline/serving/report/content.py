@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.serving.report.queries import choose, rows, table
+from pipeline.serving.report.sides import ways_of
 from pipeline.serving.report.values import CallContent, CallSession, MetricArrays, Row, StayContent, TrackContent
 
 __all__ = ["MAX_CHARTS", "MAX_TABLE_ROWS", "MAX_TIMELINE_ROWS", "read"]
@@ -63,9 +64,11 @@ def _with_details(
 
     spans, warnings, windows = (by_stay(name, stays) for name in ("spans", "warnings", "windows"))
     tracks, metrics = by_stay("tracks", stays[:charted]), _metrics(database, stays[:charted])
-    for stay in stays:
+    ways = ways_of(rows(database, "sides", stays=_ids(stays[:charted])))
+    for number, stay in enumerate(stays):
         yield replace(
             stay,
+            ways=tuple(way for way in ways if number < charted and way.concerns(stay.facts["user_session_id"])),
             tracks=tuple(
                 TrackContent(
                     f"T{number} {row['track_kind'].replace('_', ' ')}",

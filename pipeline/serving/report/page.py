@@ -25,6 +25,8 @@ from pipeline.serving.report.facts import call_facts, stay_facts, warning_groups
 from pipeline.serving.report.figures import Chart
 from pipeline.serving.report.lines import MAX_COLUMNS
 from pipeline.serving.report.sentences import findings, left_out, notes, problems
+from pipeline.serving.report.sides import sentences_of
+from pipeline.serving.report.sides_chart import sides_chart
 from pipeline.serving.report.stay_chart import stay_chart
 from pipeline.serving.report.timeline import timeline
 from pipeline.serving.report.values import CallContent
@@ -36,6 +38,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 
 MAX_WARNING_ROWS = 12
 MAX_WINDOW_ROWS = 12
+MAX_WAY_ROWS = 12
 
 
 def render(call: CallContent, now: datetime) -> bytes:
@@ -65,8 +68,9 @@ def render(call: CallContent, now: datetime) -> bytes:
         stay_facts=stay_facts,
         call_facts=call_facts(call.session),
         warning_groups=warning_groups,
+        sentences_of=sentences_of,
         states=WINDOW_STATES,
-        limits={"warnings": MAX_WARNING_ROWS, "windows": MAX_WINDOW_ROWS, "columns": MAX_COLUMNS},
+        limits={"warnings": MAX_WARNING_ROWS, "windows": MAX_WINDOW_ROWS, "ways": MAX_WAY_ROWS, "columns": MAX_COLUMNS},
         now=now,
     )
     return text.encode()
@@ -78,6 +82,8 @@ def _charts(call: CallContent) -> dict[str, Chart]:
     for stay in call.stays[: call.charted]:
         if chart := stay_chart(call, stay):
             charts[f"stay-{stay.number}"] = chart
+        if chart := sides_chart(stay):
+            charts[f"sides-{stay.number}"] = chart
     return charts
 
 

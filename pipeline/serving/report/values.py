@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.serving.report.sides import Way
+
 __all__ = ["CallContent", "CallSession", "LostTime", "MetricArrays", "Row", "Span", "StayContent", "TrackContent"]
 
 Row = Mapping[str, Any]
@@ -82,6 +84,7 @@ class StayContent:
         spans: stretches with data by kind of track. Empty, as is what follows, if the stay is only in the table.
         warnings: warnings on all tracks, oldest first.
         windows: windows without a response that could be loaded, oldest first.
+        ways: what it sent and received, with both sides, as far as participant details exist; most lossy first.
     """
 
     number: int
@@ -93,6 +96,7 @@ class StayContent:
     spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     warnings: tuple[Row, ...] = ()
     windows: tuple[Row, ...] = ()
+    ways: tuple[Way, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

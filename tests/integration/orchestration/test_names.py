@@ -40,7 +40,7 @@ def test_names_of_an_app_begin_with_it() -> None:
     without, support = shown(None), shown("support")
     for part, separator in (("keys", "/"), ("checks", "/"), ("pools", "/"), ("tables", ".")):
         assert support[part] == {f"support{separator}{name}" for name in without[part]}, part
-    assert without["pools"] == {"stream_api", "warehouse"}
+    assert without["pools"] == {"stream_api", "stream_api_details", "warehouse"}
     assert support["jobs"] == without["jobs"] == {"ingest", "morning_check", "clean_lake"}
     assert (without["tags"], support["tags"]) == ({()}, {(("app", "support"),)})
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from pipeline.emulator import Emulator, ManualClock, demo_world
-from pipeline.endpoints import ENDPOINT_NAMES
+from pipeline.endpoints import DAILY_ENDPOINTS
 from pipeline.flow import Flow
 from tests.support import DAY, at
 
@@ -17,5 +17,5 @@ def test_day_of_the_emulator_has_no_unknown_fields(flow_for: Callable[..., Flow]
     with Emulator(demo_world(today, days=1), clock=ManualClock(at(24 + 12))) as emulator:
         flow = flow_for(emulator)
         flow.run(DAY)
-        assert all(flow.landing.segments(endpoint, DAY) for endpoint in ENDPOINT_NAMES)
+        assert all(flow.landing.segments(endpoint, DAY) for endpoint in DAILY_ENDPOINTS)
         assert flow.build_tables(DAY, rebuild=True).unknown_fields == {}

@@ -65,7 +65,7 @@ def test_body_is_parsed_to_every_field_that_we_read(endpoint: Endpoint) -> None:
     body = json.dumps(filled(endpoint.fields, unread="text"))
     with BodySql() as sql:
         rows = sql.query(f"SELECT {endpoint.name}_body(body) AS parsed FROM bodies", bodies=pa.table({"body": [body]}))
-    assert rows.column("parsed").to_pylist() == [filled(endpoint.fields)]
+    assert rows.column("parsed").to_pylist(maps_as_pydicts="strict") == [filled(endpoint.fields)]
 
 
 def filled(node: Node, unread: str | None = None) -> Any:
@@ -86,6 +86,15 @@ VALUES = {
     "BOOLEAN": True,
     "VARCHAR[]": ["a", "b"],
     SERIES.type: [[1.5, 2.0], [3.0, 4.0]],
+    "MAP(VARCHAR, DOUBLE[][])": {"bitrate": [[1.5, 2.0], [3.0, 4.0]]},
+    "MAP(VARCHAR, STRUCT(label VARCHAR, unit VARCHAR))": {"bitrate": {"label": "Bitrate", "unit": "bps"}},
+    "MAP(VARCHAR, STRUCT(level VARCHAR, operator VARCHAR, value DOUBLE, "
+    "value_unit VARCHAR, window_seconds BIGINT)[])": {
+        "loss": [{"level": "bad", "operator": "gt", "value": 2.5, "value_unit": "%", "window_seconds": 10}]
+    },
+    "MAP(VARCHAR, STRUCT(track_id VARCHAR, track_type VARCHAR, codec VARCHAR, rid VARCHAR)[])": {
+        "video": [{"track_id": "cam", "track_type": "video", "codec": "vp8", "rid": "f"}]
+    },
 }
 """A value of each type that a field can have."""
 

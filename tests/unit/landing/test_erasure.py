@@ -70,3 +70,15 @@ def test_erasure_applies_from_the_next_opening_of_a_day(tmp_path: Path) -> None:
     assert [stay.get("user_id") for stay in after] == [None, "bob"]
     assert list(after[0]) == ["forgotten"]
     assert "ann" not in json.dumps(after)
+
+
+def test_erasure_removes_what_others_received_of_a_person() -> None:
+    """Other subscriptions, other numbers and other shapes stay as they are."""
+    erased = ErasedUsers("salt", frozenset()).with_user("ann")
+    ann = {"publisher_user_id": "ann", "publisher_name": "Ann", "tracks": {}}
+    bob = {"publisher_user_id": "bob", "tracks": {"video": [{"track_id": "cam", "metrics": {"bitrate": [[1.5, 2]]}}]}}
+    body = json.dumps({"user_id": "cat", "subscriber": {"global": {}, "subscriptions": [ann, bob, None]}})
+    struck = erased.strike_subscriptions(body)
+    assert json.loads(struck) == {"user_id": "cat", "subscriber": {"global": {}, "subscriptions": [bob, None]}}
+    for other in (struck, "[]", "nonsense", '{"subscriber": null}', '{"subscriber": {"subscriptions": "ann"}}'):
+        assert erased.strike_subscriptions(other) == other

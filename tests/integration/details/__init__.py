@@ -1,0 +1,1 @@
+"""Tests of participant details, from the source to the database."""
