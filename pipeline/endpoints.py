@@ -30,7 +30,9 @@ __all__ = [
     "leaves",
 ]
 
-EndpointName = Literal["call_stats", "participant_sessions", "participant_stats", "participant_metrics"]
+EndpointName = Literal[
+    "call_stats", "participant_sessions", "participant_stats", "participant_metrics", "user_feedback"
+]
 """Our names of the endpoints. They also name folders under `raw/`, steps of a run, and Dagster assets."""
 
 ENDPOINT_NAMES: tuple[EndpointName, ...] = get_args(EndpointName)
@@ -301,6 +303,35 @@ ENDPOINTS: Mapping[EndpointName, Endpoint] = {
                 ],
             },
         ),
+        Endpoint(
+            name="user_feedback",
+            operation="QueryUserFeedback",
+            title="user feedback",
+            method="POST",
+            path="/api/v2/video/call/feedback",
+            description="Pages of user feedback as received: every rating that was given to a call session of the day",
+            tables=("user_ratings",),
+            rows="user_feedback",
+            rows_can_be_null=True,
+            is_optional=True,
+            fields={
+                **_PAGE,
+                "user_feedback": [
+                    {
+                        "cid": Field("VARCHAR", ()),
+                        "session_id": Field("VARCHAR", ("call_session_id",)),
+                        "user_id": TEXT,
+                        "rating": INTEGER,
+                        "reason": TEXT,
+                        "sdk": TEXT,
+                        "sdk_version": TEXT,
+                        "platform": Field("JSON"),
+                        "custom": Field("JSON"),
+                        ERASED: Field("VARCHAR", ()),
+                    }
+                ],
+            },
+        ),
     )
 }
 """Every endpoint by name, in the order in which a day is fetched."""
@@ -308,5 +339,5 @@ ENDPOINTS: Mapping[EndpointName, Endpoint] = {
 LISTINGS: tuple[EndpointName, ...] = tuple(name for name, endpoint in ENDPOINTS.items() if endpoint.rows is not None)
 """Endpoints with pages. They say everything that must be known before metrics are requested."""
 
-PEOPLE: tuple[EndpointName, ...] = tuple(name for name in LISTINGS if "{call_id}" in ENDPOINTS[name].path)
+PEOPLE: tuple[EndpointName, ...] = tuple(name for name in LISTINGS if name != "call_stats")
 """Endpoints that list people, one call session per listing."""

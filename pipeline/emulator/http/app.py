@@ -80,6 +80,7 @@ class RequestHandler:
             "participant_sessions": lists.participant_sessions,
             "participant_metrics": metrics.participant_metrics,
             "participant_stats": lists.participant_stats,
+            "user_feedback": lists.user_feedback,
             "rate_limits": partial(rate_limits_document, self.quotas),
         }
 

@@ -51,6 +51,7 @@ ENDPOINTS: Final = (
         "GET",
         "/api/v2/video/call_stats/{call_type}/{call_id}/{call_session_id}/participants",
     ),
+    Endpoint("user_feedback", "QueryUserFeedback", "POST", "/api/v2/video/call/feedback"),
     Endpoint("rate_limits", "GetRateLimits", "GET", "/api/v2/rate_limits"),
 )
 
