@@ -32,7 +32,12 @@ __all__ = [
 ]
 
 EndpointName = Literal[
-    "call_stats", "participant_sessions", "participant_stats", "participant_metrics", "participant_details"
+    "call_stats",
+    "participant_sessions",
+    "participant_stats",
+    "participant_metrics",
+    "participant_details",
+    "user_feedback",
 ]
 """Our names of the endpoints. They also name folders under `raw/`, steps of a run, and Dagster assets."""
 
@@ -360,6 +365,35 @@ ENDPOINTS: Mapping[EndpointName, Endpoint] = {
                 },
             },
         ),
+        Endpoint(
+            name="user_feedback",
+            operation="QueryUserFeedback",
+            title="user feedback",
+            method="POST",
+            path="/api/v2/video/call/feedback",
+            description="Pages of user feedback as received: every rating that was given to a call session of the day",
+            tables=("user_ratings",),
+            rows="user_feedback",
+            rows_can_be_null=True,
+            is_optional=True,
+            fields={
+                **_PAGE,
+                "user_feedback": [
+                    {
+                        "cid": Field("VARCHAR", ()),
+                        "session_id": Field("VARCHAR", ("call_session_id",)),
+                        "user_id": TEXT,
+                        "rating": INTEGER,
+                        "reason": TEXT,
+                        "sdk": TEXT,
+                        "sdk_version": TEXT,
+                        "platform": Field("JSON"),
+                        "custom": Field("JSON"),
+                        ERASED: Field("VARCHAR", ()),
+                    }
+                ],
+            },
+        ),
     )
 }
 """Every endpoint by name, in the order in which a day is fetched."""
@@ -370,5 +404,5 @@ DAILY_ENDPOINTS: tuple[EndpointName, ...] = tuple(name for name, endpoint in END
 LISTINGS: tuple[EndpointName, ...] = tuple(name for name, endpoint in ENDPOINTS.items() if endpoint.rows is not None)
 """Endpoints with pages. They say everything that must be known before metrics are requested."""
 
-PEOPLE: tuple[EndpointName, ...] = tuple(name for name in LISTINGS if "{call_id}" in ENDPOINTS[name].path)
+PEOPLE: tuple[EndpointName, ...] = tuple(name for name in LISTINGS if name != "call_stats")
 """Endpoints that list people, one call session per listing."""

@@ -114,6 +114,7 @@ class Flow:
         self.extract.participant_sessions(day)  # enumerate who took part in them
         self.extract.participant_stats(day)  # enumerate who published nothing
         self.extract.participant_metrics(day)  # plan the windows; fetch and land those that are due
+        self.extract.user_feedback(day)  # enumerate the ratings that people gave
         self.build_tables(day)  # flatten what has landed; write Parquet tables
         self.load([day])  # load them into DuckDB; publish it
         self.fetch_details(day)  # if set: fetch what people sent and received; build and load again

@@ -395,6 +395,40 @@ _TABLES = (
             ]
         ),
     ),
+    Table(
+        "user_ratings",
+        "rating that a user gave to a call session",
+        ("session_date", *CALL_KEY, "user_id", "rating_number"),
+        pa.schema(
+            [
+                *_CALL,
+                _PARTICIPANT[4],
+                _column(
+                    "rating_number",
+                    pa.int64(),
+                    "1 for the user's first rating of the call session that we saw, 2 for the next; ratings that are "
+                    "equal in everything are one",
+                ),
+                _column(
+                    "user_session_id",
+                    pa.string(),
+                    "The stay that it is about, if the user has just one in the call session; else NULL: the source "
+                    "does not say",
+                ),
+                _column("rating", pa.int64(), "1 (worst) to 5 (best), as received"),
+                _column("reason", pa.string(), "What the user wrote, as received"),
+                _column("sdk", pa.string(), "SDK that sent the rating"),
+                _column("sdk_version", pa.string(), "Version of that SDK"),
+                _column("platform", pa.string(), "Browser, device and operating system, as received: JSON"),
+                _column("custom", pa.string(), "What the app added, as received: JSON; it may name people"),
+                _column(
+                    "first_listed_at",
+                    INSTANT,
+                    "When a response first had it, by the source's clock; the source does not say when it was given",
+                ),
+            ]
+        ),
+    ),
 )
 
 TABLES = {table.name: table for table in _TABLES}

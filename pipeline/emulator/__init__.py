@@ -19,7 +19,7 @@ from .world.demo import demo_world
 from .world.expected_rows import expected_rows
 from .world.odd import odd_world
 from .world.series import METRICS, Episode, Level, Points, Signal
-from .world.specs import CallSpec, ClientSpec, LocationSpec, LossSpec, StaySpec, TrackSpec, WarningSpec
+from .world.specs import CallSpec, ClientSpec, LocationSpec, LossSpec, RatingSpec, StaySpec, TrackSpec, WarningSpec
 from .world.uniform import uniform_world
 from .world.world import World
 
@@ -41,6 +41,7 @@ __all__ = [
     "ManualClock",
     "Points",
     "Quota",
+    "RatingSpec",
     "Signal",
     "StaySpec",
     "TrackSpec",

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import msgspec
 
 from pipeline.endpoints import ENDPOINTS
-from pipeline.model import Request
+from pipeline.model import Call, Request
 from pipeline.planning.windows import DETAILS_WINDOW, MAX_WINDOW
 
 __all__ = ["Address", "address_of"]
@@ -42,11 +42,13 @@ class Address:
 def address_of(request: Request) -> Address:
     """Return the HTTP request for a request. Raises `ValueError` if it lacks the ids that its endpoint needs."""
     endpoint = ENDPOINTS[request.endpoint]
-    if endpoint.method == "POST":
+    if request.endpoint == "call_stats":
         return Address(endpoint.method, endpoint.path, body=msgspec.json.encode(_search(request)))
     call = request.stay.call if request.stay is not None else request.call
     if call is None:
         raise ValueError(f"a request to {request.endpoint} needs a call session")
+    if request.endpoint == "user_feedback":
+        return Address(endpoint.method, endpoint.path, body=msgspec.json.encode(_ratings_of(call, request.cursor)))
     ids = {"call_type": call.call_type, "call_id": call.call_id, "call_session_id": call.call_session_id}
     if endpoint.rows is not None:
         query = {"limit": str(PAGE_ROWS)} | ({"next": request.cursor} if request.cursor is not None else {})
@@ -85,6 +87,18 @@ def _search(request: Request) -> dict[str, Any]:
     }
     if request.cursor is not None:
         body["next"] = request.cursor
+    return body
+
+
+def _ratings_of(call: Call, cursor: str | None) -> dict[str, Any]:
+    """Return the body that lists the ratings of a call session.
+
+    Stream documents these two filters, a filter by user and one by rating. It documents no order and no time.
+    """
+    conditions = {"call_cid": f"{call.call_type}:{call.call_id}", "session_id": call.call_session_id}
+    body: dict[str, Any] = {"filter_conditions": conditions, "limit": PAGE_ROWS}
+    if cursor is not None:
+        body["next"] = cursor
     return body
 
 

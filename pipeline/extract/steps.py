@@ -27,7 +27,7 @@ from pipeline.landing.days import DayLocks
 from pipeline.landing.landing import Landing
 from pipeline.model import Call, Request, Response
 from pipeline.planning.details import due_details, probes_left
-from pipeline.planning.due import participants_are_due, resumable_listing, stats_are_due
+from pipeline.planning.due import participants_are_due, ratings_are_due, resumable_listing, stats_are_due
 from pipeline.planning.facts import CallFacts, Listing, is_refusal
 from pipeline.planning.inventory import Inventories
 from pipeline.planning.listings import updated_sessions
@@ -37,7 +37,7 @@ from pipeline.turns import StillMine
 __all__ = ["PROBE_CALLS", "Extract", "Landed", "Updates"]
 
 PROBE_CALLS = 3
-"""Calls whose participant statistics are requested one by one before we conclude that an app has none."""
+"""Calls whose participant statistics, or ratings, are requested one by one before we conclude that an app has none."""
 
 UPDATES_BY_DEFAULT = timedelta(days=1)
 """How far back updates are listed if no instant is given."""
@@ -47,6 +47,7 @@ LISTED: Mapping[EndpointName, str] = {
     "participant_sessions": "the participants of {}",
     "participant_stats": "participant statistics of {}",
     "participant_details": "{} of participant details",
+    "user_feedback": "the ratings of {}",
 }
 """What an endpoint lists; `{}` stands for a number of calls, or of windows."""
 
@@ -229,6 +230,27 @@ class Extract:
                 api, writer.append, day, due, probes=probes, workers=self._workers, report=self._report
             )
         return [failure for failure in failures if not is_refusal(failure.status)]
+
+    @_step
+    async def user_feedback(self, api: StreamApi, day: date) -> list[Response]:
+        """List the ratings of every call session of the day of which call_stats report some.
+
+        An app may have none (403, 404): after some of these in a row the endpoint is not used for the day. Other
+        failures are logged and retried with the next run. A day is complete without ratings.
+        """
+        inventory, now = self._inventories.of(day), api.now()
+        landed = {call: attendance.ratings_listings for call, attendance in inventory.attendance.items()}
+        earlier = [listing for listings in landed.values() for listing in listings]
+        probes = PROBE_CALLS - sum(listing.unavailable for listing in earlier)
+        if any(listing.complete for listing in earlier):
+            probes = 0
+        elif probes <= 0:
+            return []
+        due = [
+            facts for call, facts in inventory.calls.items() if ratings_are_due(facts, inventory.attendance[call], now)
+        ]
+        failures = await self._list_people(api, "user_feedback", day, due, landed, probes=probes)
+        return [failure for failure in failures if failure.status not in (403, 404)]
 
     def updates(self, since: datetime | None, until: datetime | None = None) -> Updates:
         """List the call sessions that the source has updated from `since` (default: a day ago) to `until` (now).

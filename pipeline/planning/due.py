@@ -19,6 +19,7 @@ __all__ = [
     "is_listed",
     "listings_since_report",
     "participants_are_due",
+    "ratings_are_due",
     "resumable_listing",
     "stats_are_due",
     "stay_span",
@@ -27,6 +28,10 @@ __all__ = [
 MAX_CLOCK_DRIFT = timedelta(days=1)
 """How far a stay may extend beyond the time at which it was last listed. Clocks differ a little; a `left_at` further in
 the future is wrong."""
+
+LATE_RATINGS = timedelta(days=2)
+"""How long after a call session's end its ratings are listed once more. A rating that comes late may leave the totals
+in call_stats as they were. The schedule runs a day for the last time in its third night."""
 
 RESUMABLE_FOR = timedelta(hours=1)
 """Age up to which an interrupted listing is resumed page by page. An older one is started again."""
@@ -109,6 +114,23 @@ def stats_are_due(call: CallFacts, attendance: Attendance) -> bool:
         return False
     return not any(
         listing.complete or listing.refused for listing in listings_since_report(call, attendance.stats_listings)
+    )
+
+
+def ratings_are_due(call: CallFacts, attendance: Attendance, now: datetime) -> bool:
+    """Return whether user feedback must be listed: for a settled call session of which call_stats report ratings.
+
+    It must be listed in full since the report, since call_stats reported these ratings, and, once `LATE_RATINGS` have
+    passed, since then. It need not be if the source said 403 or 404 instead.
+    """
+    if call.settled_at is None or call.ended_at is None or call.rated_at is None:
+        return False
+    since = max(call.settled_at, call.rated_at)
+    if call.ended_at + LATE_RATINGS <= now:
+        since = max(since, call.ended_at + LATE_RATINGS)
+    return not any(
+        listing.began_at >= since and (listing.complete or listing.unavailable)
+        for listing in attendance.ratings_listings
     )
 
 

@@ -13,12 +13,22 @@ __all__ = ["Attendance", "CallFacts", "Listing", "StayFacts", "WindowRequest", "
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """A call session. `ended_at` is None while it is live; `generated_at` is when the source made its report."""
+    """A call session.
+
+    Attributes:
+        call: its ids.
+        started_at: None if the source does not say.
+        ended_at: None while it is live.
+        generated_at: when the source made its report.
+        rated_at: when call_stats first reported the ratings that it reports now, by the source's clock; None if it
+            reports none.
+    """
 
     call: Call
     started_at: datetime | None
     ended_at: datetime | None
     generated_at: datetime | None
+    rated_at: datetime | None = None
 
     @property
     def is_live(self) -> bool:
@@ -121,6 +131,11 @@ class Listing:
         return self.status == 404
 
     @property
+    def unavailable(self) -> bool:
+        """Whether the source has no such list, for this app or this call session (403, 404)."""
+        return self.status in (403, 404)
+
+    @property
     def refused(self) -> bool:
         """Whether the source refuses the request, now and later."""
         return is_refusal(self.status)
@@ -135,12 +150,14 @@ class Attendance:
         held: stays that have landed.
         listings: listings of Call Attendance, oldest first.
         stats_listings: listings of participant statistics, oldest first.
+        ratings_listings: listings of user feedback, oldest first.
     """
 
     promised: int = 0
     held: int = 0
     listings: Sequence[Listing] = field(default=())
     stats_listings: Sequence[Listing] = field(default=())
+    ratings_listings: Sequence[Listing] = field(default=())
 
 
 def is_refusal(status: int | None) -> bool:

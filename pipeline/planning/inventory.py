@@ -71,14 +71,16 @@ class Inventories:
 
 def take_inventory(rows: ListingRows) -> DayInventory:
     """Return the inventory of a day from the rows of its listings."""
-    columns = [*CALL_KEY, "started_at", "ended_at", "generated_at", "sessions", "most_publishers"]
+    columns = [*CALL_KEY, "started_at", "ended_at", "generated_at", "sessions", "most_publishers", "rated_at"]
     sessions = {_call(row): row for row in rows.call_sessions.select(columns).to_pylist()}
     calls = {
-        call: CallFacts(call, row["started_at"], row["ended_at"], row["generated_at"]) for call, row in sessions.items()
+        call: CallFacts(call, row["started_at"], row["ended_at"], row["generated_at"], row["rated_at"])
+        for call, row in sessions.items()
     }
     totals = {_call(row): row for row in rows.totals.to_pylist()}
     erased = {call: totals[call]["erased"] if call in totals else 0 for call in calls}
     listings, stats_listings = group_listings(rows.participants_index), group_listings(rows.stats_index)
+    ratings_listings = group_listings(rows.ratings_index)
     columns = [*STAY_KEY, "joined_at", "left_at"]
     people = {stay: row for row in rows.participants.select(columns).to_pylist() if (stay := _stay(row)).call in calls}
     # An erased person counts as one who published: call_stats still includes them.
@@ -101,6 +103,7 @@ def take_inventory(rows: ListingRows) -> DayInventory:
             held=held[call],
             listings=tuple(listings.get(call, {}).values()),
             stats_listings=tuple(stats_listings.get(call, {}).values()),
+            ratings_listings=tuple(ratings_listings.get(call, {}).values()),
         )
         for call in calls
     }

@@ -1,7 +1,7 @@
 """Rows from the listings of a day: its call sessions, who took part, and who published.
 
-Reads the pages of call_stats, Call Attendance and participant statistics with SQL (`planning/sql`). What follows from
-the rows is in `inventory`; the responses of Participant Metrics are read in `tables`.
+Reads the pages of call_stats, Call Attendance, participant statistics and user feedback with SQL (`planning/sql`). What
+follows from the rows is in `inventory`; the responses of Participant Metrics are read in `tables`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ListingRows:
     """What the listings of one day say, as rows.
 
     Attributes:
-        call_sessions: rows of the table, and `most_publishers`, the greatest count of publishers on any page.
+        call_sessions: rows of the table; `most_publishers`, the greatest count of publishers on any page; `rated_at`.
         of_other_days: call sessions that were listed for the day and say that they started on another.
         participants: one row per stay: ids, `joined_at`, `left_at`, `duration_seconds`, `publisher_type`, `roles`.
         totals: one row per call session: ids, `promised` (stays that the source counts), `erased` (those of erased
@@ -40,6 +40,8 @@ class ListingRows:
         stats: one row per stay: ids, `listed_at`, and columns of `participant_sessions`.
         participants_index: requests for Call Attendance, see `Landing.index`.
         stats_index: requests for participant statistics.
+        ratings: one row per rating: ids of call session and user, and columns of `user_ratings`.
+        ratings_index: requests for user feedback.
     """
 
     call_sessions: pa.Table
@@ -49,6 +51,8 @@ class ListingRows:
     stats: pa.Table
     participants_index: pa.Table
     stats_index: pa.Table
+    ratings: pa.Table
+    ratings_index: pa.Table
 
 
 def read_listings(landing: Landing, day: date, temporary: Path) -> ListingRows:
@@ -61,16 +65,20 @@ def read_listings(landing: Landing, day: date, temporary: Path) -> ListingRows:
         people = read_pages(landing, "participant_sessions", day, participants_index)
         stats_index = landing.index("participant_stats", day)
         stats = read_pages(landing, "participant_stats", day, stats_index)
+        ratings_index = landing.index("user_feedback", day)
+        ratings = read_pages(landing, "user_feedback", day, ratings_index)
         return ListingRows(
-            call_sessions=as_table("call_sessions", rows).append_column(
-                "most_publishers", rows.column("most_publishers")
-            ),
+            call_sessions=as_table("call_sessions", rows)
+            .append_column("most_publishers", rows.column("most_publishers"))
+            .append_column("rated_at", rows.column("rated_at")),
             of_other_days=listed.num_rows - rows.num_rows,
             participants=sql.query(_statement("participant_sessions"), pages=people),
             totals=sql.query(_statement("participant_totals"), pages=people),
             stats=sql.query(_statement("participant_stats"), pages=stats),
             participants_index=participants_index,
             stats_index=stats_index,
+            ratings=sql.query(_statement("user_feedback"), pages=ratings),
+            ratings_index=ratings_index,
         )
 
 

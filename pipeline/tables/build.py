@@ -28,7 +28,7 @@ from pipeline.planning.inventory import DayInventory, window_requests
 from pipeline.schema import CALL_KEY, INSTANT, STAY_KEY, TABLES
 from pipeline.tables.details import DETAIL_TABLE, build_details
 from pipeline.tables.flatten import flatten_metrics
-from pipeline.tables.joins import completeness_table, incident_tables, participants_table, windows_table
+from pipeline.tables.joins import completeness_table, incident_tables, participants_table, ratings_table, windows_table
 from pipeline.tables.lake import Lake
 from pipeline.tables.provenance import Provenance, fingerprint
 
@@ -38,6 +38,12 @@ log = logging.getLogger(__name__)
 
 _STREAMED = ("tracks", "metric_points", "track_warnings")
 """Tables that are written batch by batch; the others need the whole day."""
+
+_APART = frozenset({"call_sessions", "user_ratings"})
+"""Tables that are built without the others."""
+
+_OF_STAYS: tuple[EndpointName, ...] = tuple(name for name in PEOPLE if name != "user_feedback")
+"""Listings of people that the other tables are made from."""
 
 _EXPECTED = pa.schema([*((name, pa.string()) for name in STAY_KEY), ("since", INSTANT), ("until", INSTANT)])
 
@@ -92,9 +98,13 @@ def build_tables(
     if "call_sessions" in changed:
         provenance.search("call_stats", _pages(landing, "call_stats", day).column("body").to_pylist())
         write("call_sessions", inventory.rows.call_sessions)
-    if changed - {"call_sessions"}:
-        changed |= marks.keys() - {"call_sessions"}
-        for endpoint in PEOPLE:
+    if "user_ratings" in changed:  # apart, so that a late rating does not build the whole day again
+        provenance.search("user_feedback", _pages(landing, "user_feedback", day).column("body").to_pylist())
+        with BodySql(temporary) as sql:
+            write("user_ratings", ratings_table(sql, day, inventory.rows))
+    if changed - _APART:
+        changed |= marks.keys() - _APART
+        for endpoint in _OF_STAYS:
             people = _pages(landing, endpoint, day)
             provenance.add(endpoint, people, people.column("body").to_pylist())
         with BodySql(temporary) as sql:
@@ -145,11 +155,14 @@ def _fingerprints(day: date, inventory: DayInventory, landing: Landing, expected
     """Return what each table of the day is made from, but `detail_points`, which has its own."""
     rows = inventory.rows
     facts = rows.call_sessions.select([*CALL_KEY, "ended_at", "generated_at", "sessions", "most_publishers"])
-    endpoints: tuple[EndpointName, ...] = (*PEOPLE, "participant_metrics")
+    endpoints: tuple[EndpointName, ...] = (*_OF_STAYS, "participant_metrics")
     segments = [name for endpoint in endpoints for name in landing.origins(endpoint, day)]
     mark = fingerprint(day, segments, rows.participants, rows.stats, expected, facts)
     names = [name for name in TABLES if name != DETAIL_TABLE]
-    return dict.fromkeys(names, mark) | {"call_sessions": fingerprint(day, rows.call_sessions)}
+    return dict.fromkeys(names, mark) | {
+        "call_sessions": fingerprint(day, rows.call_sessions),
+        "user_ratings": fingerprint(day, rows.ratings, rows.participants.select(STAY_KEY)),
+    }
 
 
 def _log_oddities(day: date, inventory: DayInventory, provenance: Provenance) -> None:

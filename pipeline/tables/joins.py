@@ -1,5 +1,5 @@
 """Tables that need the whole day: participants with their clients, windows with their outcomes, completeness by call,
-incidents.
+ratings, incidents.
 
 Only joins, by SQL in `tables/sql`. What a response says is in `flatten`; what is missing is decided in `planning`,
 what an incident is in `quality.incidents`.
@@ -25,7 +25,7 @@ from pipeline.schema import CALL_KEY, STAY_KEY, TABLES, as_table
 from pipeline.sql import read_statement
 from pipeline.tables.flatten import Findings
 
-__all__ = ["completeness_table", "incident_tables", "participants_table", "windows_table"]
+__all__ = ["completeness_table", "incident_tables", "participants_table", "ratings_table", "windows_table"]
 
 _statement = partial(read_statement, "pipeline.tables")
 
@@ -82,6 +82,17 @@ def completeness_table(
         digests=digests,
     )
     return as_table("ingest_completeness_by_call", rows)
+
+
+def ratings_table(sql: BodySql, day: date, listings: ListingRows) -> pa.Table:
+    """Return the rows of `user_ratings`: what was listed, for call sessions of the day."""
+    rows = sql.query(
+        _statement("user_ratings"),
+        {"day": day},
+        ratings=listings.ratings,
+        participants=listings.participants.select(STAY_KEY),
+    )
+    return as_table("user_ratings", rows)
 
 
 def incident_tables(

@@ -155,7 +155,7 @@ class Day:
         self.provenance = Provenance()
         listings = read_listings(landing, DAY, folder)
         self.of_other_days = listings.of_other_days
-        self.call_sessions = listings.call_sessions.drop_columns(["most_publishers"])
+        self.call_sessions = listings.call_sessions.drop_columns(["most_publishers", "rated_at"])
         self.participants, self.totals = listings.participants, listings.totals
         index = landing.index(METRICS, DAY)
         with BodySql() as sql:

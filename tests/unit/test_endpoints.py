@@ -37,15 +37,15 @@ def test_endpoint_has_rows_that_are_a_known_list(endpoint: Endpoint) -> None:
 
 @each_endpoint
 def test_endpoint_has_only_ids_in_its_path_that_we_know(endpoint: Endpoint) -> None:
-    """An endpoint about people has the ids of a call session, and Participant Metrics those of a stay."""
+    """Unless the body has the ids, they are those of a call session for lists of people, and of a stay for others."""
     ids = tuple(re.findall(r"{(\w+)}", endpoint.path))
-    assert ids == (() if endpoint.name == "call_stats" else CALL_KEY if endpoint.name in PEOPLE else STAY_KEY)
+    assert ids == (() if endpoint.method == "POST" else CALL_KEY if endpoint.name in PEOPLE else STAY_KEY)
 
 
 def test_endpoints_are_in_the_order_in_which_a_day_is_fetched() -> None:
     """The table has each name once, in the order of the steps."""
     assert tuple(ENDPOINTS) == ENDPOINT_NAMES
-    assert PEOPLE == ("participant_sessions", "participant_stats")
+    assert PEOPLE == ("participant_sessions", "participant_stats", "user_feedback")
 
 
 @pytest.mark.parametrize("name", PEOPLE)

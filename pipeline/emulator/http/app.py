@@ -82,6 +82,7 @@ class RequestHandler:
             "participant_metrics": metrics.participant_metrics,
             "participant_stats": lists.participant_stats,
             "participant_details": DetailsDocument(lookup, self.wire).participant_details,
+            "user_feedback": lists.user_feedback,
             "rate_limits": partial(rate_limits_document, self.quotas),
         }
 

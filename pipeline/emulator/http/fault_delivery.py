@@ -20,7 +20,7 @@ from .server import CLOSING_KEY, CONNECTION_KEY
 from .wire_format import WireFormat
 
 GATEWAY_PAGE: Final = b"<html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>\n"
-LISTS: Final = ("call_stats", "participants_sessions", "participants", "published_tracks")
+LISTS: Final = ("call_stats", "participants_sessions", "participants", "published_tracks", "user_feedback")
 """The fields of documents that are lists."""
 
 WITHOUT_RESPONSE: Final = frozenset((FaultKind.DROPPED, FaultKind.HANG))

@@ -1,8 +1,8 @@
-"""The documents of the endpoints that list something: call sessions, their participants, and statistics of these.
+"""The documents of the endpoints that list something: call sessions, their participants, statistics of these, ratings.
 
-The shapes are those of the specification: `QueryCallSessionStatsResponse`, `QueryCallParticipantSessionsResponse` and
-`QueryCallSessionParticipantStatsResponse`. Participant Metrics are in `metrics_document`. What is visible at a given
-time is decided in `pipeline.emulator.world.visibility`.
+The shapes are those of the specification: `QueryCallSessionStatsResponse`, `QueryCallParticipantSessionsResponse`,
+`QueryCallSessionParticipantStatsResponse` and `QueryUserFeedbackResponse`. Participant Metrics are in
+`metrics_document`. What is visible at a given time is decided in `pipeline.emulator.world.visibility`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..world import visibility
-from ..world.specs import CallSpec, ClientSpec, StaySpec
+from ..world.specs import CallSpec, ClientSpec, RatingSpec, StaySpec
 from ..world.timestamps import to_micros
 from .document_parts import Json, location_json, with_overrides, without_none
 from .errors import bad_input
 from .lookup import Lookup
 from .paging import PageRequest, paginate, parse_page
-from .parameters import CALL_FILTERS, PARTICIPANT_FILTERS, Condition, parse_filter, parse_json, parse_sort
+from .parameters import (
+    CALL_FILTERS,
+    FEEDBACK_FILTERS,
+    PARTICIPANT_FILTERS,
+    Condition,
+    parse_filter,
+    parse_json,
+    parse_sort,
+)
 from .request_log import ApiRequest
 from .wire_format import WireFormat
 
@@ -88,6 +96,31 @@ class ListDocuments:
             "duration": "1.00ms",
             "call_events": [],
             "participants": [self._user_row(call, user, stays, now) for user, stays in chosen],
+            **cursors,
+        }
+
+    def user_feedback(self, request: ApiRequest) -> Json:
+        """Return the ratings that match a filter, in the order of the calls and of the ratings in them."""
+        body = request.body
+        if not isinstance(body, dict):
+            raise bad_input("the body must be a JSON object")
+        if body.get("sort"):
+            raise bad_input("sorting of user feedback is not documented")
+        now = to_micros(request.at)
+        page = parse_page(body)
+        conditions = parse_filter(body.get("filter_conditions"), FEEDBACK_FILTERS)
+        rows: list[tuple[CallSpec, StaySpec, RatingSpec, int]] = []
+        for call in self._lookup.world.calls:
+            of_call = {"call_cid": call.cid, "session_id": call.call_session_id}
+            if not _all_hold(tuple(one for one in conditions if one.field in of_call), of_call):
+                continue
+            for stay, rating, number in visibility.visible_ratings(call, now):
+                if _all_hold(conditions, of_call | {"user_id": stay.user_id, "rating": rating.rating}):
+                    rows.append((call, stay, rating, number))
+        chosen, cursors = paginate(rows, lambda row: (*row[0].ids, *row[1].ids, str(row[3])), "given", page)
+        return {
+            "duration": "1.00ms",
+            "user_feedback": [_rating_row(call, stay, rating) for call, stay, rating, _ in chosen],
             **cursors,
         }
 
@@ -203,6 +236,28 @@ class ListDocuments:
 
 def _all_hold(conditions: tuple[Condition, ...], values: Json) -> bool:
     return all(condition.holds(values) for condition in conditions)
+
+
+def _rating_row(call: CallSpec, stay: StaySpec, rating: RatingSpec) -> Json:
+    client = stay.client or ClientSpec()
+    row = without_none(
+        {
+            "cid": call.cid,
+            "session_id": call.call_session_id,
+            "user_id": stay.user_id,
+            "rating": rating.rating,
+            "reason": rating.reason,
+            "sdk": client.name or "",
+            "sdk_version": client.version or "",
+            "platform": {
+                "browser": {"name": "", "version": ""},
+                "device": {"name": "", "version": ""},
+                "os": {"architecture": "", "name": "", "version": ""},
+            },
+            "custom": dict(rating.custom) if rating.custom else None,
+        }
+    )
+    return with_overrides(row, rating.extra, frozenset())
 
 
 def _stay_filter_values(call: CallSpec, stay: StaySpec, now: int) -> Json:

@@ -53,6 +53,12 @@ PARTICIPANT_FILTERS: Final[FilterFields] = {
     "session_id": ("string", ("$eq", "$in")),
     "user_id": ("string", ("$eq", "$in")),
 }
+FEEDBACK_FILTERS: Final[FilterFields] = {
+    "call_cid": ("string", ("$eq",)),
+    "session_id": ("string", ("$eq",)),
+    "user_id": ("string", ("$eq",)),
+    "rating": ("number", COMPARISONS),
+}
 SORT_FIELDS: Final = ("generated_at", "updated_at", "session_started_at", "session_ended_at")
 
 _OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {

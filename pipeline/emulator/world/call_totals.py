@@ -39,15 +39,19 @@ def call_totals(call: CallSpec, now: int) -> dict[str, Any]:
         "sfus_used": len({stay.sfu for stay in stays if stay.sfu is not None}),
         "total_participant_duration": sum((ends - begins) // SECOND_US for _, begins, ends in presence),
     }
-    optional = {
+    given = visibility.visible_ratings(call, min(now, visibility.generated_at(call, now)))
+    ratings = [rating.rating for _, rating, _ in given]
+    optional: dict[str, float | None] = {
         "average_jitter_ms": _mean(stay.jitter_ms for stay in stays),
         "average_latency_ms": _mean(stay.latency_ms for stay in stays),
         "max_freezes_duration_ms": max((stay.freezes_duration_ms or 0 for stay in stays), default=0) or None,
         "cq_score": call.cq_score,
         "call_event_count": call.call_event_count,
-        "avg_user_rating": call.avg_user_rating,
-        "min_user_rating": call.min_user_rating,
+        "avg_user_rating": sum(ratings) / len(ratings) if ratings else None,
+        "min_user_rating": min(ratings, default=None),
     }
+    if call.avg_user_rating is not None or call.min_user_rating is not None:
+        optional |= {"avg_user_rating": call.avg_user_rating, "min_user_rating": call.min_user_rating}
     return totals | {name: value for name, value in optional.items() if value is not None}
 
 

@@ -129,6 +129,25 @@ class TrackSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class RatingSpec:
+    """A rating that a user gave to the call session.
+
+    Attributes:
+        at: when it was given; it is listed from then on.
+        rating: 1 to 5.
+        reason: free text.
+        custom: what the app added, as (name, value) pairs.
+        extra: see the module; added to the row.
+    """
+
+    at: datetime
+    rating: int
+    reason: str = ""
+    custom: Extra = ()
+    extra: Extra = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StaySpec:
     """One user's presence in a call session, from joining to leaving. A user who comes back has another stay.
 
@@ -150,6 +169,7 @@ class StaySpec:
         cq_score: the source's own score, 0 to 100.
         sfu: name of the media server.
         losses: times in which media of the participant gets lost.
+        ratings: the ratings that the user gave to the call session after this stay.
         report: see the module.
         extra: see the module; added to the metrics document and to the attendance row.
         omit: see the module; left out of the metrics document and of the attendance row.
@@ -172,6 +192,7 @@ class StaySpec:
     cq_score: int | None = None
     sfu: str | None = "sfu-1"
     losses: tuple[LossSpec, ...] = ()
+    ratings: tuple[RatingSpec, ...] = ()
     report: int = 0
     extra: Extra = ()
     omit: frozenset[str] = frozenset()
@@ -196,10 +217,10 @@ class CallSpec:
         reports: delays after the end at which a report is made. The first completes the call. Later ones show the
             stays, tracks and points that name their number (`report`, `late_report`).
         live_lag: how far the newest visible point is behind the clock while there is no report.
-        cq_score: the source's own score, 0 to 100; None leaves it out, here and in the three that follow.
-        avg_user_rating: 1 to 5.
-        min_user_rating: 1 to 5.
-        call_event_count: number of events of the call.
+        cq_score: the source's own score, 0 to 100; None leaves it out.
+        avg_user_rating: 1 to 5; None for that of the ratings given until the latest report, if there are any.
+        min_user_rating: likewise.
+        call_event_count: number of events of the call; None leaves it out.
         extra: see the module; added to the call's row.
         omit: see the module; left out of the call's row.
     """

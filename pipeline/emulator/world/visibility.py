@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from .specs import CallSpec, StaySpec, TrackSpec, WarningSpec
+from .specs import CallSpec, RatingSpec, StaySpec, TrackSpec, WarningSpec
 from .timestamps import MICROSECOND, SECOND_US, to_micros
 
 LIVE_REFRESH_US: Final = 60 * SECOND_US
@@ -112,6 +112,17 @@ def is_visible(call: CallSpec, stay: StaySpec, now: int) -> bool:
 def is_publisher(call: CallSpec, stay: StaySpec, now: int) -> bool:
     """Whether the source reports that the participant published something."""
     return bool(visible_tracks(call, stay, now)) if stay.is_publisher is None else stay.is_publisher
+
+
+def visible_ratings(call: CallSpec, now: int) -> list[tuple[StaySpec, RatingSpec, int]]:
+    """Return the ratings given by then, in the order of giving: the stay, the rating, its number in the stay."""
+    given = [
+        (stay, rating, number)
+        for stay in call.participants
+        for number, rating in enumerate(stay.ratings)
+        if to_micros(rating.at) <= now
+    ]
+    return sorted(given, key=lambda one: (one[1].at, *one[0].ids, one[2]))
 
 
 # -- tracks -----------------------------------------------------------------------------------------------------------

@@ -65,6 +65,7 @@ def _datetimes(call: CallSpec) -> Iterator[datetime]:
     given = [call.started_at, call.ended_at]
     for stay in call.participants:
         given += (stay.joined_at, stay.left_at)
+        given += (rating.at for rating in stay.ratings)
         for track in stay.tracks:
             given += (track.since, track.until, track.late_from)
             given += (warning.at for warning in track.warnings)

@@ -1,10 +1,32 @@
 -- Grain: one row per call session. Source: `pages(n, body)` of POST /api/v2/video/call_stats; a greater n is later. Of
 -- each column the latest page with a value wins: what the source leaves out later is not removed. `day` is the UTC date
 -- that was requested; `belongs` is false for sessions that say they started on another. `most_publishers` is the greatest
--- count of publishers on any page.
+-- count of publishers on any page. `rated_at` is when a page first had the ratings that the latest page with ratings
+-- has; NULL if none has any.
 WITH listed AS (
-    SELECT n, unnest(call_stats_body(body).call_stats) AS stats
+    SELECT n, fetched_at, unnest(call_stats_body(body).call_stats) AS stats
     FROM pages
+),
+
+rated AS (
+    SELECT
+        n, fetched_at,
+        stats.call_type AS call_type,
+        stats.call_id AS call_id,
+        stats.call_session_id AS call_session_id,
+        [stats.counts.avg_user_rating, stats.counts.min_user_rating] AS ratings
+    FROM listed
+    WHERE stats.counts.avg_user_rating > 0 OR stats.counts.min_user_rating > 0
+),
+
+first_rated AS (
+    SELECT call_type, call_id, call_session_id, arg_max(first_at, last_n) AS rated_at
+    FROM (
+        SELECT call_type, call_id, call_session_id, ratings, min(fetched_at) AS first_at, max(n) AS last_n
+        FROM rated
+        GROUP BY ALL
+    ) AS reports
+    GROUP BY ALL
 ),
 
 latest AS (
@@ -46,4 +68,5 @@ SELECT
     ended_at IS NULL AS is_live,
     coalesce(started_at::DATE = $day::DATE, true) AS belongs
 FROM latest
+LEFT JOIN first_rated USING (call_type, call_id, call_session_id)
 ORDER BY call_type, call_id, call_session_id

@@ -51,9 +51,22 @@ def test_address_of_call_stats_has_its_search_in_the_body() -> None:
     }
 
 
+def test_address_of_user_feedback_names_the_call_session_in_the_body() -> None:
+    """The two documented filters, and no order."""
+    address = address_of(Request("user_feedback", DAY, call=CALL, cursor="c"))
+    assert (address.method, address.path, address.query) == ("POST", "/api/v2/video/call/feedback", {})
+    assert address.body is not None
+    assert json.loads(address.body) == {
+        "filter_conditions": {"call_cid": "default:standup", "session_id": "s1"},
+        "limit": 100,
+        "next": "c",
+    }
+
+
 @pytest.mark.parametrize(
     ("request_", "missing"),
     [
+        (Request("user_feedback", DAY), "a call session"),
         (Request("participant_sessions", DAY), "a call session"),
         (Request("participant_metrics", DAY, call=CALL), "a stay and a window"),
         (Request("participant_metrics", DAY, stay=STAY), "a stay and a window"),

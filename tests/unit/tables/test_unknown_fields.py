@@ -29,6 +29,11 @@ from pipeline.tables.unknown_fields import unknown_fields
             {"participants": [{"sessions": [{"battery": 1, "location": {"zip": 1}}]}]},
             "participants[].sessions[].battery participants[].sessions[].location.zip",
         ),
+        (
+            "user_feedback",
+            {"user_feedback": [{"stars": 1, "platform": {"x": 1}, "custom": {"y": 1}}]},
+            "user_feedback[].stars",
+        ),
         ("participant_metrics", {"client": {"os": 1, "location": {"zip": 1}}}, "client.os client.location.zip"),
         ("participant_metrics", {"published_tracks": [{}, {"qp": 1}, {"qp": 2}]}, "published_tracks[].qp"),
         ("participant_metrics", {"published_tracks": None, "client": 5}, ""),
