@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.emulator import KEY, SECRET, Emulator, ManualClock, World, uniform_world
 from pipeline.emulator import Fault as SlowResponse
-from pipeline.endpoints import ENDPOINT_NAMES
+from pipeline.endpoints import DAILY_ENDPOINTS
 from pipeline.flow import Flow
 from pipeline.landing.compaction import MAX_SMALL_SEGMENTS
 from pipeline.landing.landing import COMPACTED
@@ -136,7 +136,7 @@ def test_complete_day_is_compacted(machine: Callable[..., Flow], s3: S3, monkeyp
     with Emulator(world(), clock=ManualClock(AFTERWARDS)) as source:
         first = machine(source, concurrency=1)
         assert first.run(DAY).is_complete
-        for endpoint in ENDPOINT_NAMES[1:]:
+        for endpoint in DAILY_ENDPOINTS[1:]:
             (name,) = first.landing.names(endpoint, DAY)
             assert COMPACTED in name
         assert not first.build_tables(DAY).changed
@@ -221,8 +221,9 @@ def test_each_step_lists_a_folder_once(machine: Callable[..., Flow], s3: S3) -> 
     """Listing costs more than reading, so a step asks for the names in a folder once."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as source:
         flow = machine(source)
-        for step in (*(getattr(flow.extract, name) for name in ENDPOINT_NAMES), flow.build_tables, flow.completeness):
+        for step in (*(getattr(flow.extract, name) for name in DAILY_ENDPOINTS), flow.build_tables, flow.completeness):
             with s3.proxy.counting() as traffic:
                 step(DAY)
             folders = [call.key for call in traffic.calls if call.kind == "LIST"]
-            assert len(set(folders)) == len(folders) <= len(ENDPOINT_NAMES)
+            assert len(set(folders)) == len(folders) <= len(DAILY_ENDPOINTS)
+            assert not any("participant_details" in folder for folder in folders)
