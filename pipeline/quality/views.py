@@ -33,6 +33,10 @@ VIEWS: dict[str, str] = {
     "ingest_completeness": "pipeline.quality",
     "ledger_calls": "pipeline.planning",
     "ledger": "pipeline.planning",
+    "rated_stays": "pipeline.quality.ratings",
+    "rating_model": "pipeline.quality.ratings",
+    "rating_drivers": "pipeline.quality.ratings",
+    "predicted_ratings": "pipeline.quality.ratings",
 }
 """Every view, with the package of its SQL. Each comes after the views that it uses."""
 
