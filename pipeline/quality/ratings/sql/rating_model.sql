@@ -1,4 +1,4 @@
--- Grain: one row: the model of ratings in use, or why there is none.
+-- Grain: one row per database with stays: its model of ratings, or why there is none.
 --
 -- abstained_because: Why no rating is predicted; NULL if predicted_ratings has rows
 -- first_day: First day of the ratings that it was made from
@@ -32,3 +32,4 @@ FROM (
     WHERE user_session_id IS NOT NULL
 ) AS rated
 LEFT JOIN (SELECT value::JSON AS value FROM store.meta WHERE name = 'rating model') AS model ON true
+WHERE EXISTS (FROM participant_sessions)
