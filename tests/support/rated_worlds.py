@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.quality.ratings.model import Stays
+from pipeline.quality.ratings.stays import Stays
 
 __all__ = ["RatedWorld", "predictions", "rated_world"]
 

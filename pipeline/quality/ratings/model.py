@@ -8,8 +8,6 @@ other ratings than their media explains, the ratings depend on what cannot be se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -18,10 +16,9 @@ import numpy.typing as npt
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression, Ridge
 
-__all__ = ["MIN_RATINGS", "Stays", "fit"]
+from pipeline.quality.ratings.stays import MIN_RATINGS, Floats, Stays
 
-MIN_RATINGS = 200
-"""Fewest rated stays for a model."""
+__all__ = ["fit"]
 
 MIN_EFFECTIVE = 100
 """Fewest ratings that the weighted ones must be worth (Kish's effective sample size)."""
@@ -37,30 +34,6 @@ COVERAGE = 0.9
 
 SIGNIFICANT = 2.5
 """Standard errors beyond which ratings are taken to depend on what cannot be seen."""
-
-Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Stays:
-    """Judged stays, one row each.
-
-    Attributes:
-        day: date of each, as days since 1970.
-        features: one column per feature, NaN for unknown.
-        names: names of the features.
-        rating: mean rating, NaN without one.
-        client: client of each, as a number from 0.
-    """
-
-    day: npt.NDArray[np.int64]
-    features: Floats
-    names: Sequence[str]
-    rating: Floats
-    client: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.day)
 
 
 def fit(stays: Stays) -> dict[str, Any] | None:

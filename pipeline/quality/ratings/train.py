@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.quality.ratings.model import MIN_RATINGS, Stays, fit
+from pipeline.quality.ratings.stays import MIN_RATINGS, Stays
 from pipeline.sql import adapted
 
 __all__ = ["FACT", "train"]
@@ -47,6 +47,8 @@ def train(database: duckdb.DuckDBPyConnection, now: datetime) -> str | None:
     (rated,) = database.execute(_RATED).fetchall()[0]
     model = None
     if rated >= MIN_RATINGS:
+        from pipeline.quality.ratings.model import fit  # takes a second, and is seldom needed
+
         (first,) = database.execute(_FIRST_DAY).fetchall()[0]
         rows = database.execute(_STAYS, {"first": first}).to_arrow_table() if first is not None else None
         model = fit(_stays(rows)) if rows else None

@@ -14,7 +14,6 @@ from pipeline.quality.views import VIEWS, read_docs
 from pipeline.sql import statement_names
 from tests.support.small_world import Query, SmallWorld, only, rows_of, steady
 
-
 MODEL = {
     "intercept": 4.0,
     "half_width": 1.0,

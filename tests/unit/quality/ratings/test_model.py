@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.quality.ratings.model import MIN_RATINGS, Stays, fit
+from pipeline.quality.ratings.model import fit
+from pipeline.quality.ratings.stays import MIN_RATINGS, Stays
 from tests.support.rated_worlds import RatedWorld, predictions, rated_world
 
 
