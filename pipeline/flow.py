@@ -32,6 +32,7 @@ from pipeline.model import RETENTION, Call
 from pipeline.planning.completeness import DayCompleteness, day_ends, is_certified, judge_day
 from pipeline.planning.inventory import Inventories
 from pipeline.quality.day import DayQuality, day_quality, poor_calls
+from pipeline.quality.ratings.train import FACT, train
 from pipeline.quality.releases.compared import compared_releases
 from pipeline.quality.thresholds import THRESHOLDS_FILE
 from pipeline.schema import CALL_KEY, TABLES
@@ -77,6 +78,9 @@ class Flow:
         self._upgrade_mark = StoredFile(self.store, ".work/upgrading")
         self._rules_mark = StoredFile(self.store, "tables/rules")
         self._is_upgraded = False
+        self._rating_model: str | None = None
+        self._model_is_due = False
+        self._trains_seldom = False
         self._turns = choose_turns(settings.warehouse, settings.location, settings.work / "locks")
         self._locks = DayLocks(self._turns)
         self._session = ApiSession(settings, connect)
@@ -163,8 +167,8 @@ class Flow:
         First rebuilds tables written by an earlier version, for every day that still has raw responses.
         """
         if self._is_upgraded:
-            return self.warehouse.load(self.lake, days, rebuild=rebuild)
-        loaded = self.warehouse.load(self.lake, [*days, *self._upgrade_tables()], rebuild=rebuild)
+            return self._with_model(self.warehouse.load(self.lake, days, rebuild=rebuild))
+        loaded = self._with_model(self.warehouse.load(self.lake, [*days, *self._upgrade_tables()], rebuild=rebuild))
         self._upgrade_mark.delete()
         if self.store.is_remote and not self._has_checked_rules():
             self._rules_mark.replace(rules().encode())
@@ -188,9 +192,11 @@ class Flow:
         """Within the block, publish at most once a minute. However it ends, publish what is loaded."""
         try:
             with self.warehouse.publishing_seldom():
+                self._trains_seldom = True
                 yield
         finally:
-            if self.warehouse.is_due:
+            self._trains_seldom = False
+            if self.warehouse.is_due or self._model_is_due:
                 self.load([])
 
     def rebuild(self, days: Sequence[date], report: Callable[[date, TablesBuilt], None] = lambda *_: None) -> None:
@@ -221,7 +227,7 @@ class Flow:
         ]
         for day in self.landing.days():  # all days: an erasure that was interrupted left some behind
             self.build_tables(day, rebuild=day in days)
-        self.warehouse.load(self.lake, self.lake.days(), rebuild=True, from_scratch=True)
+        self._with_model(self.warehouse.load(self.lake, self.lake.days(), rebuild=True, from_scratch=True))
         self.store.delete_old_versions("raw", "tables", "lake")
         return days
 
@@ -284,9 +290,21 @@ class Flow:
         return self._session.requests_sent
 
     def _facts(self) -> dict[str, str]:
-        """Return what the view `ledger_calls` needs: the first day, and the quotas that were seen."""
+        """Return what views need: the first day, the quotas that were seen, and the model of ratings if it is new."""
         quotas = {f"quota {endpoint}": f"{requests}" for endpoint, requests in self._session.quotas.items()}
-        return {"start": self.settings.start.isoformat(), **quotas}
+        model = {} if self._rating_model is None else {FACT: self._rating_model}
+        return {"start": self.settings.start.isoformat(), **quotas, **model}
+
+    def _with_model(self, loaded: Loaded) -> Loaded:
+        """Make the model of ratings again if ratings were loaded, and publish it. In a backfill, only at its end."""
+        self._model_is_due |= any(table == "user_ratings" and rows for (table, _), rows in loaded.rows.items())
+        if self._model_is_due and not self._trains_seldom:
+            self._model_is_due = False
+            with self.warehouse.reading() as database:
+                self._rating_model = train(database, self._session.now())
+            if self._rating_model is not None:
+                loaded.published |= self.warehouse.load(self.lake, []).published
+        return loaded
 
     def _upgrade_tables(self) -> list[date]:
         """Rebuild tables written by an earlier version. Returns the days to load because of it.

@@ -37,6 +37,10 @@ VIEWS: dict[str, str] = {
     "release_comparison": "pipeline.quality.releases",
     "ledger_calls": "pipeline.planning",
     "ledger": "pipeline.planning",
+    "rated_stays": "pipeline.quality.ratings",
+    "rating_model": "pipeline.quality.ratings",
+    "rating_drivers": "pipeline.quality.ratings",
+    "predicted_ratings": "pipeline.quality.ratings",
 }
 """Every view, with the package of its SQL. Each comes after the views that it uses."""
 

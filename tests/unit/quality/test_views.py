@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -12,6 +13,16 @@ import pytest
 from pipeline.quality.views import VIEWS, read_docs
 from pipeline.sql import statement_names
 from tests.support.small_world import Query, SmallWorld, only, rows_of, steady
+
+MODEL = {
+    "intercept": 4.0,
+    "half_width": 1.0,
+    "scores": [1.0, 5.0],
+    "stars": [1.0, 5.0],
+    "terms": [{"feature": "poor", "center": 0.5, "weight": -1.0}],
+    "drivers": [{"feature": "poor", "stars": -1.0, "low": 0.0, "high": 1.0}],
+}
+"""A model of ratings: without one, some views have no row."""
 
 
 def test_every_view_and_column_is_documented(query: Query) -> None:
@@ -48,6 +59,7 @@ def test_views_work_if_the_database_is_attached(world: SmallWorld, query: Query,
         world.stay(version, client_name="web", client_version=version)
     with world.load(tmp_path) as database:
         database.execute("INSERT INTO store.meta VALUES ('start', '2026-01-01')")  # so that the ledger has a row
+        database.execute("INSERT INTO store.meta VALUES ('rating model', $model)", {"model": json.dumps(MODEL)})
     with duckdb.connect() as database:
         database.execute(f"ATTACH '{tmp_path / 'published.duckdb'}' AS calls (READ_ONLY)")
         for view in VIEWS:
