@@ -29,7 +29,7 @@ class Authenticator:
 
     def __init__(self, key: str, secret: str) -> None:
         self._key = key
-        self._secret = secret
+        self.secret = secret
         self._verified_claims = lru_cache(maxsize=1000)(self._verify)
 
     def check(self, api_key: str | None, headers: Mapping[str, str], now: datetime) -> None:
@@ -51,7 +51,7 @@ class Authenticator:
     def _verify(self, token: str) -> dict[str, Any]:
         """Return the claims of a token with a valid signature."""
         try:
-            return jwt.decode(token, self._secret, algorithms=["HS256"], options=SIGNATURE_ONLY)
+            return jwt.decode(token, self.secret, algorithms=["HS256"], options=SIGNATURE_ONLY)
         except jwt.InvalidSignatureError:
             raise ApiError(401, errors.TOKEN_SIGNATURE, "token signature is invalid") from None
         except jwt.InvalidAlgorithmError:

@@ -63,13 +63,13 @@ class Emulator:
         secret: str = SECRET,
     ) -> None:
         self.key = key
-        self.secret = secret
+        self._authenticator = Authenticator(key, secret)  # it does not print the secret
         self.world = world
         self.clock = clock
         self._handler = RequestHandler(
             world=world,
             wire=wire,
-            authenticator=Authenticator(key, secret),
+            authenticator=self._authenticator,
             quotas=QuotaCounter(quotas_for_all(quotas or {}), clock),
             faults=FaultScript(faults),
             log=RequestLog(max_logged_requests),
@@ -78,6 +78,11 @@ class Emulator:
         self._server = LoopbackServer(build_router(self._handler), port)
 
     # -- running ------------------------------------------------------------------------------------------------------
+
+    @property
+    def secret(self) -> str:
+        """The app's secret."""
+        return self._authenticator.secret
 
     def __enter__(self) -> Emulator:
         return self.start()

@@ -48,4 +48,4 @@ def test_commands_are_about_the_app_that_is_named(command: Callable[..., Any], t
         code, out, _ = run("sales", "doctor")
         assert "FAIL" not in out
         assert f"ok    data: {tmp_path}/data/sales can be written" in out
-    assert {path.name for path in (tmp_path / "data").iterdir()} == {"support", "sales", "lake", "dagster"}
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"support", "sales", "lake", "lake-id", "dagster"}

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.emulator import KEY, SECRET, Emulator, ManualClock, World, uniform_world
 from pipeline.emulator import Fault as SlowResponse
-from pipeline.endpoints import DAILY_ENDPOINTS
+from pipeline.endpoints import DAILY_ENDPOINTS, ENDPOINT_NAMES
 from pipeline.flow import Flow
 from pipeline.landing.compaction import MAX_SMALL_SEGMENTS
 from pipeline.landing.landing import COMPACTED
