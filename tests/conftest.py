@@ -21,6 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-documents", action="store_true", help="write real outputs into the documents")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Start three workers for two processors: tests wait a third of the time, for processes and servers of their own."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove settings from the environment of the tests."""

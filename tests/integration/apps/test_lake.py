@@ -38,7 +38,9 @@ FETCHED = ("fetched_at", "newest_fetch_at", "raw_sha256")
 
 Open = Callable[..., DuckLake]
 
-on_both_kinds = pytest.mark.parametrize("lake_setting", ["file", "postgres"], indirect=True)
+on_both_kinds = pytest.mark.parametrize(
+    "lake_setting", ["file", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True
+)
 """Runs a test with the catalog in a file and in PostgreSQL. The others run with a file, which is quicker."""
 
 

@@ -27,6 +27,7 @@ WORLDS: dict[str, Callable[[], World]] = {
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_apps_run_side_by_side_in_one_dagster(postgres: Postgres, database: Database, tmp_path: Path) -> None:
     """A backfill of each fills its own assets and schema; runs carry the app's name, and no record is mixed."""
     from pipeline.flow import Flow

@@ -74,6 +74,7 @@ def point_users() -> list[str]:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_two_people_are_erased_from_two_machines_at_once(cluster: Make, source: Emulator) -> None:
     """Both are gone from everywhere once both commands have ended well; one that did not says what to do."""
     machines = cluster(source.url)
@@ -92,6 +93,7 @@ def test_two_people_are_erased_from_two_machines_at_once(cluster: Make, source: 
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_person_is_erased_while_their_day_is_fetched(cluster: Make, source: Emulator) -> None:
     """Nothing about them that lands afterwards stays, and the backfill ends well."""
     machines = cluster(source.url)

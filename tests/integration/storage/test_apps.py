@@ -39,6 +39,7 @@ def machine(
     return make
 
 
+@pytest.mark.slow
 def test_apps_share_a_bucket_and_a_lake(machine: Callable[[str], Flow], emulators: dict[str, Emulator], s3: S3) -> None:
     """Each has a prefix and schemas of its own, and erasing a person in one leaves every object of the other."""
     flows = {app: machine(app) for app in emulators}

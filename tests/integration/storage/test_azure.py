@@ -185,6 +185,7 @@ def test_connection_string_is_enough(
         assert KEY not in str(lake.execute("FROM duckdb_secrets()").fetchall())
 
 
+@pytest.mark.slow
 def test_killed_backfill_is_finished_and_every_command_works(start: Start, data: Azure) -> None:
     """Workers with empty disks land, publish, query and forget; only what was on its way is requested twice."""
     slow = SlowResponse("slow", "participant_metrics", delay_seconds=0.05)
