@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Start three workers for two processors: tests wait a third of the time, for processes and servers of their own."""
+    """Start three workers for two processors: tests wait a third of the time for processes and servers of their own."""
     return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
