@@ -30,6 +30,8 @@ from tests.support.flows import AFTERWARDS, traces
 from tests.support.flows import DAY as FLOW_DAY
 from tests.support.lakes import ManyDays, days_from, lake_of, query, unequal
 
+pytestmark = pytest.mark.slow  # a lake of several apps in every state; cli/test_apps.py is the quick look
+
 DAYS = days_from(DAY, 2)
 APPS = (SUPPORT, SALES)
 
