@@ -65,9 +65,8 @@ def run_demo(settings: Settings, days: int) -> ExitCode:
         return code
     print(f"\nA first query, the five calls with the lowest framerate:\n\n{FIRST_QUERY}\n")
     print_result(settings.warehouse, FIRST_QUERY, "table")
-    print("\nWhat stands out:\n")
-    for line in _what_stands_out(settings, dates):
-        print(f"  {line}")
+    if lines := [f"  {line}" for line in _what_stands_out(settings, dates)]:
+        print("\nWhat stands out:\n", *lines, sep="\n")
     print(
         f"\nLook further:\n"
         f'  call-metrics sql "SUMMARIZE metric_points"     query anything, read-only\n'

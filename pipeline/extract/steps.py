@@ -28,7 +28,7 @@ from pipeline.landing.landing import Landing
 from pipeline.model import Call, Request, Response
 from pipeline.planning.details import due_details, probes_left
 from pipeline.planning.due import participants_are_due, ratings_are_due, resumable_listing, stats_are_due
-from pipeline.planning.facts import CallFacts, Listing, is_refusal
+from pipeline.planning.facts import CallFacts, Listing, is_refusal, is_unavailable
 from pipeline.planning.inventory import Inventories
 from pipeline.planning.listings import updated_sessions
 from pipeline.planning.problems import counted
@@ -192,14 +192,7 @@ class Extract:
         inventory = self._inventories.of(day)
         due = [facts for call, facts in inventory.calls.items() if stats_are_due(facts, inventory.attendance[call])]
         landed = {call: attendance.stats_listings for call, attendance in inventory.attendance.items()}
-        earlier = [listing for listings in landed.values() for listing in listings]
-        probes = PROBE_CALLS - sum(listing.refused for listing in earlier)
-        if any(listing.complete for listing in earlier):
-            probes = 0
-        elif probes <= 0:
-            return []
-        failures = await self._list_people(api, "participant_stats", day, due, landed, probes=probes)
-        return [failure for failure in failures if not is_refusal(failure.status)]
+        return await self._list_optional(api, "participant_stats", day, due, landed, refuses=is_refusal)
 
     @_step
     async def participant_metrics(self, api: StreamApi, day: date) -> list[Response]:
@@ -239,18 +232,11 @@ class Extract:
         failures are logged and retried with the next run. A day is complete without ratings.
         """
         inventory, now = self._inventories.of(day), api.now()
-        landed = {call: attendance.ratings_listings for call, attendance in inventory.attendance.items()}
-        earlier = [listing for listings in landed.values() for listing in listings]
-        probes = PROBE_CALLS - sum(listing.unavailable for listing in earlier)
-        if any(listing.complete for listing in earlier):
-            probes = 0
-        elif probes <= 0:
-            return []
         due = [
             facts for call, facts in inventory.calls.items() if ratings_are_due(facts, inventory.attendance[call], now)
         ]
-        failures = await self._list_people(api, "user_feedback", day, due, landed, probes=probes)
-        return [failure for failure in failures if failure.status not in (403, 404)]
+        landed = {call: attendance.ratings_listings for call, attendance in inventory.attendance.items()}
+        return await self._list_optional(api, "user_feedback", day, due, landed, refuses=is_unavailable)
 
     def updates(self, since: datetime | None, until: datetime | None = None) -> Updates:
         """List the call sessions that the source has updated from `since` (default: a day ago) to `until` (now).
@@ -279,6 +265,29 @@ class Extract:
         if failures:
             raise RequestFailed(f"the source did not list updates: {failures[0].error}", status=failures[0].status)
         return Updates(listed_at, updated_sessions(bodies))
+
+    async def _list_optional(
+        self,
+        api: StreamApi,
+        endpoint: EndpointName,
+        day: date,
+        calls: Sequence[CallFacts],
+        landed: Mapping[Call, Sequence[Listing]],
+        *,
+        refuses: Callable[[int | None], bool],
+    ) -> list[Response]:
+        """List the people as `_list_people` does, unless the app has no such list: return the other failures.
+
+        It has none if the source has refused it `PROBE_CALLS` times (`refuses` says by which status) and never gave it.
+        """
+        earlier = [listing for listings in landed.values() for listing in listings]
+        probes = PROBE_CALLS - sum(refuses(listing.status) for listing in earlier)
+        if any(listing.complete for listing in earlier):
+            probes = 0
+        elif probes <= 0:
+            return []
+        failures = await self._list_people(api, endpoint, day, calls, landed, probes=probes)
+        return [failure for failure in failures if not refuses(failure.status)]
 
     async def _list_people(
         self,

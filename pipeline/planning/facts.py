@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from pipeline.model import RETENTION, Call, Stay, Window
 
-__all__ = ["Attendance", "CallFacts", "Listing", "StayFacts", "WindowRequest", "is_refusal"]
+__all__ = ["Attendance", "CallFacts", "Listing", "StayFacts", "WindowRequest", "is_refusal", "is_unavailable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Listing:
     @property
     def unavailable(self) -> bool:
         """Whether the source has no such list, for this app or this call session (403, 404)."""
-        return self.status in (403, 404)
+        return is_unavailable(self.status)
 
     @property
     def refused(self) -> bool:
@@ -163,3 +163,8 @@ class Attendance:
 def is_refusal(status: int | None) -> bool:
     """Return whether the source refused a request (4xx, such as 403 or 404), and will refuse it again."""
     return status is not None and 400 <= status < 500
+
+
+def is_unavailable(status: int | None) -> bool:
+    """Return whether the source has no such list, for this app or this call session (403, 404)."""
+    return status in (403, 404)

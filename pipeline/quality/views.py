@@ -1,7 +1,8 @@
 """The views and table macros for analysts: their SQL, and a comment on every view, macro and column.
 
 A view is `sql/<name>.sql` of a package: one SELECT below a header. The header says what one row is ("Grain: ..."), then
-documents every column but the ids, whose comments come from `schema`. A table macro is the same, with its parameters
+documents every column but the ids, whose comments come from `schema`; "Columns of <view>, but <names>" stands for the
+comments of another view. A table macro is the same, with its parameters
 before the SELECT: `(since, until) AS TABLE SELECT ...`. The tables that views read are in `warehouse`; what is too slow
 to compute per query is in `track_statistics`.
 
@@ -11,6 +12,7 @@ database under a name of their own must `USE` that name to call a macro.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -50,6 +52,8 @@ MACROS: dict[str, str] = {
 }
 """Every table macro, with the package of its SQL."""
 
+_SAME_COLUMNS = re.compile(r"Columns of (?P<view>\w+), but (?P<left_out>[\w, ]+)")
+
 
 @dataclass(frozen=True)
 class ViewDocs:
@@ -76,6 +80,9 @@ def read_docs(name: str) -> ViewDocs:
         text = line.removeprefix("--")
         if not text.strip():
             in_columns = True
+        elif same := _SAME_COLUMNS.fullmatch(text.strip()):
+            left_out = same["left_out"].split(", ")
+            columns |= {name: about for name, about in read_docs(same["view"]).columns.items() if name not in left_out}
         elif not in_columns:
             comment.append(text.strip())
         elif column is not None and text.startswith("     "):

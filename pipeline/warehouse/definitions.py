@@ -20,7 +20,7 @@ from pipeline.schema import TABLES
 from pipeline.sql import adapted, literal, quoted, read_statement, registered
 from pipeline.warehouse.database import STORED, read_meta, write_meta
 
-__all__ = ["COLUMN_COMMENTS", "COLUMN_COMMENTS_TABLE", "comment_of", "has_facts", "is_current", "update_definitions"]
+__all__ = ["COLUMN_COMMENTS", "COLUMN_COMMENTS_TABLE", "comment_of", "definitions_mark", "update_definitions"]
 
 COLUMN_COMMENTS_TABLE = "One row per column of a table or view: its comment"
 
@@ -46,28 +46,19 @@ def update_definitions(
     """
     changed = replace_thresholds(database, thresholds)
     changed |= _replace_facts(database, facts or {})
-    if is_current(database):
+    if read_meta(database, "definitions") == definitions_mark():
         return changed
     create_views(database, comment_columns=comment_view_columns)
     for statement in _table_comments(comment_view_columns=comment_view_columns):
         database.execute(statement)
     _fill_column_comments(database)
-    write_meta(database, "definitions", _mark())
+    write_meta(database, "definitions", definitions_mark())
     return True
 
 
-def is_current(database: duckdb.DuckDBPyConnection) -> bool:
-    """Return whether the views and comments are those of this version."""
-    return read_meta(database, "definitions") == _mark()
-
-
-def has_facts(database: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> bool:
-    """Return whether `store.meta` has these values."""
-    return not facts or facts.items() <= _meta(database).items()
-
-
 def _replace_facts(database: duckdb.DuckDBPyConnection, facts: Mapping[str, str]) -> bool:
-    if has_facts(database, facts):
+    stored = dict(database.execute(adapted(database, "SELECT name, value FROM store.meta")).fetchall())
+    if facts.items() <= stored.items():
         return False
     names = ", ".join(map(literal, facts))
     rows = ", ".join(f"({literal(name)}, {literal(value)})" for name, value in facts.items())
@@ -76,12 +67,8 @@ def _replace_facts(database: duckdb.DuckDBPyConnection, facts: Mapping[str, str]
     return True
 
 
-def _meta(database: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    return dict(database.execute(adapted(database, "SELECT name, value FROM store.meta")).fetchall())
-
-
-def _mark() -> str:
-    """Return a hash of the SQL and the comments."""
+def definitions_mark() -> str:
+    """Return a hash of the SQL and the comments of this version, which `store.meta` has as `definitions`."""
     texts = [*view_texts(), *_table_comments(comment_view_columns=True), read_statement("pipeline.warehouse", "store")]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:32]
 

@@ -31,13 +31,21 @@ from pipeline.storage import LocalStore, Store, StoredFile
 from pipeline.turns import StillMine, Turns
 from pipeline.warehouse.all_apps import update_all_apps
 from pipeline.warehouse.attach import LAKE, attach, lake_errors
-from pipeline.warehouse.database import transaction
+from pipeline.warehouse.database import VERSION, transaction
 from pipeline.warehouse.day import Loaded, Source, changed_tables
-from pipeline.warehouse.definitions import has_facts, is_current, update_definitions
+from pipeline.warehouse.definitions import definitions_mark, update_definitions
 from pipeline.warehouse.lake_access import LakeAccess
 from pipeline.warehouse.lake_claim import LakeClaim
 from pipeline.warehouse.lake_files import LakeFile, LakeFiles, TableFiles, split_path
-from pipeline.warehouse.lake_tables import LOADED, by_day, create_tables, file_paths, is_ours, loaded_rows, table_names
+from pipeline.warehouse.lake_tables import (
+    LOADED,
+    by_day,
+    create_tables,
+    file_paths,
+    loaded_rows,
+    stored_facts,
+    table_names,
+)
 
 __all__ = ["Cleaned", "DuckLake"]
 
@@ -193,12 +201,11 @@ class DuckLake:
 
     def _is_prepared(self, database: duckdb.DuckDBPyConnection) -> bool:
         """Return whether the lake is ours and of this version, with everything but days as it should be."""
+        wanted = {"version": str(VERSION), "owner": self._owner(), "definitions": definitions_mark(), **self._facts()}
         return (
-            is_ours(database, self._catalog, self._owner())
-            and is_current(database)
+            wanted.items() <= stored_facts(database, self._catalog).items()  # read once: each time costs requests
             and has_thresholds(database, self._wanted_thresholds())
             and (self._claim is None or self._claim.is_made(database))
-            and has_facts(database, self._facts())
         )
 
     def _load_day(

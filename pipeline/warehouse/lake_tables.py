@@ -29,8 +29,8 @@ __all__ = [
     "by_day",
     "create_tables",
     "file_paths",
-    "is_ours",
     "loaded_rows",
+    "stored_facts",
     "table_names",
     "view_names",
 ]
@@ -82,13 +82,12 @@ def file_paths(database: duckdb.DuckDBPyConnection, schema: str, table: str) -> 
     return [row[0] for row in database.execute(query).fetchall()]
 
 
-def is_ours(database: duckdb.DuckDBPyConnection, catalog: LakeCatalog, owner: str) -> bool:
-    """Return whether the lake has tables of the app, of this version and made from the data of `owner`."""
+def stored_facts(database: duckdb.DuckDBPyConnection, catalog: LakeCatalog) -> dict[str, str]:
+    """Return all values of the app's `store.meta`, by name; none if the lake has no tables of the app."""
     try:  # listing the tables of a lake takes the longer the more apps there are
-        meta = dict(database.execute(f"SELECT name, value FROM {LAKE}.{catalog.schemas.internal}.meta").fetchall())
+        return dict(database.execute(f"SELECT name, value FROM {LAKE}.{catalog.schemas.internal}.meta").fetchall())
     except (duckdb.CatalogException, duckdb.BinderException):  # there is no such table
-        return False
-    return (meta.get("version"), meta.get("owner")) == (str(VERSION), owner)
+        return {}
 
 
 def create_tables(database: duckdb.DuckDBPyConnection, catalog: LakeCatalog, owner: str) -> bool:

@@ -17,6 +17,8 @@ from pipeline.flow import Flow
 from pipeline.schema import TABLES
 from pipeline.serving import report
 from pipeline.serving.dashboard import run_query
+from pipeline.serving.mcp.ask import ask
+from pipeline.serving.mcp.tables import list_tables
 from pipeline.serving.query import print_result
 from pipeline.settings import Settings
 from pipeline.warehouse.all_apps import NAMES
@@ -112,7 +114,7 @@ def test_each_app_is_as_if_it_were_alone(
 def test_everything_that_asks_asks_about_its_app(
     app_flow: Callable[..., Flow], lake_setting: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Queries, reports and the dashboard; and a query can ask about all apps."""
+    """Queries, assistants, reports and the dashboard; and a query can ask about all apps."""
     flows = {app: app_flow(app, warehouse_file=lake_setting) for app in APPS}
     for flow in flows.values():
         flow.run(FLOW_DAY)
@@ -122,6 +124,14 @@ def test_everything_that_asks_asks_about_its_app(
     assert made.problems == ()
     with pytest.raises(FixSettings):
         report.make(flows[SALES].settings.warehouse, "a-1", None, AFTERWARDS)
+    assert ask(support, "SELECT count(*) FROM call_quality", 10, 60).rows == [[2]]
+    assert ask(support, "SELECT DISTINCT app FROM all_apps.tracks ORDER BY app", 10, 60).rows == [
+        ["sales"],
+        ["support"],
+    ]
+    assert [table.name for table in list_tables(support, ["call_quality"]).tables] == ["call_quality"]
+    with pytest.raises(FixSettings, match=r"there is no published table 'sales\.tracks'"):
+        ask(support, "FROM sales.tracks", 10, 60)
     calls = run_query(support, "days", first=FLOW_DAY, last=FLOW_DAY)
     assert [day["calls"] for day in calls] == [2]
     capsys.readouterr()
