@@ -18,6 +18,7 @@ from pipeline.errors import CallMetricsError, Interrupted
 from pipeline.flow import Flow
 from pipeline.orchestration.definitions import build_definitions
 from pipeline.orchestration.instance import unusable_records
+from pipeline.orchestration.kept_engines import kept_engines
 from pipeline.orchestration.resources import shared_flow_resource
 
 __all__ = ["Runner", "original_error"]
@@ -40,9 +41,10 @@ class Runner:
         Also raises `FixStorage` if Dagster's records cannot be used.
         """
         try:
-            self._job.execute_in_process(
-                partition_key=day.isoformat(), instance=self._instance, run_config={"loggers": SILENT}
-            )
+            with kept_engines():
+                self._job.execute_in_process(
+                    partition_key=day.isoformat(), instance=self._instance, run_config={"loggers": SILENT}
+                )
         except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             raise Interrupted("stopped; everything fetched so far has landed") from None
         except Exception as error:

