@@ -97,6 +97,7 @@ def test_points_on_window_edges_are_stored_if_windows_are_half_open(flow_for: Ca
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_ninety_days_in_one_run_are_complete(flow_for: Callable[..., Flow]) -> None:
     """All days are stored and known to be complete, also those without calls between the first and the last."""
     days = days_from(DAY, 90)

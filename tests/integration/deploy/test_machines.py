@@ -55,6 +55,7 @@ def found_differences(cluster: Cluster, source: Emulator, tmp_path: Path) -> lis
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 def test_machine_that_is_killed_is_replaced_by_an_empty_one(cluster: Make, source: Emulator, tmp_path: Path) -> None:
     """Two machines backfill a day each and one is killed. A third one requests exactly what had not landed."""
     machines = cluster(source.url)
@@ -85,6 +86,7 @@ def test_second_machine_on_a_day_waits_and_finds_nothing_to_do(cluster: Make, so
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_every_command_works_on_a_new_machine(cluster: Make, tmp_path: Path) -> None:
     """`status`, `doctor`, `sql`, `report`, `rebuild` and `forget` need nothing but the bucket and the lake.
 

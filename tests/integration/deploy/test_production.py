@@ -15,6 +15,7 @@ from tests.support.production import backfill_with_a_kill
 
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(missing_programs() is not None, reason=f"{missing_programs()}")
+@pytest.mark.slow
 def test_killed_run_is_repeated_and_nothing_is_lost(tmp_path: Path) -> None:
     """Run monitoring notices a run that was killed, its day runs again elsewhere, and the lake has every row once."""
     trial = backfill_with_a_kill(tmp_path, days=3, workers=2)

@@ -81,6 +81,7 @@ def test_second_worker_on_a_day_waits_and_finds_nothing_to_do(start: Start, s3: 
         assert len(asked) == len(set(asked)) > 0
 
 
+@pytest.mark.slow
 def test_run_survives_a_bad_minute_of_both_servers(machine: Callable[..., Flow], s3: S3, postgres: Postgres) -> None:
     """It ends well or with one sentence, and the next one completes the day."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as source:

@@ -91,6 +91,7 @@ def test_person_is_in_no_version_once_forgotten(
         ("PURGE", r"may not delete them; they need the right s3:DeleteObjectVersion on the objects$"),
     ],
 )
+@pytest.mark.slow
 def test_forgetting_without_a_right_is_continued(
     machine: Callable[..., Flow], versioned: S3, kind: str, right: str
 ) -> None:

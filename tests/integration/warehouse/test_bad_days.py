@@ -216,6 +216,7 @@ def test_step_of_a_day_that_is_cut_off_stops(
         assert query(lake_of(flow.settings), "SELECT count(*) FROM windows") == [(6,)]
 
 
+@pytest.mark.slow
 def test_server_that_is_down_is_one_sentence_and_coming_back_is_enough(
     postgres: Postgres, database: Database, tmp_path: Path
 ) -> None:
