@@ -58,19 +58,35 @@ def demo(days: int) -> int:
 
 
 @call_metrics.command()
-@click.option("--from", "since", required=True, metavar="DATE", help="First day (UTC).")
-@click.option("--to", "until", required=True, metavar="DATE", help="Last day (UTC), included.")
-def backfill(since: str, until: str) -> int:
-    """Fetch, keep and publish all days from one date to another.
+@click.option("--from", "since", metavar="DATE", help="First day (UTC; default: what is due).")
+@click.option("--to", "until", metavar="DATE", help="Last day (UTC), included (default: today).")
+@click.option("--last", "span", metavar="SPAN", help="Instead of dates: so many days (7d) or weeks (2w), and today.")
+@click.option("--dry-run", is_flag=True, help="Only say how many requests it takes, and how long.")
+def backfill(since: str | None, until: str | None, span: str | None, *, dry_run: bool) -> int:
+    """Fetch, keep and publish days: from one date to another, or all that are due.
 
+    Due are the last three days, and earlier ones since CALL_METRICS_START of which something is missing that the
+    source can still give.
     A backfill can be stopped and repeated: it fetches only what is still due.
     """
-    from pipeline.cli.dates import days_to_run
+    from pipeline.cli.dates import days_to_run, last_days
 
+    if span and (since or until):
+        raise FixSettings("--last stands instead of --from and --to; give one or the other")
+    if until and not since:
+        raise click.UsageError("missing --from", click.get_current_context())
     settings = _settings()
-    days = days_to_run(since, until, settings)
+    days = last_days(span, settings) if span else days_to_run(since, until, settings) if since else None
+    if dry_run:
+        from pipeline.cli.estimate import print_estimate
+
+        return print_estimate(settings, days)
     settings.credentials()
     settings.keep_apart_from_demo()
+    if days is None:
+        from pipeline.cli.due import due_days
+
+        days = due_days(settings)
     from pipeline.cli.backfill import run_days  # imported last: it takes a second, and a refusal should be immediate
 
     return run_days(settings, days)
@@ -156,7 +172,12 @@ def sql(query: str, form: str) -> int:
 
 
 @call_metrics.command()
-@click.argument("session", metavar="SESSION", help="A call_session_id, or type:id of a call with one session.")
+@click.argument(
+    "session",
+    metavar="[SESSION]",
+    required=False,
+    help="A call_session_id, or type:id of a call with one session (default: list the worst calls of the newest day).",
+)
 @click.option("--participant", metavar="USER", help="Write about this user only.")
 @click.option(
     "-o",
@@ -165,10 +186,14 @@ def sql(query: str, form: str) -> int:
     metavar="FILE",
     help="File to write (default: report-SESSION.html; -: stdout).",
 )
-def report(session: str, participant: str | None, output: str | None) -> int:
+def report(session: str | None, participant: str | None, output: str | None) -> int:
     """Write a report about one call session, as one HTML page."""
     from datetime import UTC, datetime
 
+    if session is None:
+        from pipeline.cli.worst import print_worst
+
+        return print_worst(_settings())
     from pipeline.serving.report import make, write
 
     page = make(_settings().warehouse, session, participant, datetime.now(UTC))
@@ -207,13 +232,29 @@ def explain(since: str, until: str, *, against: str | None, as_json: bool, pictu
 @call_metrics.command()
 def doctor() -> int:
     """Check settings, credentials, network, clock, quotas and timestamps."""
-    from pipeline.cli.doctor import examine
+    from pipeline.cli.doctor import print_findings
 
-    worst = ExitCode.COMPLETE
-    for finding in examine(_settings()):
-        print(f"{'ok  ' if finding.code == ExitCode.COMPLETE else 'FAIL'}  {finding.text}", flush=True)
-        worst = max(worst, finding.code)
-    return worst
+    return print_findings(_settings())
+
+
+@call_metrics.command()
+def init() -> int:
+    """Write a .env file with the settings that a backfill needs, by questions and answers, and check it."""
+    from pipeline.cli.init import ask
+
+    return ask(Path.cwd())
+
+
+@call_metrics.command()
+@click.argument("one", metavar="A", help="A data folder, a database, or ducklake: and its catalog.")
+@click.argument("other", metavar="B", help="What to compare it with.")
+@click.option("--ignore", multiple=True, metavar="COLUMN", help="Leave this column out; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every day that differs.")
+def diff(one: str, other: str, *, ignore: tuple[str, ...], as_json: bool) -> int:
+    """Compare two data folders or databases, table by table and day by day."""
+    from pipeline.cli.diff import print_differences
+
+    return print_differences(one, other, ignore, as_json=as_json)
 
 
 @call_metrics.command()

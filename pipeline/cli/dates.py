@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from pipeline.errors import FixSettings
 from pipeline.settings import Settings, parse_date
 
-__all__ = ["days_to_run", "days_to_show", "landed_between", "none_between"]
+__all__ = ["days_to_run", "days_to_show", "landed_between", "last_days", "none_between"]
+
+_SPAN = re.compile(r"([1-9][0-9]{0,3})([dw])", re.ASCII)
 
 
-def days_to_run(since: str, until: str, settings: Settings) -> list[date]:
-    """Return the days from --from to --to, both included. Raises `FixSettings` if they cannot be run."""
-    first, last = parse_date("--from", since), parse_date("--to", until)
+def days_to_run(since: str, until: str | None, settings: Settings) -> list[date]:
+    """Return the days from --from to --to (default: today), both included.
+
+    Raises `FixSettings` if they cannot be run.
+    """
     today = datetime.now(UTC).date()
+    first, last = parse_date("--from", since), parse_date("--to", until) if until else today
+    if until is None and first > today:
+        raise FixSettings(f"--from {first} is in the future; today is {today} (UTC)")
     _refuse_swapped(first, last)
     if first < settings.start:
         raise FixSettings(f"--from {first} is before CALL_METRICS_START, which is {settings.start}; set it earlier")
     if last > today:
         raise FixSettings(f"--to {last} is in the future; today is {today} (UTC)")
     return _range(first, last)
+
+
+def last_days(span: str, settings: Settings) -> list[date]:
+    """Return so many days before today, and today; none before CALL_METRICS_START. `span` is such as 7d or 2w.
+
+    Raises `FixSettings` if it is not.
+    """
+    parts = _SPAN.fullmatch(span)
+    if parts is None:
+        raise FixSettings(f"--last {span[:40]!r} is not a number of days or weeks; write it like 7d or 2w")
+    back = int(parts[1]) * (7 if parts[2] == "w" else 1)
+    today = datetime.now(UTC).date()
+    return _range(max(today - timedelta(days=back), settings.start), today)
 
 
 def days_to_show(landed: Sequence[date], since: str | None, until: str | None) -> list[date]:

@@ -23,7 +23,7 @@ from pipeline.tables.lake import Lake
 from pipeline.warehouse.attach import NoLake, attach
 from pipeline.warehouse.postgres import server_problems
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "examine", "print_findings"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,15 @@ class Finding:
 
     code: ExitCode
     text: str
+
+
+def print_findings(settings: Settings) -> ExitCode:
+    """Print each finding as soon as it is there. Returns the worst code."""
+    worst = ExitCode.COMPLETE
+    for finding in examine(settings):
+        print(f"{'ok  ' if finding.code == ExitCode.COMPLETE else 'FAIL'}  {finding.text}", flush=True)
+        worst = max(worst, finding.code)
+    return worst
 
 
 def examine(settings: Settings) -> Iterator[Finding]:

@@ -13,17 +13,14 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from pipeline.flow import Flow
+from pipeline.planning.due import TRAILING_DAYS
 
 __all__ = [
     "MAX_OLDER_DAYS",
-    "TRAILING_DAYS",
     "build_cleaning_schedule",
     "build_morning_schedule",
     "build_nightly_schedule",
 ]
-
-TRAILING_DAYS = 3
-"""Days before today that run every night: calls end, and reports arrive, after midnight."""
 
 MAX_OLDER_DAYS = 10
 """Most older days that run in one night because something of them is missing."""

@@ -13,6 +13,7 @@ from pipeline.planning.facts import Attendance, CallFacts, Listing, StayFacts, W
 from pipeline.planning.windows import is_final, tile
 
 __all__ = [
+    "TRAILING_DAYS",
     "by_urgency",
     "due_windows",
     "expected_windows",
@@ -32,6 +33,9 @@ the future is wrong."""
 LATE_RATINGS = timedelta(days=2)
 """How long after a call session's end its ratings are listed once more. A rating that comes late may leave the totals
 in call_stats as they were. The schedule runs a day for the last time in its third night."""
+
+TRAILING_DAYS = 3
+"""How many days before today a nightly run takes again, complete or not: reports and ratings of them may come late."""
 
 RESUMABLE_FOR = timedelta(hours=1)
 """Age up to which an interrupted listing is resumed page by page. An older one is started again."""

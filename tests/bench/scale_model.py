@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.extract.quota import Allowance, QuotaState
 from pipeline.model import RETENTION
-from pipeline.orchestration.schedules import TRAILING_DAYS
+from pipeline.planning.due import TRAILING_DAYS
 from pipeline.planning.windows import MAX_WINDOW
 
 __all__ = ["ASSUMPTIONS", "PRICES", "TABLES", "Day", "Line", "Memory", "requests_a_minute", "windows_of_a_stay"]

@@ -22,9 +22,9 @@ from tests.support.command_line import finish
         (("sql", "x", "-f"), "call-metrics sql: no such option '-f'"),
         (("sql", "x", "y"), "call-metrics sql: got unexpected extra argument (y)"),
         (("sql", "x", "two\nlines"), "call-metrics sql: got unexpected extra argument (two lines)"),
-        (("backfill",), "call-metrics backfill: missing --from, --to"),
         (("backfill", "--to", "2026-01-01"), "call-metrics backfill: missing --from"),
-        (("report",), "call-metrics report: missing SESSION"),
+        (("explain",), "call-metrics explain: missing --from, --to"),
+        (("diff",), "call-metrics diff: missing A, B"),
         (("forget", "--user"), "call-metrics forget: option '--user' requires an argument"),
         (
             ("sql", "x", "--format", "xml"),

@@ -1,0 +1,32 @@
+"""The days that a backfill without dates runs: the last days, and what older ones lack."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from pipeline.flow import Flow
+from pipeline.model import RETENTION
+from pipeline.planning.completeness import day_ends
+from pipeline.planning.due import TRAILING_DAYS
+from pipeline.settings import Settings
+
+__all__ = ["due_days"]
+
+
+def due_days(settings: Settings) -> list[date]:
+    """Return the due days in order: the last three, days that another run may complete, and days that never landed.
+
+    Days before CALL_METRICS_START are not due, nor are those of which the source has forgotten who took part. Raises
+    `FixStorage`.
+    """
+    now = datetime.now(UTC)
+    with Flow(settings) as flow:
+        due = {*flow.incomplete_days(now)} - {now.date()}
+        landed = set(flow.landing.days())
+    due |= {now.date() - timedelta(days=back) for back in range(1, TRAILING_DAYS + 1)}
+    day = settings.start
+    while day < now.date():
+        if day not in landed and now < day_ends(day) + RETENTION:
+            due.add(day)
+        day += timedelta(days=1)
+    return sorted(day for day in due if day >= settings.start)
