@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
 from pipeline.errors import FixStorage
 from pipeline.storage.connect import connect
 from pipeline.storage.faults import translated
+from pipeline.storage.google import GoogleAccount
 from pipeline.storage.ranged import TAIL_BYTES, RangedFile
 from pipeline.storage.versions import OldVersions, S3Versions
 
@@ -52,6 +53,7 @@ class Bucket:
         self.url = url
         self._client = connect(url)
         self._is_azure = url.startswith("az://")
+        self._google = GoogleAccount.from_variables() if url.startswith("gs://") else None
         self._depth = 0
         self._known: dict[str, tuple[dict[str, Meta], list[str]]] = {}
         self._lock = threading.Lock()
@@ -165,7 +167,7 @@ class Bucket:
         self.delete([key])
         if not mine or others:
             raise FixStorage(
-                f"{self.url} lets one object replace another where none may be (it ignores If-None-Match), so that two "
+                f"{self.url} lets one object replace another where none may be (it ignores conditions), so that two "
                 "workers could overwrite each other; use a store with conditional puts"
             )
         self._is_probed = True
@@ -174,6 +176,8 @@ class Bucket:
         """Return what becomes of deleted objects: a put object has a version if the bucket keeps it."""
         import obstore
 
+        if self._google is not None:  # its objects have a version anyway
+            return OldVersions.UNKNOWN
         key = f"{folder}/.probe-{secrets.token_hex(8)}".strip("/")
         result = self._ask(lambda: obstore.put(self._client, key, b"1"))
         self.delete([key])
@@ -258,6 +262,8 @@ class Bucket:
         """Return what a request returns. Try again later if the store is away, see `LATER_SECONDS`."""
         from obstore.exceptions import GenericError
 
+        if self._google is not None:
+            self._google.token(self.url)  # `obstore` asks for it too, but would turn our errors into others
         with translated(self.url):
             for seconds in LATER_SECONDS if self._has_responded else ():
                 try:

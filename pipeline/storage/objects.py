@@ -1,4 +1,4 @@
-"""A prefix of a bucket as a store: S3 and what speaks its protocol, and Azure.
+"""A prefix of a bucket as a store: S3 and what speaks its protocol, Azure, and Google Cloud Storage.
 
 A file is written to a scratch folder and put whole. What is sent to the bucket is in `bucket`, and how it is reached in
 `connect`.

@@ -1,0 +1,134 @@
+"""What is of Google alone among the tests of `test_clouds`: tokens, who gets one, and conditions of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import FixStorage
+from pipeline.storage import connect
+from pipeline.storage.objects import ObjectStore
+from pipeline.warehouse.attach import attach
+from tests.integration.storage.conftest import Cloud
+from tests.support.google import GoogleServer
+from tests.support.object_store import Fault, FaultProxy
+from tests.support.postgres import Database
+
+
+@pytest.fixture
+def server_of_tokens(google: Cloud) -> GoogleServer:
+    """Return the server that stands in for Google."""
+    assert google.google
+    return google.google
+
+
+@pytest.fixture
+def proxy(google: Cloud) -> FaultProxy:
+    """Return the proxy in front of it."""
+    assert google.proxy
+    return google.proxy
+
+
+@pytest.fixture
+def store(google: Cloud, tmp_path: Path) -> ObjectStore:
+    """Return a store on the bucket."""
+    return ObjectStore(google.url, tmp_path / "scratch")
+
+
+def test_one_credential_serves_objects_and_duckdb(
+    google: Cloud, server_of_tokens: GoogleServer, store: ObjectStore, database: Database
+) -> None:
+    """With one token, as long as it lasts."""
+    assert store.create("x", b"1")
+    with attach(google.lake(database), read_only=False) as lake:
+        lake.execute("CREATE TABLE t AS SELECT 1 AS x")
+        assert lake.execute("FROM t").fetchall() == [(1,)]
+    assert len(server_of_tokens.granted) == 1
+
+
+def test_token_is_renewed_before_it_expires(store: ObjectStore, server_of_tokens: GoogleServer) -> None:
+    """A worker goes on for longer than a token lasts."""
+    server_of_tokens.lifetime = 60
+    assert store.create("x", b"1")
+    server_of_tokens.expire()
+    assert store.names() == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("case", "sentence"),
+    [
+        ("another key", "refuses the credentials (invalid_grant); check GOOGLE_APPLICATION_CREDENTIALS"),
+        ("no file", "cannot be used with the credentials of GOOGLE_APPLICATION_CREDENTIALS, which must be the path"),
+        ("another file", "cannot be used with the credentials of GOOGLE_APPLICATION_CREDENTIALS, which must be the"),
+        ("nothing", "finds no credentials; set GOOGLE_APPLICATION_CREDENTIALS to the path of a service account's key"),
+        ("revoked", "refuses the credentials (AuthenticationRequired); check GOOGLE_APPLICATION_CREDENTIALS"),
+        ("no right", "does not allow it (AccessDenied); the credentials need the right to read, list, write and"),
+        ("no network", "cannot be reached; check the network and GOOGLE_BASE_URL, and run again"),
+        ("no tokens", "cannot be reached; check the network and GOOGLE_BASE_URL, and run again"),
+    ],
+)
+def test_account_that_is_refused_is_named_in_one_sentence(
+    case: str,
+    sentence: str,
+    google: Cloud,
+    server_of_tokens: GoogleServer,
+    proxy: FaultProxy,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The sentence holds neither a secret nor Google's words."""
+    monkeypatch.setattr(connect, "RETRIES", 1)
+    path = tmp_path / "other.json"
+    if case == "another key":
+        server_of_tokens.write_key(path, account="other@project-of-tests.iam.gserviceaccount.com")
+    elif case == "another file":
+        path.write_text(json.dumps({"type": "service_account", "private_key": "hunter2"}))
+    elif case == "no tokens":
+        given = json.loads((tmp_path / "key.json").read_text())
+        path.write_text(json.dumps(given | {"token_uri": "http://127.0.0.1:1/token"}))
+    elif case == "nothing":
+        monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("NO_GCE_CHECK", "true")
+    elif case == "no network":
+        monkeypatch.setenv("GOOGLE_BASE_URL", "http://127.0.0.1:1")
+    elif case == "no right":
+        proxy.faults.append(Fault("error", "PUT LIST GET", status=403, code="AccessDenied"))
+    if path.exists() or case == "no file":
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    store = ObjectStore(google.url, tmp_path / "scratch")
+    if case == "revoked":
+        store.names()
+        server_of_tokens.expire()
+    for use in (store.names, lambda: store.create("x", b"1"), lambda: store.prepare("raw")):
+        with pytest.raises(FixStorage) as caught:
+            use()
+        message = str(caught.value)
+        assert message.startswith(f"{google.url} ")
+        assert sentence in message
+        assert not google.shows_a_secret(message)
+        assert not any(word in message for word in ("\n", "http", "AWS_", "AZURE_"))
+
+
+def test_put_whose_acknowledgement_is_lost_finds_its_own_object(store: ObjectStore, proxy: FaultProxy) -> None:
+    """A condition that fails because of ourselves is no failure."""
+    with proxy.suffering(Fault("late", "PUT", key="folder-id", times=1)):
+        assert store.create("folder-id", b"mine")
+    assert not store.create("folder-id", b"theirs")
+
+
+def test_busy_bucket_is_asked_again(store: ObjectStore, proxy: FaultProxy) -> None:
+    """Google says 429 to one who changes an object more than once a second."""
+    with proxy.suffering(Fault("error", "PUT", times=2, status=429, code="SlowDown")), store.replacing("x") as path:
+        path.write_bytes(b"1")
+    assert store.names() == ["x"]
+
+
+def test_store_that_ignores_googles_condition_is_refused(store: ObjectStore, proxy: FaultProxy) -> None:
+    """The condition is x-goog-if-generation-match; two workers could overwrite each other without it."""
+    fault = Fault("ignore_condition", "PUT")
+    with proxy.suffering(fault), pytest.raises(FixStorage, match="use a store with conditional puts"):
+        store.prepare("raw")
+    store.prepare("raw")
