@@ -116,6 +116,7 @@ def _error(code: str, message: str) -> bytes:
 def _handler(server: GoogleServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else the second part of a small response waits 0.04 seconds for the first
 
         def log_message(self, *_: object) -> None:
             """Be quiet."""
