@@ -20,8 +20,8 @@ KEEPS_VERSIONS = "keeps versions of its objects that `forget` cannot delete; let
 _MAY_KEEP = {
     "az": "may keep what `forget` deletes for some days (soft delete of Azure), which cannot be seen from here; look "
     "at the account's settings for data protection",
-    "gs": "keeps what `forget` deletes for seven days unless its soft delete is set otherwise, and longer if it has "
-    "Object Versioning; neither can be seen from here, so look at the bucket's settings for protection",
+    "gs": "keeps what `forget` deletes for seven days, unless its soft delete is set otherwise, which cannot be seen "
+    "from here; look at the bucket's settings for protection",
 }
 
 

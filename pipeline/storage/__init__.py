@@ -5,8 +5,8 @@ file is named by its key, its path relative to the data root, such as `raw/folde
 of the room that writes it.
 
 Read `store` (what a store can do), `local` (a folder), `objects` (an object store), then `bucket` (its requests),
-`connect`, `azure` and `google` (credentials), `ranged` (reading a part of an object), `versions` (what a bucket keeps
-of deleted objects) and `faults` (what an object store can refuse, in sentences).
+`connect`, `azure` and `google` (credentials), `ranged` (reading a part of an object), `versions` and
+`google_versions` (what a bucket keeps of deleted objects) and `faults` (what an object store can refuse, in sentences).
 """
 
 from pipeline.storage.azure import AzureAccount

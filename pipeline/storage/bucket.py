@@ -22,6 +22,7 @@ from pipeline.errors import FixStorage
 from pipeline.storage.connect import connect
 from pipeline.storage.faults import translated
 from pipeline.storage.google import GoogleAccount
+from pipeline.storage.google_versions import GoogleVersions
 from pipeline.storage.ranged import TAIL_BYTES, RangedFile
 from pipeline.storage.versions import OldVersions, S3Versions
 
@@ -176,17 +177,25 @@ class Bucket:
         """Return what becomes of deleted objects: a put object has a version if the bucket keeps it."""
         import obstore
 
-        if self._google is not None:  # its objects have a version anyway
-            return OldVersions.UNKNOWN
         key = f"{folder}/.probe-{secrets.token_hex(8)}".strip("/")
         result = self._ask(lambda: obstore.put(self._client, key, b"1"))
         self.delete([key])
+        if self._google is not None:  # its objects have a version anyway; the old ones can be deleted
+            GoogleVersions(self.url, self._google).probe(key)
+            return OldVersions.UNKNOWN
         versions = S3Versions(self.url) if self.url.startswith("s3://") else None
         if result["version"] is None and versions is None:
             return OldVersions.UNKNOWN
         if result["version"] is None and versions is not None and not versions.are_suspended():
             return OldVersions.NONE
         return OldVersions.DELETABLE if versions is not None and versions.probe(key) else OldVersions.KEPT
+
+    def delete_old_versions(self, folder: str) -> None:
+        """Delete the old versions of objects below a folder, in a store that lets us."""
+        if self._google is not None:
+            GoogleVersions(self.url, self._google).delete_old(folder)
+        else:
+            S3Versions(self.url).delete_old(folder)
 
     @contextmanager
     def listing_once(self) -> Iterator[None]:

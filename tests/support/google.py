@@ -15,12 +15,13 @@ import functools
 import http.client
 import itertools
 import json
+import re
 import secrets
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, quote, unquote, urlencode
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -50,6 +51,7 @@ class GoogleServer:
         self.granted: list[str] = []
         self._generations = itertools.count(1_790_000_000_000_000)
         self._held: dict[str, str] = {}
+        self._versions: dict[str, str] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -100,11 +102,24 @@ class GoogleServer:
         self.granted.append(token)
         return token
 
+    def generation_of_version(self, version: str) -> str:
+        """Return the number of a version that the S3 server knows by another name."""
+        return self._versions.setdefault(version, str(next(self._generations)))
+
+    def version_of(self, generation: str) -> str:
+        """Return the name that the S3 server has for a number."""
+        return next(version for version, number in self._versions.items() if number == generation)
+
     def generation_of(self, key: str, *, is_new: bool) -> str:
         """Return the number of an object's version, a new one if it was just put."""
         if is_new or key not in self._held:
             self._held[key] = str(next(self._generations))
         return self._held[key]
+
+
+def _text(tag: str, xml: str) -> str:
+    found = re.search(rf"<{tag}>(.*?)</{tag}>", xml, re.DOTALL)
+    return found[1].strip() if found else ""
 
 
 def _error(code: str, message: str) -> bytes:
@@ -131,6 +146,8 @@ def _handler(server: GoogleServer) -> type[BaseHTTPRequestHandler]:
                 self.reply(403, [], _error("AccessDenied", "Anonymous caller does not have access."))
             elif token not in server.tokens:
                 self.reply(401, [], _error("AuthenticationRequired", "Authentication required."))
+            elif self.path.startswith("/storage/v1/b/"):
+                self.answer_in_json()
             else:
                 self.answer(body)
 
@@ -166,6 +183,33 @@ def _handler(server: GoogleServer) -> type[BaseHTTPRequestHandler]:
                 generation = server.generation_of(unquote(path), is_new=self.command == "PUT")
                 answered.append(("x-goog-generation", generation))
             self.reply(status, answered, content)
+
+        def answer_in_json(self) -> None:
+            """List versions, or delete one: https://docs.cloud.google.com/storage/docs/json_api/v1/objects."""
+            path, _, query = self.path.partition("?")
+            given = {name: values[0] for name, values in parse_qs(query).items()}
+            bucket, *key = (unquote(part) for part in path.removeprefix("/storage/v1/b/").split("/o", 1))
+            if self.command == "DELETE":
+                name = quote(key[0].strip("/"))
+                version = server.version_of(given["generation"])
+                status, _, content = self.forward("DELETE", f"/{bucket}/{name}?versionId={version}", b"", {})
+                self.reply(status, [], content if status >= 300 else b"")
+                return
+            asked = {"prefix": given["prefix"], "max-keys": given["maxResults"]}
+            asked |= json.loads(given.get("pageToken", "{}"))
+            status, _, content = self.forward("GET", f"/{bucket}?versions&{urlencode(asked)}", b"", {})
+            page = content.decode()
+            items = []
+            for item in re.findall(r"<Version>(.*?)</Version>", page, re.DOTALL):
+                name, version, current = (_text(tag, item) for tag in ("Key", "VersionId", "IsLatest"))
+                listed = {"name": unquote(name), "generation": server.generation_of_version(version)}
+                items.append(listed | ({} if current == "true" else {"timeDeleted": "2026-11-01T00:00:00Z"}))
+            answer: dict[str, object] = {"items": items}
+            if _text("IsTruncated", page) == "true":
+                markers = {"key-marker": "NextKeyMarker", "version-id-marker": "NextVersionIdMarker"}
+                answer["nextPageToken"] = json.dumps({name: _text(tag, page) for name, tag in markers.items()})
+            refused = json.dumps({"error": {"code": status, "errors": [{"reason": "notFound"}]}}).encode()
+            self.reply(status, [], json.dumps(answer).encode() if status < 300 else refused)
 
         def forward(
             self, method: str, target: str, body: bytes, headers: dict[str, str]

@@ -74,6 +74,17 @@ class Cloud:
         """Return whether a text has something that must never print."""
         return any(secret in text for secret in self.secrets())
 
+    def everything(self) -> list[bytes]:
+        """Return the content of all objects, and of all their versions where they can be kept."""
+        if isinstance(self.container, Bucket):
+            return [content for *_, content in self.container.versions() if content is not None]
+        return list(self.container.contents().values())
+
+    def keep_versions(self) -> None:
+        """Keep versions from now on, where that is possible."""
+        if isinstance(self.container, Bucket):
+            self.container.keep_versions()
+
     def give_for(self, seconds: int) -> None:
         """Give credentials for so many seconds from now on, where they last for a while only."""
         if self.google is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import FixStorage
-from pipeline.storage import connect
+from pipeline.storage import OldVersions, connect, google_versions
 from pipeline.storage.objects import ObjectStore
 from pipeline.warehouse.attach import attach
 from tests.integration.storage.conftest import Cloud
@@ -132,3 +132,82 @@ def test_store_that_ignores_googles_condition_is_refused(store: ObjectStore, pro
     with proxy.suffering(fault), pytest.raises(FixStorage, match="use a store with conditional puts"):
         store.prepare("raw")
     store.prepare("raw")
+
+
+def contents_of(google: Cloud) -> list[bytes]:
+    """Return the content of everything that the bucket keeps, sorted."""
+    return sorted(google.everything())
+
+
+def put(store: ObjectStore, key: str, content: bytes) -> None:
+    """Put an object in the place of any other."""
+    with store.replacing(key) as path:
+        path.write_bytes(content)
+
+
+def test_old_versions_are_deleted(google: Cloud, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the folders that are meant, also if there are more than one page; current objects stay."""
+    monkeypatch.setattr(google_versions, "PAGE", 2)
+    google.keep_versions()
+    for content in (b"raw 1", b"raw 2", b"raw 3"):
+        put(store, "raw/a=b/x", content)
+    put(store, "raw/y", b"raw deleted")
+    store.delete("raw/y")
+    for content in (b"other 1", b"other 2"):
+        put(store, "other/x", content)
+    assert len(contents_of(google)) == 6
+    store.delete_old_versions("raw", "tables")
+    assert contents_of(google) == [b"other 1", b"other 2", b"raw 3"]
+    assert store.old_versions() is OldVersions.UNKNOWN
+    assert contents_of(google) == [b"other 1", b"other 2", b"raw 3"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (Fault("error", "DELETE", key="^v1/b", status=403, code="forbidden"), "does not allow it (HTTP 403); the cred"),
+        (
+            Fault("error", "DELETE", key="^v1/b", status=403, code="retentionPolicyNotMet"),
+            "does not let its objects be deleted (a policy or a hold); change the policy of the bucket",
+        ),
+        (Fault("error", "VERSIONS", status=503), "does not respond for now (HTTP 503); run again later"),
+        (Fault("cut", "DELETE", key="^v1/b"), "cannot be reached; check the network and GOOGLE_BASE_URL"),
+    ],
+    ids=["right", "policy", "busy", "cut"],
+)
+def test_old_version_that_cannot_be_deleted_is_one_sentence(
+    fault: Fault, sentence: str, google: Cloud, store: ObjectStore, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that nobody believes that a person is gone."""
+    monkeypatch.setattr(google_versions, "PAUSES", (0.0, 0.0))
+    google.keep_versions()
+    with proxy.suffering(fault), pytest.raises(FixStorage) as caught:
+        store.old_versions()
+    assert str(caught.value).startswith(f"{google.url} {sentence}")
+    assert not google.shows_a_secret(str(caught.value))
+
+
+def test_old_version_that_stays_is_named(google: Cloud, store: ObjectStore, proxy: FaultProxy) -> None:
+    """A bucket that only says that it has deleted is not believed."""
+    google.keep_versions()
+    put(store, "raw/x", b"1")
+    put(store, "raw/x", b"2")
+    fault = Fault("pretend", "DELETE", key="^v1/b.*raw")
+    with proxy.suffering(fault), pytest.raises(FixStorage, match="still has an old version of data/raw/x after it was"):
+        store.delete_old_versions("raw")
+    store.delete_old_versions("raw")
+    assert contents_of(google) == [b"2"]
+
+
+def test_busy_bucket_is_asked_again_for_versions(
+    google: Cloud, store: ObjectStore, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault that passes stops nothing."""
+    monkeypatch.setattr(google_versions, "PAUSES", (0.0, 0.0))
+    google.keep_versions()
+    faults = (Fault(what, "DELETE", key="^v1/b", times=1, status=429) for what in ("error", "cut"))
+    for fault in faults:
+        put(store, "raw/x", b"1")
+        with proxy.suffering(fault):
+            store.delete_old_versions("raw")
+    assert contents_of(google) == [b"1"]
