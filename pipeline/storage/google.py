@@ -32,6 +32,12 @@ RENEW_BEFORE = timedelta(minutes=15)
 """Tokens are renewed if less is left, so that what has begun can end. The identity of a machine may return the same one
 until five minutes are left."""
 
+TRY_AGAIN = timedelta(seconds=30)
+"""If a token cannot be renewed, this is the time until it is tried again, as long as the old one is good."""
+
+TIMEOUT = 20
+"""Seconds that a request for a token may take."""
+
 BASE_URL = "GOOGLE_BASE_URL"
 """The variable of `obstore` for another address than Google's."""
 
@@ -58,7 +64,11 @@ class Token(NamedTuple):
     @property
     def is_fresh(self) -> bool:
         """Whether it lasts a while."""
-        return self.expires_at is None or self.expires_at - datetime.now(UTC) > RENEW_BEFORE
+        return self.lasts_beyond(datetime.now(UTC) + RENEW_BEFORE)
+
+    def lasts_beyond(self, instant: datetime) -> bool:
+        """Return whether it is still good at an instant."""
+        return self.expires_at is None or self.expires_at > instant
 
     def __repr__(self) -> str:
         return f"Token(…, {self.expires_at})"
@@ -81,6 +91,7 @@ class GoogleAccount:
         self._lock = threading.Lock()
         self._credentials: Credentials | None = None
         self._token: Token | None = None
+        self._wait_until = datetime.min.replace(tzinfo=UTC)
 
     @classmethod
     def from_variables(cls) -> GoogleAccount:
@@ -107,9 +118,15 @@ class GoogleAccount:
         Raises `FixSettings` without the library, and `FixStorage` if there are no credentials or Google refuses them.
         """
         with self._lock:
-            if self._token is None or not self._token.is_fresh:
-                self._token = self._renew(url)
-            return self._token
+            token, now = self._token, datetime.now(UTC)
+            if token is None or not (token.is_fresh or (now < self._wait_until and token.lasts_beyond(now))):
+                try:
+                    token = self._token = self._renew(url)
+                except FixStorage:
+                    if token is None or not token.lasts_beyond(now):
+                        raise
+                    self._wait_until = now + TRY_AGAIN  # the token that we have is still good
+            return token
 
     def _renew(self, url: str) -> Token:
         try:
@@ -123,7 +140,7 @@ class GoogleAccount:
         try:
             if self._credentials is None:
                 self._credentials = _found()
-            self._credentials.refresh(Request())
+            self._credentials.refresh(functools.partial(Request(), timeout=TIMEOUT))
         except (exceptions.DefaultCredentialsError, exceptions.MalformedError, OSError, ValueError):
             raise FixStorage(worded(url, UNREADABLE if os.environ.get(FOUND_BY[0]) else NO_CREDENTIALS)) from None
         except exceptions.TransportError:

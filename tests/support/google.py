@@ -47,6 +47,7 @@ class GoogleServer:
     def __init__(self, upstream: str) -> None:
         self.upstream = upstream
         self.lifetime = LIFETIME
+        self.gives_tokens = True
         self.tokens: set[str] = set()
         self.granted: list[str] = []
         self._generations = itertools.count(1_790_000_000_000_000)
@@ -95,7 +96,7 @@ class GoogleServer:
             claims = jwt.decode(assertion, certs=pem, audience=AUDIENCE)
         except ValueError:
             return None
-        if claims["iss"] != ACCOUNT or "devstorage" not in claims["scope"]:
+        if not self.gives_tokens or claims["iss"] != ACCOUNT or "devstorage" not in claims["scope"]:
             return None
         token = f"ya29.{secrets.token_hex(16)}"
         self.tokens.add(token)

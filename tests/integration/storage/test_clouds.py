@@ -134,6 +134,11 @@ def test_killed_backfill_is_finished_and_every_command_works(start: Start, data:
         counted = "SELECT count(*) AS n FROM call_sessions"
         code, out, err = finish(start("sql", counted, "--format", "csv", role="reader"))
         assert (code, out) == (0, "n\n6\n"), err
+        code, out, err = finish(start("status", *on_days(TWO[0])[1:], role="reader"))
+        assert (code, "complete" in out) == (0, True), out + err
+        session = BOTH.calls[0].call_session_id
+        code, out, err = finish(start("report", session, "-o", "-", role="reader"))
+        assert (code, session in out) == (0, True), err
         user = BOTH.calls[0].participants[0].user_id
         code, out, err = finish(start("forget", "--user", user))
         assert code == 0, err

@@ -56,6 +56,19 @@ def test_token_is_renewed_before_it_expires(store: ObjectStore, server_of_tokens
     assert store.names() == ["x"]
 
 
+def test_token_that_cannot_be_renewed_is_used_as_long_as_it_lasts(
+    store: ObjectStore, server_of_tokens: GoogleServer
+) -> None:
+    """A service that gives no tokens for some minutes stops nobody."""
+    server_of_tokens.lifetime = 600
+    assert store.create("x", b"1")
+    server_of_tokens.gives_tokens = False
+    assert (store.names(), store.exists("x")) == (["x"], True)
+    server_of_tokens.expire()
+    with pytest.raises(FixStorage, match="refuses the credentials"):
+        store.names()
+
+
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
