@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 import threading
 import warnings
 from datetime import UTC, datetime, timedelta
@@ -88,6 +89,11 @@ class GoogleAccount:
 
     def __init__(self) -> None:
         self.endpoint = os.environ.get(BASE_URL, "").strip().rstrip("/") or None
+        if self.endpoint and not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+", self.endpoint):
+            raise FixSettings(
+                f"{BASE_URL} is not the address of a server; write it like https://storage-calls.p.googleapis.com, or "
+                "leave it out"
+            )
         self._lock = threading.Lock()
         self._credentials: Credentials | None = None
         self._token: Token | None = None
@@ -95,7 +101,10 @@ class GoogleAccount:
 
     @classmethod
     def from_variables(cls) -> GoogleAccount:
-        """Return the account that variables and the machine name: the same one each time, until a variable changes."""
+        """Return the account that variables and the machine name: the same one each time, until a variable changes.
+
+        Raises `FixSettings` if the address is none.
+        """
         return _account(tuple(os.environ.get(name) for name in (BASE_URL, *FOUND_BY)))
 
     @property

@@ -1,6 +1,9 @@
 """How DuckDB reaches a bucket of Google Cloud Storage: with a token of the same account as everything else.
 
 A token lasts for an hour, and DuckDB does not renew it: who keeps a DuckDB open calls `create_google_secret` again.
+
+DuckLake deletes files many at a time, by a request that Google has learned in 2026:
+https://docs.cloud.google.com/storage/docs/xml-api/post-bucket
 """
 
 from __future__ import annotations

@@ -49,6 +49,17 @@ def test_address_can_be_another(
     assert account.for_client() == ({} if endpoint is None else {"base_url": endpoint})
 
 
+@pytest.mark.parametrize(
+    "address", ["storage.example", "https://storage.example/path", "https://me:hunter2@storage.example"]
+)
+def test_address_that_is_none_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must be a server alone, since DuckDB takes no more. The sentence does not repeat it."""
+    monkeypatch.setenv("GOOGLE_BASE_URL", address)
+    with pytest.raises(FixSettings, match=r"^GOOGLE_BASE_URL is not the address of a server; write it like") as caught:
+        GoogleAccount.from_variables()
+    assert "storage.example" not in str(caught.value)
+
+
 def test_missing_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says what to install."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "none.json")
