@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
-from pipeline.cli.outcome import KEEPS_VERSIONS, MAY_KEEP, PROGRAM, ExitCode, end_with
+from pipeline.cli.outcome import KEEPS_VERSIONS, PROGRAM, ExitCode, end_with, may_keep
 from pipeline.cli.usage import Commands, QueryCommand, WholeNumber
 from pipeline.errors import FixSettings, FixStorage
 
@@ -149,7 +149,7 @@ def forget(user: str) -> int:
     if versions is OldVersions.KEPT:
         print(f"{settings.location} {KEEPS_VERSIONS}")
     if versions is OldVersions.UNKNOWN:
-        print(f"{settings.location} {MAY_KEEP}")
+        print(may_keep(settings.location))
     return ExitCode.COMPLETE
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.catalog import LakeCatalog
-from pipeline.cli.outcome import KEEPS_VERSIONS, MAY_KEEP, ExitCode
+from pipeline.cli.outcome import KEEPS_VERSIONS, ExitCode, may_keep
 from pipeline.endpoints import ENDPOINTS
 from pipeline.errors import CallMetricsError, FixCredentials, FixSettings, RequestFailed
 from pipeline.extract.client import StreamApi
@@ -94,7 +94,7 @@ def _versions(settings: Settings) -> Iterator[Finding]:
     elif versions is OldVersions.KEPT:
         yield Finding(ExitCode.INCOMPLETE, f"data: {settings.remote} {KEEPS_VERSIONS}")
     elif versions is OldVersions.UNKNOWN:
-        yield Finding(ExitCode.COMPLETE, f"data: {settings.remote} {MAY_KEEP}")
+        yield Finding(ExitCode.COMPLETE, f"data: {may_keep(settings.remote or settings.location)}")
 
 
 def _lake(catalog: LakeCatalog) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from enum import IntEnum
 
-__all__ = ["KEEPS_VERSIONS", "MAY_KEEP", "PROGRAM", "ExitCode", "end_with"]
+__all__ = ["KEEPS_VERSIONS", "PROGRAM", "ExitCode", "end_with", "may_keep"]
 
 PROGRAM = "call-metrics"
 
@@ -17,11 +17,17 @@ KEEPS_VERSIONS = "keeps versions of its objects that `forget` cannot delete; let
 """The rest of a sentence that starts with the address of the store."""
 
 
-MAY_KEEP = (
-    "may keep what `forget` deletes for some days (soft delete of Azure), which cannot be seen from here; look at the "
-    "account's settings for data protection"
-)
-"""Likewise."""
+_MAY_KEEP = {
+    "az": "may keep what `forget` deletes for some days (soft delete of Azure), which cannot be seen from here; look "
+    "at the account's settings for data protection",
+    "gs": "keeps what `forget` deletes for seven days, unless its soft delete is set otherwise, which cannot be seen "
+    "from here; look at the bucket's settings for protection",
+}
+
+
+def may_keep(address: str) -> str:
+    """Return the sentence about a store of which it cannot be seen what it keeps of deleted objects."""
+    return f"{address} {_MAY_KEEP[address.partition('://')[0]]}"
 
 
 class ExitCode(IntEnum):

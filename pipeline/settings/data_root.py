@@ -62,7 +62,7 @@ def _data_root(address: str) -> tuple[Path | None, str | None]:
         named = "" if "@" in address or parts.query else f" {shown(address)},"
         raise FixSettings(
             f"CALL_METRICS_DATA is{named} not the address of an object store; write it like s3://bucket/prefix (or "
-            "az://, file:///folder), without credentials"
+            "az://, gs://, file:///folder), without credentials"
         )
     return None, address.rstrip("/")
 

@@ -82,8 +82,8 @@ class Settings(BaseSettings):
     data: AnyPath = _setting(
         "CALL_METRICS_DATA",
         DATA,
-        "folder in which everything is kept, or the address of an object store, such as `s3://bucket/prefix` or "
-        "`az://container/prefix`",
+        "folder in which everything is kept, or the address of an object store, such as `s3://bucket/prefix`, "
+        "`az://container/prefix` or `gs://bucket/prefix`",
     )
     scratch: AnyPath | None = _setting(
         "CALL_METRICS_SCRATCH",
@@ -232,11 +232,6 @@ class Settings(BaseSettings):
             raise FixSettings(
                 f"CALL_METRICS_DATA is {self._remote}, which several machines can share; set CALL_METRICS_WAREHOUSE to "
                 f"{SHARED_WAREHOUSE}dbname=… host=… user=…, whose server gives them their turns"
-            )
-        if self._remote is not None and not self._remote.startswith(("s3://", "az://")):
-            raise FixSettings(
-                f"CALL_METRICS_DATA is {self._remote}, and a DuckLake can have its files in S3 or Azure only; use "
-                "an address that begins with s3:// or az://"
             )
 
     @property

@@ -21,6 +21,8 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar, cast
 from pipeline.errors import FixStorage
 from pipeline.storage.connect import connect
 from pipeline.storage.faults import translated
+from pipeline.storage.google import GoogleAccount
+from pipeline.storage.google_versions import GoogleVersions
 from pipeline.storage.ranged import TAIL_BYTES, RangedFile
 from pipeline.storage.versions import OldVersions, S3Versions
 
@@ -52,6 +54,7 @@ class Bucket:
         self.url = url
         self._client = connect(url)
         self._is_azure = url.startswith("az://")
+        self._google = GoogleAccount.from_variables() if url.startswith("gs://") else None
         self._depth = 0
         self._known: dict[str, tuple[dict[str, Meta], list[str]]] = {}
         self._lock = threading.Lock()
@@ -165,7 +168,7 @@ class Bucket:
         self.delete([key])
         if not mine or others:
             raise FixStorage(
-                f"{self.url} lets one object replace another where none may be (it ignores If-None-Match), so that two "
+                f"{self.url} lets one object replace another where none may be (it ignores conditions), so that two "
                 "workers could overwrite each other; use a store with conditional puts"
             )
         self._is_probed = True
@@ -177,12 +180,22 @@ class Bucket:
         key = f"{folder}/.probe-{secrets.token_hex(8)}".strip("/")
         result = self._ask(lambda: obstore.put(self._client, key, b"1"))
         self.delete([key])
+        if self._google is not None:  # its objects have a version anyway; the old ones can be deleted
+            GoogleVersions(self.url, self._google).probe(key)
+            return OldVersions.UNKNOWN
         versions = S3Versions(self.url) if self.url.startswith("s3://") else None
         if result["version"] is None and versions is None:
             return OldVersions.UNKNOWN
         if result["version"] is None and versions is not None and not versions.are_suspended():
             return OldVersions.NONE
         return OldVersions.DELETABLE if versions is not None and versions.probe(key) else OldVersions.KEPT
+
+    def delete_old_versions(self, folder: str) -> None:
+        """Delete the old versions of objects below a folder, in a store that lets us."""
+        if self._google is not None:
+            GoogleVersions(self.url, self._google).delete_old(folder)
+        else:
+            S3Versions(self.url).delete_old(folder)
 
     @contextmanager
     def listing_once(self) -> Iterator[None]:
@@ -258,6 +271,8 @@ class Bucket:
         """Return what a request returns. Try again later if the store is away, see `LATER_SECONDS`."""
         from obstore.exceptions import GenericError
 
+        if self._google is not None:
+            self._google.token(self.url)  # `obstore` asks for it too, but would turn our errors into others
         with translated(self.url):
             for seconds in LATER_SECONDS if self._has_responded else ():
                 try:

@@ -1,17 +1,18 @@
 """The client of a bucket.
 
 Credentials, region and endpoint come from the variables that every tool reads (`AWS_ACCESS_KEY_ID`, `AWS_REGION`,
-`AWS_ENDPOINT_URL` and so on; those of Azure are in `azure`) or from the machine's role.
+`AWS_ENDPOINT_URL` and so on; those of Azure are in `azure`, those of Google in `google`) or from the machine's role.
 """
 
 from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import FixSettings
 from pipeline.storage.azure import AzureAccount
+from pipeline.storage.google import GoogleAccount
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
@@ -36,14 +37,13 @@ def connect(url: str) -> Client:
             f"CALL_METRICS_DATA is {url}, and reading an object store needs a library; run "
             "`pip install 'call-metrics[scale]'`"
         ) from None
-    account = AzureAccount.from_variables() if url.startswith("az://") else None
-    allow_http = account.allows_http if account else os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")
+    variable, given, allows_http = _account(url)
     try:
-        return from_url(  # type: ignore[call-overload,no-any-return]
+        return from_url(
             url,
-            config=account.for_client() if account else None,
+            **given,
             client_options={
-                "allow_http": allow_http,
+                "allow_http": allows_http,
                 "timeout": timedelta(seconds=REQUEST_SECONDS),
             },
             retry_config={
@@ -58,6 +58,17 @@ def connect(url: str) -> Client:
         )
     except (BaseError, ValueError):  # its message may hold a credential
         raise FixSettings(
-            f"CALL_METRICS_DATA is {url}, which cannot be used with the variables of its store (such as "
-            f"{'AZURE_STORAGE_ACCOUNT_KEY' if account else 'AWS_ENDPOINT_URL'}); correct them"
+            f"CALL_METRICS_DATA is {url}, which cannot be used with the variables of its store (such as {variable}); "
+            "correct them"
         ) from None
+
+
+def _account(url: str) -> tuple[str, dict[str, Any], bool]:
+    """Return a variable of a store, what its client is given, and whether the address is without encryption."""
+    if url.startswith("az://"):
+        azure = AzureAccount.from_variables()
+        return "AZURE_STORAGE_ACCOUNT_KEY", {"config": azure.for_client()}, azure.allows_http
+    if url.startswith("gs://"):
+        google = GoogleAccount.from_variables()
+        return "GOOGLE_BASE_URL", {"config": google.for_client(), "credential_provider": google}, google.allows_http
+    return "AWS_ENDPOINT_URL", {}, os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://")

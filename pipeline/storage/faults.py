@@ -25,7 +25,7 @@ BUSY = "does not respond for now ({code}); run again later: what has landed stay
 NO_CREDENTIALS = "finds no credentials; set {needed}, or give the machine {identity}"
 SKEWED = "refuses requests because this machine's clock is wrong; set the clock and run again"
 
-IMMUTABLE = "does not let its objects be deleted (an immutability policy); change the policy of the container"
+IMMUTABLE = "does not let its objects be deleted (a policy or a hold); change the policy of the {bucket}"
 
 VARIABLES = {
     "s3": {
@@ -41,6 +41,13 @@ VARIABLES = {
         "keys": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_CONNECTION_STRING",
         "needed": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
         "identity": "an identity",
+    },
+    "gs": {
+        "bucket": "bucket",
+        "endpoint": "GOOGLE_BASE_URL",
+        "keys": "GOOGLE_APPLICATION_CREDENTIALS",
+        "needed": "GOOGLE_APPLICATION_CREDENTIALS to the path of a service account's key",
+        "identity": "a service account",
     },
 }
 """Words and variables of a kind of store, by the scheme of its address."""
@@ -64,7 +71,11 @@ SENTENCES = {
     "AuthorizationPermissionMismatch": DENIED,
     "AuthorizationFailure": DENIED,
     "AccountIsDisabled": DENIED,
+    "AuthenticationRequired": REFUSED,
+    "AccountDisabled": DENIED,
     "BlobImmutableDueToPolicy": IMMUTABLE,
+    "RetentionPolicyNotMet": IMMUTABLE,
+    "ObjectUnderActiveHold": IMMUTABLE,
     "PermanentRedirect": REGION,
     "AuthorizationHeaderMalformed": REGION,
     "IllegalLocationConstraintException": REGION,
@@ -76,7 +87,7 @@ SENTENCES = {
     "ContainerBeingDeleted": NO_BUCKET,
     "RequestTimeTooSkewed": SKEWED,
 }
-"""What codes of S3 and Azure mean, as the rest of a sentence that starts with the address of the store."""
+"""What codes of S3, Azure and Google mean, as the rest of a sentence that starts with the address of the store."""
 
 
 @contextlib.contextmanager

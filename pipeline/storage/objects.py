@@ -1,4 +1,4 @@
-"""A prefix of a bucket as a store: S3 and what speaks its protocol, and Azure.
+"""A prefix of a bucket as a store: S3 and what speaks its protocol, Azure, and Google Cloud Storage.
 
 A file is written to a scratch folder and put whole. What is sent to the bucket is in `bucket`, and how it is reached in
 `connect`.
@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from pipeline.files import QUARANTINE_MARK, log_quarantine, quarantine_names, remove_leftovers
 from pipeline.storage.bucket import Bucket
-from pipeline.storage.versions import OldVersions, S3Versions
+from pipeline.storage.versions import OldVersions
 
 __all__ = ["ObjectPath", "ObjectStore"]
 
@@ -78,10 +78,9 @@ class ObjectStore:
 
     def delete_old_versions(self, *folders: str) -> None:
         """Delete the old versions of objects in some folders, see `Store`."""
-        if self.old_versions() is OldVersions.DELETABLE:
-            versions = S3Versions(self._bucket.url)
+        if self.old_versions() is OldVersions.DELETABLE or self._bucket.url.startswith("gs://"):
             for folder in folders:
-                versions.delete_old(self._key(folder))
+                self._bucket.delete_old_versions(self._key(folder))
 
     def versions(self, folder: str) -> Mapping[str, object]:
         """Return the entity tag of each object in a folder."""

@@ -17,6 +17,7 @@ from pipeline.errors import FixStorage, first_line
 from pipeline.sql import literal, quoted
 from pipeline.warehouse.azure import create_azure_secret
 from pipeline.warehouse.extensions import NO_DOWNLOADS, extension_file, load_extensions
+from pipeline.warehouse.google import create_google_secret
 from pipeline.warehouse.postgres import INSTALL
 from pipeline.warehouse.s3 import create_secret, has_static_keys
 
@@ -29,11 +30,15 @@ __all__ = [
     "lake_errors",
     "lock_down",
     "open_host",
+    "renew_access",
     "use_schema",
 ]
 
 LAKE = "lake"
 """The name of the attached lake in every connection of ours."""
+
+_CREATE_SECRET = {"s3": create_secret, "az": create_azure_secret, "gs": create_google_secret}
+"""How DuckDB gets at the files of a lake, by the beginning of their address."""
 
 _OTHER_VERSION = ("DuckLake catalog version", "DuckLake Extension requires", "AUTOMATIC_MIGRATION")
 _OTHER_FOLDER = "DATA_PATH parameter"
@@ -75,22 +80,27 @@ def open_host(catalog: LakeCatalog, memory: str | None = None) -> duckdb.DuckDBP
         if memory is not None:
             database.execute(f"SET memory_limit = '{memory}'; SET threads = 1")
         if catalog.is_remote:
-            (create_azure_secret if _is_in_azure(catalog) else create_secret)(database, catalog.data_path)
+            _CREATE_SECRET[catalog.data_path[:2]](database, catalog.data_path)
     except BaseException:
         database.close()
         raise
     return database
 
 
-def _is_in_azure(catalog: LakeCatalog) -> bool:
-    return catalog.data_path.startswith("az://")
+def renew_access(database: duckdb.DuckDBPyConnection, catalog: LakeCatalog) -> None:
+    """Let a DuckDB that has been open for a while reach the lake for longer: what Google gives lasts an hour.
+
+    Raises `FixStorage`.
+    """
+    if catalog.data_path.startswith("gs://"):
+        create_google_secret(database, catalog.data_path)
 
 
 def _extensions_for(catalog: LakeCatalog) -> list[str]:
     """Return the extensions that reach the store of a lake."""
-    if _is_in_azure(catalog):
+    if catalog.data_path.startswith("az://"):
         return ["azure"]
-    return ["httpfs"] if has_static_keys() else ["httpfs", "aws"]
+    return ["httpfs"] if catalog.data_path.startswith("gs://") or has_static_keys() else ["httpfs", "aws"]
 
 
 def attach_to(

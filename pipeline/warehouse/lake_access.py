@@ -16,7 +16,7 @@ import duckdb
 from pipeline.catalog import LakeCatalog
 from pipeline.files import remove_leftovers, replacing
 from pipeline.turns import StillMine, Turns
-from pipeline.warehouse.attach import attach_to, detach_from, lake_errors, open_host, use_schema
+from pipeline.warehouse.attach import attach_to, detach_from, lake_errors, open_host, renew_access, use_schema
 from pipeline.warehouse.database import MEMORY
 
 __all__ = ["LakeAccess"]
@@ -80,6 +80,8 @@ class LakeAccess:
                 except BaseException:
                     self.close()
                     raise
+            else:
+                renew_access(self._connection, self._catalog)
             with self._connection.cursor() as database, lake_errors(self._catalog):
                 use_schema(database, self._catalog)
                 yield database

@@ -74,7 +74,7 @@ class Fault:
 
     `what`: `error` (refused with `status` and `code`), `late` (carried out, but the answer is `status`), `cut` (the
     connection ends in the middle: of a PUT before the store has it, of a GET within the response), `hide` (a listing
-    that lacks the keys that `hidden` matches), `ignore_condition` (a PUT that replaces in spite of If-None-Match),
+    that lacks the keys that `hidden` matches), `ignore_condition` (a PUT that replaces in spite of a condition),
     `pretend` (nothing is carried out, and the answer is an empty success).
     """
 
@@ -247,6 +247,7 @@ def _call(method: str, target: str, body: bytes, headers: dict[str, str]) -> Cal
 def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else the second part of a small response waits 0.04 seconds for the first
 
         def log_message(self, *_: object) -> None:
             """Be quiet."""
@@ -270,6 +271,7 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                 return
             if fault is not None and fault.what == "ignore_condition":
                 del self.headers["If-None-Match"]
+                del self.headers["x-goog-if-generation-match"]
             status, headers, content = self.forward(body)
             if fault is not None and fault.what == "late":
                 self.refuse(fault)

@@ -6,7 +6,8 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,13 +16,19 @@ import pytest
 pytest.importorskip("obstore", reason="needs the extra `scale`")
 pytest.importorskip("moto", reason="needs moto, which stands in for S3")
 
+from pipeline.catalog import LakeCatalog
 from pipeline.emulator import KEY, SECRET, Emulator
 from pipeline.flow import Flow
 from pipeline.storage import bucket, connect, objects
+from tests.support import azurite
+from tests.support.google import GoogleServer
 from tests.support.object_store import CREDENTIALS, Bucket, FaultProxy, s3_server
 from tests.support.postgres import PASSWORD, Database
 
 Start = Callable[..., subprocess.Popen[str]]
+
+OF_STORES = ("AWS_", "AZURE_", "GOOGLE_")
+"""What the variables of stores begin with."""
 
 
 class S3(NamedTuple):
@@ -30,6 +37,63 @@ class S3(NamedTuple):
     proxy: FaultProxy
     bucket: Bucket
     url: str
+
+
+@dataclass
+class Cloud:
+    """A container or bucket of another cloud than S3's.
+
+    Attributes:
+        scheme: what its addresses begin with.
+        container: what is in it, seen past all proxies.
+        secret_type: what DuckDB calls it.
+        may_keep: the rest of a sentence about what it keeps of deleted objects.
+        secrets: returns what must never print.
+        google: the server that stands in for Google.
+        proxy: what is in front of that server.
+    """
+
+    scheme: str
+    container: Bucket | azurite.Container
+    secret_type: str
+    may_keep: str
+    secrets: Callable[[], Iterable[str]]
+    google: GoogleServer | None = None
+    proxy: FaultProxy | None = None
+
+    @property
+    def url(self) -> str:
+        """A prefix in it."""
+        return f"{self.scheme}://{self.container.name}/data"
+
+    def lake(self, database: Database, role: str = "writer") -> LakeCatalog:
+        """Return the lake that is in it."""
+        return LakeCatalog.parse(database.setting(role), self.url)
+
+    def shows_a_secret(self, text: str) -> bool:
+        """Return whether a text has something that must never print."""
+        return any(secret in text for secret in self.secrets())
+
+    def everything(self) -> list[bytes]:
+        """Return the content of all objects, and of all their versions where they can be kept."""
+        if isinstance(self.container, Bucket):
+            return [content for *_, content in self.container.versions() if content is not None]
+        return list(self.container.contents().values())
+
+    def keep_versions(self) -> None:
+        """Keep versions from now on, where that is possible."""
+        if isinstance(self.container, Bucket):
+            self.container.keep_versions()
+
+    def give_for(self, seconds: int) -> None:
+        """Give credentials for so many seconds from now on, where they last for a while only."""
+        if self.google is not None:
+            self.google.lifetime = seconds
+
+    def age(self) -> None:
+        """Let what was given so far be too old."""
+        if self.google is not None:
+            self.google.expire()
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -56,6 +120,40 @@ def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
     bucket = Bucket(server, f"bucket-{secrets.token_hex(6)}")
     yield S3(proxy, bucket, f"s3://{bucket.name}/data")
     proxy.close()
+
+
+@pytest.fixture(scope="session")
+def azure_endpoint() -> Iterator[str]:
+    """Yield the address of an account of a server that stands in for Azure."""
+    if azurite.PROGRAM is None:
+        pytest.skip("needs azurite-blob on PATH, which stands in for Azure")
+    with azurite.azure_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def azure(azure_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """Return an empty container in Azure, which the environment points to."""
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", azurite.ACCOUNT)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", azurite.KEY)
+    monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", azure_endpoint)
+    container = azurite.Container(azure_endpoint, f"container-{secrets.token_hex(6)}")
+    return Cloud("az", container, "azure", "may keep what `forget` deletes for some days", lambda: [azurite.KEY])
+
+
+@pytest.fixture
+def google(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cloud]:
+    """Yield an empty bucket of Google behind a proxy, which the environment points to, with a key of an account."""
+    google = GoogleServer(server)
+    proxy = FaultProxy(google.address)
+    key = google.write_key(tmp_path / "key.json")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+    monkeypatch.setenv("GOOGLE_BASE_URL", proxy.url)
+    bucket = Bucket(server, f"bucket-{secrets.token_hex(6)}")
+    kept = "keeps what `forget` deletes"
+    yield Cloud("gs", bucket, "gcs", kept, lambda: ["PRIVATE KEY", "hunter2", *google.granted], google, proxy)
+    proxy.close()
+    google.close()
 
 
 @pytest.fixture
@@ -92,7 +190,11 @@ def start(data_url: str, database: Database, tmp_path: Path) -> Iterator[Start]:
         machine = tmp_path / f"machine-{secrets.token_hex(4)}"
         machine.mkdir()
         environment = {
-            **{name: value for name, value in os.environ.items() if name.startswith(("AWS_", "AZURE_", "PATH"))},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "PATH"))
+            },
             "HOME": str(machine),
             "PGPASSWORD": PASSWORD,
             "CALL_METRICS_DATA": data_url,
