@@ -91,7 +91,6 @@ class HurryingClock(ManualClock):
         return self.now
 
 
-@pytest.mark.slow
 def test_sensor_catches_up_by_at_most_a_day_per_tick(
     flow_for: Callable[..., Flow], instance: dg.DagsterInstance
 ) -> None:
