@@ -19,6 +19,7 @@ __all__ = [
     "ENDPOINTS",
     "ENDPOINT_NAMES",
     "ERASED",
+    "EXTRA_ENDPOINTS",
     "LISTINGS",
     "PEOPLE",
     "SERIES",
@@ -37,6 +38,7 @@ EndpointName = Literal[
     "participant_stats",
     "participant_metrics",
     "participant_details",
+    "participant_timeline",
     "user_feedback",
 ]
 """Our names of the endpoints. They also name folders under `raw/`, steps of a run, and Dagster assets."""
@@ -366,6 +368,22 @@ ENDPOINTS: Mapping[EndpointName, Endpoint] = {
             },
         ),
         Endpoint(
+            name="participant_timeline",
+            operation="GetCallSessionParticipantStatsTimeline",
+            title="participant timeline",
+            method="GET",
+            path="/api/v2/video/call_stats/{call_type}/{call_id}/{call_session_id}"
+            "/participants/{user_id}/{user_session_id}/timeline",
+            description="Timelines of stays as received: what happened to people; only if CALL_METRICS_DETAILS is set",
+            tables=("timeline_events",),
+            is_optional=True,
+            is_extra=True,
+            fields={
+                **_unread(f"duration {_CALL_IDS} user_id user_session_id"),
+                "events": [{"timestamp": INSTANT, "type": TEXT, "severity": TEXT, "data": Field("JSON")}],
+            },
+        ),
+        Endpoint(
             name="user_feedback",
             operation="QueryUserFeedback",
             title="user feedback",
@@ -400,6 +418,9 @@ ENDPOINTS: Mapping[EndpointName, Endpoint] = {
 
 DAILY_ENDPOINTS: tuple[EndpointName, ...] = tuple(name for name, endpoint in ENDPOINTS.items() if not endpoint.is_extra)
 """Endpoints that every day needs; the others are requested if a setting says so."""
+
+EXTRA_ENDPOINTS: tuple[EndpointName, ...] = tuple(name for name, endpoint in ENDPOINTS.items() if endpoint.is_extra)
+"""Endpoints that are requested if a setting says so, once the day is loaded. Each response is about one stay."""
 
 LISTINGS: tuple[EndpointName, ...] = tuple(name for name, endpoint in ENDPOINTS.items() if endpoint.rows is not None)
 """Endpoints with pages. They say everything that must be known before metrics are requested."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import PurePath
 from types import TracebackType
 from typing import Any, Self
 
-from pipeline.endpoints import DAILY_ENDPOINTS, ENDPOINT_NAMES, PEOPLE
+from pipeline.endpoints import DAILY_ENDPOINTS, ENDPOINT_NAMES, EXTRA_ENDPOINTS, PEOPLE, EndpointName
 from pipeline.errors import CallMetricsError, FixSettings
 from pipeline.extract.client import StreamApi
 from pipeline.extract.crawl import Progress
@@ -121,7 +121,7 @@ class Flow:
         self.extract.user_feedback(day)  # enumerate the ratings that people gave
         self.build_tables(day)  # flatten what has landed; write Parquet tables
         self.load([day])  # load them into DuckDB; publish it
-        self.fetch_details(day)  # if set: fetch what people sent and received; build and load again
+        self.fetch_details(day)  # if set: fetch both sides of connections, and timelines; build and load again
         self.compact(day)  # if the day is complete: store its responses in few files
         return self.completeness(day)
 
@@ -144,17 +144,21 @@ class Flow:
         return self._locks.run(day, build)
 
     def fetch_details(self, day: date) -> None:
-        """Fetch the participant details that `CALL_METRICS_DETAILS` wants, and bring them to the database."""
-        if self.land_details(day).requests:
+        """Fetch the details and timelines that `CALL_METRICS_DETAILS` wants, and bring them to the database."""
+        if sum([self.land_extra(endpoint, day).requests for endpoint in EXTRA_ENDPOINTS]):
             self.build_tables(day)
             self.load([day])
 
-    def land_details(self, day: date) -> Landed:
-        """Fetch and land the participant details of a day that are due. The day must be loaded: see `poor_calls`."""
+    def land_extra(self, endpoint: EndpointName, day: date) -> Landed:
+        """Fetch and land what is due of a day's participant details, or of its participant timelines.
+
+        The day must be loaded: see `poor_calls`.
+        """
         mode = self.settings.details
         if mode == "off":
-            return Landed(0, (), self.landing.folder("participant_details", day))
-        return self.extract.participant_details(day, self.poor_calls(day) if mode == "poor" else None)
+            return Landed(0, (), self.landing.folder(endpoint, day))
+        step: Callable[[date, Collection[Call] | None], Landed] = getattr(self.extract, endpoint)
+        return step(day, self.poor_calls(day) if mode == "poor" else None)
 
     def poor_calls(self, day: date) -> frozenset[Call]:
         """Return the call sessions with a poor publisher or a low score, from what is loaded, published or not."""
@@ -219,11 +223,11 @@ class Flow:
             erased = ErasedUsers.read(self._erased_file).with_user(user_id)
             still_mine()
             erased.write(self._erased_file)
-        detailed = frozenset(self.landing.days_of("participant_details"))
+        extra = {endpoint: frozenset(self.landing.days_of(endpoint)) for endpoint in EXTRA_ENDPOINTS}
         days = [
             day
             for day in self.landing.days()
-            if self._locks.run(day, partial(self._strike, day, erased, has_details=day in detailed))
+            if self._locks.run(day, partial(self._strike, day, erased, [name for name in extra if day in extra[name]]))
         ]
         for day in self.landing.days():  # all days: an erasure that was interrupted left some behind
             self.build_tables(day, rebuild=day in days)
@@ -339,10 +343,10 @@ class Flow:
         here = quarantined(self.settings.data, self.settings.warehouse_path)
         return sorted({*here, *self.store.quarantined()})
 
-    def _strike(self, day: date, erased: ErasedUsers, *, has_details: bool) -> bool:
+    def _strike(self, day: date, erased: ErasedUsers, extra: Sequence[EndpointName]) -> bool:
         struck = sum(self.landing.rewrite(endpoint, day, erased.strike_pages) for endpoint in PEOPLE)
-        if has_details:
-            struck += self.landing.rewrite("participant_details", day, erased.strike_details)
+        for endpoint in extra:
+            struck += self.landing.rewrite(endpoint, day, partial(erased.strike_others, endpoint))
         return bool(struck + self.landing.rewrite("participant_metrics", day, erased.strike_responses))
 
     def _rows(self, table: str, day: date) -> list[dict[str, Any]]:

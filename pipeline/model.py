@@ -68,8 +68,8 @@ class Request:
         endpoint: the endpoint to request.
         session_date: UTC date on which the call session started.
         call: the call session, for the endpoints that list people.
-        stay: the stay, for Participant Metrics and participant details.
-        window: the window, for these two.
+        stay: the stay, for Participant Metrics, participant details and participant timelines.
+        window: the window, for these three; of a timeline the whole stay.
         listing: id that all pages of one listing share.
         page: number of the page, from 0.
         cursor: where the page starts, as the source gave it with the page before.

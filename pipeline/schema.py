@@ -358,6 +358,29 @@ _TABLES = (
         ),
     ),
     Table(
+        "timeline_events",
+        "event of a participant timeline: something that happened to the user in the call session, as Stream tells it; "
+        "none unless CALL_METRICS_DETAILS is set",
+        ("session_date", *STAY_KEY, "timestamp", "type", "severity", "data"),
+        pa.schema(
+            [
+                *_PARTICIPANT,
+                _column(
+                    "timestamp",
+                    INSTANT,
+                    "When it happened; NULL if the response has no readable instant. It can be outside the stay",
+                ),
+                _column("type", pa.string(), "Kind of event, as received; the source does not document the kinds"),
+                _column("severity", pa.string(), "As received; the source does not document the values"),
+                _column(
+                    "data",
+                    pa.string(),
+                    "What else the event says, as received: JSON; NULL if nothing. Not documented; it may name people",
+                ),
+            ]
+        ),
+    ),
+    Table(
         "incidents",
         "incident: many people getting worse at the same time, more than usual there",
         ("session_date", *_INCIDENT_KEY),

@@ -19,7 +19,17 @@ from .world.demo import demo_world
 from .world.expected_rows import expected_rows
 from .world.odd import odd_world
 from .world.series import METRICS, Episode, Level, Points, Signal
-from .world.specs import CallSpec, ClientSpec, LocationSpec, LossSpec, RatingSpec, StaySpec, TrackSpec, WarningSpec
+from .world.specs import (
+    CallSpec,
+    ClientSpec,
+    EventSpec,
+    LocationSpec,
+    LossSpec,
+    RatingSpec,
+    StaySpec,
+    TrackSpec,
+    WarningSpec,
+)
 from .world.uniform import uniform_world
 from .world.world import World
 
@@ -33,6 +43,7 @@ __all__ = [
     "ClientSpec",
     "Emulator",
     "Episode",
+    "EventSpec",
     "Fault",
     "FaultKind",
     "Level",

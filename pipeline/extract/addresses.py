@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from pipeline.endpoints import ENDPOINTS
+from pipeline.endpoints import ENDPOINTS, Endpoint
 from pipeline.model import Call, Request
 from pipeline.planning.windows import DETAILS_WINDOW, MAX_WINDOW
 
@@ -56,6 +56,8 @@ def address_of(request: Request) -> Address:
         if request.stay is None or request.window is None:
             raise ValueError(f"a request to {request.endpoint} needs a stay and a window")
         ids |= {"user_id": request.stay.user_id, "user_session_id": request.stay.user_session_id}
+        if request.endpoint == "participant_timeline":
+            return Address(endpoint.method, _path(endpoint, ids))  # without bounds: the whole stay
         # It is not documented whether `until` is inclusive. A window shorter than the widest is the last of its stay.
         # We request it a moment longer, so that a point at its very end is not lost, and so that a stay of no length
         # has a span at all.
@@ -66,7 +68,7 @@ def address_of(request: Request) -> Address:
         query = {"since": _rfc3339(request.window.since), "until": _rfc3339(until)}
         if is_details:
             query["max_points"] = str(MAX_POINTS)
-    return Address(endpoint.method, endpoint.path.format_map({name: _segment(id_) for name, id_ in ids.items()}), query)
+    return Address(endpoint.method, _path(endpoint, ids), query)
 
 
 def _search(request: Request) -> dict[str, Any]:
@@ -100,6 +102,10 @@ def _ratings_of(call: Call, cursor: str | None) -> dict[str, Any]:
     if cursor is not None:
         body["next"] = cursor
     return body
+
+
+def _path(endpoint: Endpoint, ids: Mapping[str, str]) -> str:
+    return endpoint.path.format_map({name: _segment(id_) for name, id_ in ids.items()})
 
 
 def _segment(text: str) -> str:

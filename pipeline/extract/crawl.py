@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
+from pipeline.endpoints import EndpointName
 from pipeline.model import Request, Response, Stay, Window
 from pipeline.planning.details import probes_of
 from pipeline.planning.due import by_urgency, due_windows, expected_windows
@@ -125,6 +126,7 @@ async def fetch_windows(
 async def fetch_details(
     fetcher: Fetcher,
     land: Sink,
+    endpoint: EndpointName,
     day: date,
     due: Sequence[tuple[Stay, Window]],
     *,
@@ -132,7 +134,7 @@ async def fetch_details(
     workers: int,
     report: Callable[[Progress], None],
 ) -> list[Response]:
-    """Fetch and land windows of participant details, and return the responses with an error.
+    """Fetch and land windows of participant details or timelines, and return the responses with an error.
 
     With `probes`, the windows of that many stays go first, one by one. The others follow unless all those are refused.
     """
@@ -142,12 +144,12 @@ async def fetch_details(
     async def fetch(item: tuple[Stay, Window]) -> None:
         nonlocal done
         stay, window = item
-        response = await fetcher.fetch(Request("participant_details", day, stay=stay, window=window))
+        response = await fetcher.fetch(Request(endpoint, day, stay=stay, window=window))
         await land(response)
         if response.error is not None:
             failures.append(response)
         done += 1
-        report(Progress(day, "windows", done, len(due), fetcher.rate("participant_details")))
+        report(Progress(day, "windows", done, len(due), fetcher.rate(endpoint)))
 
     tried = []
     for item in probes_of(due, probes) if probes is not None else ():

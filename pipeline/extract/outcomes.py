@@ -136,16 +136,27 @@ class _ParticipantDetails(msgspec.Struct):
     user: dict[str, msgspec.Raw] | None = None
 
 
+class _ParticipantTimeline(msgspec.Struct):
+    events: list[dict[str, msgspec.Raw] | None] | None
+
+
 class _Error(msgspec.Struct):
     code: int | None = None
     message: str = ""
     unrecoverable: bool = False
 
 
+_OF_A_STAY: Mapping[EndpointName, type[msgspec.Struct]] = {
+    "participant_metrics": _ParticipantMetrics,
+    "participant_details": _ParticipantDetails,
+    "participant_timeline": _ParticipantTimeline,
+}
+
+
 def _envelope(endpoint: Endpoint) -> type[msgspec.Struct]:
     """Return what a usable body must have: for a page, its list of rows, which are objects with their ids."""
     if endpoint.rows is None:
-        return _ParticipantDetails if endpoint.is_extra else _ParticipantMetrics
+        return _OF_A_STAY[endpoint.name]
     row = msgspec.defstruct(f"{endpoint.name}_row", [(name, str) for name in endpoint.row_ids])
     rows: Any = list[row] | None if endpoint.rows_can_be_null else list[row]  # type: ignore[valid-type]
     return msgspec.defstruct(endpoint.name, [(endpoint.rows, rows), ("next", str | None, None)])

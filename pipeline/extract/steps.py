@@ -25,10 +25,10 @@ from pipeline.extract.heartbeat import while_still_mine
 from pipeline.extract.session import ApiSession
 from pipeline.landing.days import DayLocks
 from pipeline.landing.landing import Landing
-from pipeline.model import Call, Request, Response
-from pipeline.planning.details import due_details, probes_left
+from pipeline.model import Call, Request, Response, Window
+from pipeline.planning.details import details_windows, due_details, probes_left, timeline_windows
 from pipeline.planning.due import participants_are_due, ratings_are_due, resumable_listing, stats_are_due
-from pipeline.planning.facts import CallFacts, Listing, is_refusal, is_unavailable
+from pipeline.planning.facts import CallFacts, Listing, StayFacts, is_refusal, is_unavailable
 from pipeline.planning.inventory import Inventories
 from pipeline.planning.listings import updated_sessions
 from pipeline.planning.problems import counted
@@ -47,9 +47,13 @@ LISTED: Mapping[EndpointName, str] = {
     "participant_sessions": "the participants of {}",
     "participant_stats": "participant statistics of {}",
     "participant_details": "{} of participant details",
+    "participant_timeline": "the timelines of {}",
     "user_feedback": "the ratings of {}",
 }
-"""What an endpoint lists; `{}` stands for a number of calls, or of windows."""
+"""What an endpoint lists; `{}` stands for a number of calls, or of what is in `COUNTED`."""
+
+COUNTED: Mapping[EndpointName, str] = {"participant_details": "window", "participant_timeline": "stay"}
+"""What is counted if it is not calls."""
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +113,7 @@ def _step(
             log.warning(
                 "%s: %s could not be fetched (%s); run the day again to fetch them",
                 day,
-                what.format(counted(len(failures), "window" if endpoint == "participant_details" else "call")),
+                what.format(counted(len(failures), COUNTED.get(endpoint, "call"))),
                 _reason(failures[0]),
             )
         sentences = [f"{failure.request}: {_reason(failure)}" for failure in failures]
@@ -213,16 +217,17 @@ class Extract:
         An app may have none (403, 404): after some refusals in a row no other stay is requested. Other failures are
         logged and retried with the next run. A day is complete without details.
         """
-        requests = self._inventories.details_requests(day)
-        due = due_details(self._inventories.of(day).stays, requests, chosen)
-        probes = probes_left(requests)
-        if not due or probes == 0:
-            return []
-        async with self.landing.writer("participant_details", day) as writer:
-            failures = await fetch_details(
-                api, writer.append, day, due, probes=probes, workers=self._workers, report=self._report
-            )
-        return [failure for failure in failures if not is_refusal(failure.status)]
+        return await self._fetch_extra(api, "participant_details", day, chosen, details_windows)
+
+    @_step
+    async def participant_timeline(
+        self, api: StreamApi, day: date, chosen: Collection[Call] | None = None
+    ) -> list[Response]:
+        """Fetch the timeline of every stay of the day that is settled, or of those in the `chosen` call sessions.
+
+        What holds for participant details holds for timelines: see there.
+        """
+        return await self._fetch_extra(api, "participant_timeline", day, chosen, timeline_windows)
 
     @_step
     async def user_feedback(self, api: StreamApi, day: date) -> list[Response]:
@@ -265,6 +270,34 @@ class Extract:
         if failures:
             raise RequestFailed(f"the source did not list updates: {failures[0].error}", status=failures[0].status)
         return Updates(listed_at, updated_sessions(bodies))
+
+    async def _fetch_extra(
+        self,
+        api: StreamApi,
+        endpoint: EndpointName,
+        day: date,
+        chosen: Collection[Call] | None,
+        windows_of: Callable[[StayFacts], Sequence[Window]],
+    ) -> list[Response]:
+        """Fetch what is due of an endpoint that responds about one stay. Refusals are noted and are no failures."""
+        requests = self._inventories.extra_requests(endpoint, day)
+        due = due_details(self._inventories.of(day).stays, requests, chosen, windows_of=windows_of)
+        probes = probes_left(requests)
+        if not due or probes == 0:
+            return []
+        async with self.landing.writer(endpoint, day) as writer:
+            failures = await fetch_details(
+                api, writer.append, endpoint, day, due, probes=probes, workers=self._workers, report=self._report
+            )
+        refused = [failure for failure in failures if is_refusal(failure.status)]
+        if refused:
+            log.info(
+                "%s: the source does not give %s (%s); they are not requested again",
+                day,
+                LISTED[endpoint].format(counted(len(refused), COUNTED[endpoint])),
+                _reason(refused[0]),
+            )
+        return [failure for failure in failures if not is_refusal(failure.status)]
 
     async def _list_optional(
         self,

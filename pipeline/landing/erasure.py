@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ __all__ = ["ErasedUsers"]
 
 MAX_DIGITS = 4300
 """Digits of the longest number that Python reads by default."""
+
+_BETWEEN = re.compile(r"[\s/:;,|=()\[\]\"']+")
+"""What can stand between a user id and other text."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +105,37 @@ class ErasedUsers:
         response["subscriber"]["subscriptions"] = kept
         return json.dumps(response, ensure_ascii=False, separators=(",", ":"))
 
-    def strike_details(self, responses: pa.Table) -> pa.Table:
-        """Return raw responses of participant details without erased people, on either side."""
+    def strike_events(self, body: str) -> str:
+        """Return a response of a participant timeline without the events that name an erased person.
+
+        What the data of an event contain is not documented. An event names a person if the user id is a text in it, or
+        a part of one between spaces, slashes, colons, commas or the like. Returns the body unchanged if there is none,
+        or if it is not such a response.
+        """
+        try:
+            response = json.loads(body, parse_int=_integer)
+            events = response["events"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return body
+        if not isinstance(events, list):
+            return body
+        kept = [event for event in events if not any(self.includes(part) for part in _parts(event))]
+        if len(kept) == len(events):
+            return body
+        response["events"] = kept
+        return json.dumps(response, ensure_ascii=False, separators=(",", ":"))
+
+    def strike_mentions(self, endpoint: EndpointName, body: str) -> str:
+        """Return a response about another person without what it says of erased people."""
+        if endpoint == "participant_timeline":
+            return self.strike_events(body)
+        return self.strike_subscriptions(body) if endpoint == "participant_details" else body
+
+    def strike_others(self, endpoint: EndpointName, responses: pa.Table) -> pa.Table:
+        """Return raw responses of an endpoint about one person each, without erased people and mentions of them."""
         kept = self.strike_responses(responses)
-        return _with_bodies(kept, [self.strike_subscriptions(body) for body in kept.column("body").to_pylist()])
+        bodies = kept.column("body").to_pylist()
+        return _with_bodies(kept, [self.strike_mentions(endpoint, body) for body in bodies])
 
     def strike_pages(self, responses: pa.Table) -> pa.Table:
         """Return raw responses (columns of `RAW_SCHEMA`) of endpoints that list people, with marks in their pages."""
@@ -122,6 +154,20 @@ class ErasedUsers:
 def _integer(digits: str) -> int | None:
     """Return a number; None for one with more digits than Python reads, which no column can hold either."""
     return int(digits) if len(digits) <= MAX_DIGITS else None
+
+
+def _parts(value: object) -> Iterator[str]:
+    """Yield every text in a JSON value, names of fields too, whole and in parts."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += [*one, *one.values()]
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, str):
+            yield one
+            yield from _BETWEEN.split(one)
 
 
 def _with_bodies(responses: pa.Table, bodies: list[str]) -> pa.Table:

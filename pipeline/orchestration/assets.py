@@ -23,7 +23,7 @@ from pipeline.orchestration.releases import check_releases, release_check
 from pipeline.planning.completeness import DayCompleteness
 from pipeline.schema import TABLES, Table
 from pipeline.tables.build import TablesBuilt
-from pipeline.tables.details import DETAIL_TABLE
+from pipeline.tables.extra import EXTRA_TABLES
 
 __all__ = ["API_POOL", "CLEANING", "DETAILS_POOL", "WAREHOUSE_POOL", "build_assets", "build_cleaning", "build_source"]
 
@@ -34,8 +34,11 @@ WAREHOUSE_POOL = "warehouse"
 CLEANING = "cleaning"
 """The group of what runs without a day."""
 
-DAY_TABLES = [table for table in TABLES.values() if table.name != DETAIL_TABLE]
-"""Tables of every day. Participant details come after these: which calls are poor is known only then."""
+DAY_TABLES = [table for table in TABLES.values() if table.name not in EXTRA_TABLES]
+"""Tables of every day. Details and timelines come after these: which calls are poor is known only then."""
+
+EXTRA_STEPS = {"details": "detail_points", "timeline": "timeline_events"}
+"""Steps that build and load the other tables, by name."""
 
 OFF = {"skipped": "CALL_METRICS_DETAILS is off"}
 
@@ -75,7 +78,10 @@ def build_assets(partitions: dg.PartitionsDefinition, names: AppNames, *, pools:
         ),
         _lake_assets(partitions, names),
         _warehouse_assets(partitions, names, names.pool(WAREHOUSE_POOL) if pools else None),
-        _detail_assets(partitions, names, names.pool(WAREHOUSE_POOL) if pools else None),
+        *(
+            _extra_assets(step, table, partitions, names, names.pool(WAREHOUSE_POOL) if pools else None)
+            for step, table in EXTRA_STEPS.items()
+        ),
     ]
 
 
@@ -84,7 +90,7 @@ def _raw_asset(
 ) -> dg.AssetsDefinition:
     """Return the asset of an endpoint. It depends on the endpoints that are fetched before it.
 
-    Participant details depend on the loaded day: which calls are poor is known only then.
+    Details and timelines depend on the loaded day: which calls are poor is known only then.
     """
     if endpoint.is_extra:
         before: list[Any] = [names.key("warehouse", table.name) for table in DAY_TABLES]
@@ -107,7 +113,8 @@ def _raw_asset(
             return dg.MaterializeResult(metadata=OFF)
         with _failing_with_our_sentence():
             day = _day(context)
-            landed = flow.land_details(day) if endpoint.is_extra else flow.extract.land(endpoint.name, day)
+            land = flow.land_extra if endpoint.is_extra else flow.extract.land
+            landed = land(endpoint.name, day)
         for failure in landed.failures[:MAX_LOGGED_FAILURES]:
             context.log.warning(failure)
         return dg.MaterializeResult(
@@ -153,7 +160,7 @@ def _lake_spec(table: Table, names: AppNames) -> dg.AssetSpec:
         names.key("lake", table.name),
         deps=[
             names.key("raw", name)
-            for name in (["participant_details"] if table.name == DETAIL_TABLE else DAILY_ENDPOINTS)
+            for name in ([EXTRA_TABLES[table.name].endpoint] if table.name in EXTRA_TABLES else DAILY_ENDPOINTS)
         ],
         description=table.comment,
         kinds={"parquet"},
@@ -208,16 +215,18 @@ def _warehouse_assets(partitions: dg.PartitionsDefinition, names: AppNames, pool
     return warehouse
 
 
-def _detail_assets(partitions: dg.PartitionsDefinition, names: AppNames, pool: str | None) -> dg.AssetsDefinition:
-    """Return the assets of the table of participant details: one step builds it, and loads it if it changed."""
+def _extra_assets(
+    step: str, table: str, partitions: dg.PartitionsDefinition, names: AppNames, pool: str | None
+) -> dg.AssetsDefinition:
+    """Return the assets of a table of details or timelines: one step builds it, and loads it if it changed."""
 
     @dg.multi_asset(
-        name="details",
-        specs=[_lake_spec(TABLES[DETAIL_TABLE], names), _warehouse_spec(TABLES[DETAIL_TABLE], names)],
+        name=step,
+        specs=[_lake_spec(TABLES[table], names), _warehouse_spec(TABLES[table], names)],
         partitions_def=partitions,
         pool=pool,
     )
-    def details(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
+    def build_and_load(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> Iterator[Any]:
         day = _day(context)
         metadata: dict[str, Any] = {**OFF}
         if flow.settings.details != "off":
@@ -226,13 +235,13 @@ def _detail_assets(partitions: dg.PartitionsDefinition, names: AppNames, pool: s
                 flow.load([day])
                 flow.compact(day)
             metadata = {
-                "dagster/partition_row_count": built.rows[DETAIL_TABLE],
-                "changed": DETAIL_TABLE in built.changed,
+                "dagster/partition_row_count": built.rows[table],
+                "changed": table in built.changed,
             }
         for layer in ("lake", "warehouse"):
-            yield dg.MaterializeResult(asset_key=names.key(layer, DETAIL_TABLE), metadata=metadata)
+            yield dg.MaterializeResult(asset_key=names.key(layer, table), metadata=metadata)
 
-    return details
+    return build_and_load
 
 
 def _warehouse_spec(table: Table, names: AppNames) -> dg.AssetSpec:

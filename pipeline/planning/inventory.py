@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.endpoints import LISTINGS
+from pipeline.endpoints import LISTINGS, EndpointName
 from pipeline.landing.landing import Landing
 from pipeline.model import Call, Stay, Window
 from pipeline.planning.due import listings_since_report
@@ -64,9 +64,9 @@ class Inventories:
         """Return the requests for windows of the day, by stay."""
         return window_requests(self._landing.index("participant_metrics", day))
 
-    def details_requests(self, day: date) -> dict[Stay, list[WindowRequest]]:
-        """Return the requests for participant details of the day, by stay."""
-        return window_requests(self._landing.index("participant_details", day))
+    def extra_requests(self, endpoint: EndpointName, day: date) -> dict[Stay, list[WindowRequest]]:
+        """Return the requests for participant details, or for participant timelines, of the day, by stay."""
+        return window_requests(self._landing.index(endpoint, day))
 
 
 def take_inventory(rows: ListingRows) -> DayInventory:
@@ -111,7 +111,7 @@ def take_inventory(rows: ListingRows) -> DayInventory:
 
 
 def window_requests(index: pa.Table) -> dict[Stay, list[WindowRequest]]:
-    """Return the requests for windows in an index of Participant Metrics or participant details, by stay."""
+    """Return the requests for windows in an index of Participant Metrics, details or timelines, by stay."""
     requests: dict[Stay, list[WindowRequest]] = {}
     columns = [*STAY_KEY, "since", "until", "fetched_at", "status", "error", "publishes"]
     for row in index.select(columns).to_pylist():

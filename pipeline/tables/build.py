@@ -26,7 +26,7 @@ from pipeline.planning.due import expected_windows
 from pipeline.planning.facts import WindowRequest
 from pipeline.planning.inventory import DayInventory, window_requests
 from pipeline.schema import CALL_KEY, INSTANT, STAY_KEY, TABLES
-from pipeline.tables.details import DETAIL_TABLE, build_details
+from pipeline.tables.extra import EXTRA_TABLES, build_extra
 from pipeline.tables.flatten import flatten_metrics
 from pipeline.tables.joins import completeness_table, incident_tables, participants_table, ratings_table, windows_table
 from pipeline.tables.lake import Lake
@@ -77,7 +77,7 @@ def build_tables(
 ) -> TablesBuilt:
     """Build the day's tables whose inputs changed (all of them if `rebuild`).
 
-    `details` says whether participant details are on, see `build_details`. Memory does not grow with the day.
+    `details` says whether details and timelines are on, see `build_extra`. Memory does not grow with the day.
     `temporary` is where DuckDB may store what does not fit. Raises `Quarantined` for a broken segment, and
     `FixStorage`.
     """
@@ -87,9 +87,13 @@ def build_tables(
     marks = _fingerprints(day, inventory, landing, expected)
     changed = {name for name, mark in marks.items() if rebuild or lake.fingerprint(name, day) != mark}
     provenance = Provenance()
-    has_details_changed = build_details(
-        day, inventory, landing, lake, provenance, temporary=temporary, look=details, rebuild=rebuild
-    )
+    extra_changed = {
+        table
+        for table in EXTRA_TABLES
+        if build_extra(
+            table, day, inventory, landing, lake, provenance, temporary=temporary, look=details, rebuild=rebuild
+        )
+    }
 
     def write(table: str, rows: pa.Table) -> None:
         with lake.writer(table, day, marks[table]) as writer:
@@ -131,7 +135,7 @@ def build_tables(
     return TablesBuilt(
         rows={name: lake.rows(name, day) for name in TABLES},
         paths={name: lake.path(name, day) for name in TABLES},
-        changed=frozenset(changed | ({DETAIL_TABLE} if has_details_changed else set())),
+        changed=frozenset(changed | extra_changed),
         unknown_fields=dict(provenance.unknown_fields),
     )
 
@@ -152,13 +156,13 @@ def _expected_table(inventory: DayInventory, requests: Mapping[Stay, list[Window
 
 
 def _fingerprints(day: date, inventory: DayInventory, landing: Landing, expected: pa.Table) -> dict[str, str]:
-    """Return what each table of the day is made from, but `detail_points`, which has its own."""
+    """Return what each table of the day is made from, but `EXTRA_TABLES`, which have their own."""
     rows = inventory.rows
     facts = rows.call_sessions.select([*CALL_KEY, "ended_at", "generated_at", "sessions", "most_publishers"])
     endpoints: tuple[EndpointName, ...] = (*_OF_STAYS, "participant_metrics")
     segments = [name for endpoint in endpoints for name in landing.origins(endpoint, day)]
     mark = fingerprint(day, segments, rows.participants, rows.stats, expected, facts)
-    names = [name for name in TABLES if name != DETAIL_TABLE]
+    names = [name for name in TABLES if name not in EXTRA_TABLES]
     return dict.fromkeys(names, mark) | {
         "call_sessions": fingerprint(day, rows.call_sessions),
         "user_ratings": fingerprint(day, rows.ratings, rows.participants.select(STAY_KEY)),

@@ -1,8 +1,7 @@
 """Responses of participant details made into the table `detail_points`: both sides of each connection.
 
-The table has a fingerprint of its own, so that details that land later do not rebuild the others. Names of metrics,
-units, labels and thresholds are the source's own and stay as received. Which windows are requested is in
-`planning.details`.
+Names of metrics, units, labels and thresholds are the source's own and stay as received. Which windows are requested is
+in `planning.details`, when the table is built in `tables.extra`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,22 +22,17 @@ from pipeline.landing.bodies import BodySql
 from pipeline.landing.landing import Landing
 from pipeline.landing.order import microseconds
 from pipeline.landing.pages import body_places, usable_responses
-from pipeline.planning.inventory import DayInventory
 from pipeline.schema import STAY_KEY
 from pipeline.sql import read_statement
-from pipeline.tables.lake import Lake
 from pipeline.tables.points import instants_of
-from pipeline.tables.provenance import Provenance, fingerprint, is_outdated
+from pipeline.tables.provenance import Provenance
 from pipeline.tables.rows import batches, number_runs, with_day, with_ids
 
-__all__ = ["DETAIL_TABLE", "build_details", "explode_details"]
+__all__ = ["DETAIL_TABLE", "explode_details", "flatten_details"]
 
 log = logging.getLogger(__name__)
 
 DETAIL_TABLE = "detail_points"
-
-NOTHING = "none"
-"""In a fingerprint: no details had landed."""
 
 BATCH_BYTES = 2 << 20
 """Characters of bodies to work on at a time. They become Python numbers, of some 50 bytes each."""
@@ -127,43 +120,7 @@ class _Exploded:
     values: list[npt.NDArray[np.float64]] = field(default_factory=list)
 
 
-def build_details(
-    day: date,
-    inventory: DayInventory,
-    landing: Landing,
-    lake: Lake,
-    provenance: Provenance,
-    *,
-    temporary: Path,
-    look: bool,
-    rebuild: bool = False,
-) -> bool:
-    """Build `detail_points` of a day if its inputs changed (or if `rebuild`), and return whether it was built.
-
-    Without `look` (details are off), a table by our rules stays as it is, and a day without any tables gets an empty
-    one: neither costs a look at the raw responses. Call it before the other tables of the day are built. Raises
-    `Quarantined` for a broken segment, and `FixStorage`.
-    """
-    held = lake.fingerprint(DETAIL_TABLE, day)
-    people = fingerprint(day, inventory.rows.participants)
-    if not (look or rebuild or held is None or is_outdated(held)) and (
-        held.startswith(people) or held.endswith(NOTHING)
-    ):
-        return False
-    may_have_landed = look or rebuild or lake.has("windows", day)
-    segments = landing.origins("participant_details", day) if may_have_landed else []
-    mark = f"{people}-{fingerprint(segments).rpartition('-')[2] if segments else NOTHING}"
-    if held == mark and not rebuild:
-        return False
-    with lake.writer(DETAIL_TABLE, day, mark) as writer:
-        if segments:
-            with BodySql(temporary) as sql:
-                for rows in _flatten(sql, day, landing, provenance):
-                    writer.write(rows)
-    return True
-
-
-def _flatten(sql: BodySql, day: date, landing: Landing, provenance: Provenance) -> Iterator[pa.Table]:
+def flatten_details(sql: BodySql, day: date, landing: Landing, provenance: Provenance) -> Iterator[pa.Table]:
     """Yield the rows of a day, some whole stays at a time, in the order of the table."""
     responses = usable_responses(landing.index("participant_details", day))
     responses = responses.sort_by([(name, "ascending") for name in [*STAY_KEY, "fetched_at", "n"]])

@@ -31,7 +31,7 @@ __all__ = [
     "write_meta",
 ]
 
-VERSION = 6
+VERSION = 7
 """Version of what is in the schema `store`. A writer's database of an earlier version is rebuilt from the tables, one
 of a later version is refused."""
 

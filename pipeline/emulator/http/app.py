@@ -1,7 +1,7 @@
 """The steps of one request: authentication, quota, fault, document, headers.
 
 Each step has a module of its own (`auth`, `quotas`, `faults`, `list_documents`, `metrics_document`,
-`details_document`), and so does the socket (`server`). HTTP's headers are written here.
+`details_document`, `timeline_document`), and so does the socket (`server`). HTTP's headers are written here.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from .metrics_document import MetricsDocument
 from .quotas import QuotaCounter, QuotaState, rate_limits_document
 from .request_log import ApiRequest, RequestLog
 from .routes import Endpoint
+from .timeline_document import TimelineDocument
 from .wire_format import WireFormat
 
 MIN_GZIP_BYTES: Final = 512
@@ -82,6 +83,7 @@ class RequestHandler:
             "participant_metrics": metrics.participant_metrics,
             "participant_stats": lists.participant_stats,
             "participant_details": DetailsDocument(lookup, self.wire).participant_details,
+            "participant_timeline": TimelineDocument(lookup, self.wire).participant_timeline,
             "user_feedback": lists.user_feedback,
             "rate_limits": partial(rate_limits_document, self.quotas),
         }

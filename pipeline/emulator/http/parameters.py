@@ -28,6 +28,9 @@ MAX_POINTS: Final = 4096
 DEFAULT_POINTS: Final = 300
 """The points of a series if a request names no limit; not documented."""
 
+FAR_FUTURE_US: Final = 2**62
+"""Microseconds: later than anything that happens in a world."""
+
 COMPARISONS: Final = ("$eq", "$gt", "$gte", "$lt", "$lte")
 
 FilterFields = Mapping[str, tuple[str, tuple[str, ...]]]
@@ -202,6 +205,18 @@ def parse_timeframe(query: Mapping[str, str], since: datetime, until: datetime) 
         raise bad_input(f"max_points must be between 1 and {MAX_POINTS}")
     step = max(1, -(-round((end - start).total_seconds()) // int(text)))
     return Timeframe(to_micros(start), to_micros(end), step, int(text))
+
+
+def parse_timeline_span(query: Mapping[str, str]) -> tuple[int, int]:
+    """Return the bounds of a timeline in microseconds since the epoch, both included; without them, all of it.
+
+    That the bounds are optional is in the specification. Their form, and what is returned without them, is inferred.
+    """
+    bounds = [_parse_bound(name, query.get(name)) for name in ("start_time", "end_time")]
+    since, until = (to_micros(bound) if bound is not None else None for bound in bounds)
+    if since is not None and until is not None and until < since:
+        raise bad_input("end_time must not be before start_time")
+    return (0 if since is None else since), (FAR_FUTURE_US if until is None else until)
 
 
 def _parse_bound(name: str, text: str | None) -> datetime | None:

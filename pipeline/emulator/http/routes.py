@@ -58,6 +58,13 @@ ENDPOINTS: Final = (
         "/api/v2/video/call_stats/{call_type}/{call_id}/{call_session_id}"
         "/participant/{user_id}/{user_session_id}/details",
     ),
+    Endpoint(
+        "participant_timeline",
+        "GetCallSessionParticipantStatsTimeline",
+        "GET",
+        "/api/v2/video/call_stats/{call_type}/{call_id}/{call_session_id}"
+        "/participants/{user_id}/{user_session_id}/timeline",
+    ),
     Endpoint("user_feedback", "QueryUserFeedback", "POST", "/api/v2/video/call/feedback"),
     Endpoint("rate_limits", "GetRateLimits", "GET", "/api/v2/rate_limits"),
 )

@@ -91,6 +91,25 @@ class LossSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class EventSpec:
+    """Something that happened to a participant. Seen in participant timelines only.
+
+    Attributes:
+        at: its time; without one (None) the JSON has no time.
+        type: free text.
+        severity: free text.
+        data: what else it says, as (name, value) pairs.
+        extra: see the module; added to the event.
+    """
+
+    at: datetime | None
+    type: str
+    severity: str = "info"
+    data: Extra = ()
+    extra: Extra = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TrackSpec:
     """A published track.
 
@@ -170,6 +189,7 @@ class StaySpec:
         sfu: name of the media server.
         losses: times in which media of the participant gets lost.
         ratings: the ratings that the user gave to the call session after this stay.
+        events: events of the timeline, beside those that follow from the stay and its tracks.
         report: see the module.
         extra: see the module; added to the metrics document and to the attendance row.
         omit: see the module; left out of the metrics document and of the attendance row.
@@ -193,6 +213,7 @@ class StaySpec:
     sfu: str | None = "sfu-1"
     losses: tuple[LossSpec, ...] = ()
     ratings: tuple[RatingSpec, ...] = ()
+    events: tuple[EventSpec, ...] = ()
     report: int = 0
     extra: Extra = ()
     omit: frozenset[str] = frozenset()

@@ -14,7 +14,9 @@ from pipeline.orchestration.resources import shared_flow_resource
 from tests.integration.details.worlds import AFTERWARDS, DAY, call, world
 from tests.support.flows import published
 
-TABLE = [dg.AssetKey([layer, "detail_points"]) for layer in ("lake", "warehouse")]
+TABLE, EVENTS = (
+    [dg.AssetKey([layer, table]) for layer in ("lake", "warehouse")] for table in ("detail_points", "timeline_events")
+)
 
 
 @pytest.mark.parametrize("lake", [False, True])
@@ -37,7 +39,11 @@ def test_job_brings_details_to_the_database(lake: bool, flow_for: Callable[..., 
             if event.asset_key is not None
         }
         assert [found[key]["dagster/partition_row_count"].value for key in TABLE] == [rows, rows]
-        assert found[dg.AssetKey(["raw", "participant_details"])]["requests"].value == 3
+        events = len(published(flow, "timeline_events"))
+        assert events > 0
+        assert [found[key]["dagster/partition_row_count"].value for key in EVENTS] == [events, events]
+        for endpoint in ("participant_details", "participant_timeline"):
+            assert found[dg.AssetKey(["raw", endpoint])]["requests"].value == emulator.count(endpoint) == 3
 
 
 def test_assets_are_skipped_while_details_are_off(flow_for: Callable[..., Flow]) -> None:
@@ -51,5 +57,6 @@ def test_assets_are_skipped_while_details_are_off(flow_for: Callable[..., Flow])
             for event in done.get_asset_materialization_events()
             if "skipped" in event.materialization.metadata
         }
-        assert skipped == {*TABLE, dg.AssetKey(["raw", "participant_details"])}
-        assert emulator.count("participant_details") == 0
+        raw = {dg.AssetKey(["raw", endpoint]) for endpoint in ("participant_details", "participant_timeline")}
+        assert skipped == {*TABLE, *EVENTS, *raw}
+        assert emulator.count("participant_details") == emulator.count("participant_timeline") == 0

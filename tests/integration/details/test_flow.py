@@ -66,7 +66,8 @@ def test_wider_setting_asks_only_for_what_is_missing(flow_for: Callable[..., Flo
             emulator.clear_requests()
             flow_for(emulator, details=details).run(DAY)
             counts.append(emulator.count(DETAILS))
-            assert emulator.count() == counts[-1] + emulator.count("call_stats") or details == "off"
+            extra = counts[-1] + emulator.count("participant_timeline")
+            assert emulator.count() == extra + emulator.count("call_stats") or details == "off"
         assert counts == [0, 6, 3, 0]
 
 

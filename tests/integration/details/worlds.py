@@ -1,11 +1,12 @@
-"""A day of calls for tests of participant details: a host whose video gets lost on the way, and people who watch."""
+"""A day of calls for tests of details and timelines: a host whose video gets lost on the way, and people who watch."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from pipeline.emulator import CallSpec, LossSpec, Points, StaySpec, TrackSpec, World
+from pipeline.emulator import CallSpec, EventSpec, LossSpec, Points, StaySpec, TrackSpec, World
 
 DAY = date(2026, 3, 1)
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -22,16 +23,25 @@ def person(user: str, minutes: int, *, publishes: bool = False, framerate: float
     return StaySpec(user, f"{user}-1", joined_at=START, left_at=end, tracks=tracks, **given)
 
 
-def call(name: str, *, minutes: int = 20, framerate: float = 30, losses: dict[str, LossSpec] | None = None,
-         watching: int = 2, **given: Any) -> CallSpec:  # fmt: skip
-    """Return a call of a host and people who watch; `losses` by user."""
-    lost = losses or {}
+def call(
+    name: str,
+    *,
+    minutes: int = 20,
+    framerate: float = 30,
+    losses: dict[str, LossSpec] | None = None,
+    events: dict[str, tuple[EventSpec, ...]] | None = None,
+    watching: int = 2,
+    **given: Any,
+) -> CallSpec:
+    """Return a call of a host and people who watch; `losses` and `events` by user."""
     people = [person("host", minutes, publishes=True, framerate=framerate)]
     people += [person(f"viewer-{number}", minutes) for number in range(watching)]
     people = [
-        StaySpec(**{name: getattr(one, name) for name in StaySpec.__slots__} | {"losses": (lost[one.user_id],)})
-        if one.user_id in lost
-        else one
+        replace(
+            one,
+            losses=(losses[one.user_id],) if losses and one.user_id in losses else (),
+            events=(events or {}).get(one.user_id, ()),
+        )
         for one in people
     ]
     return CallSpec(
@@ -48,6 +58,11 @@ def call(name: str, *, minutes: int = 20, framerate: float = 30, losses: dict[st
 def loss(where: str, share: float = 0.5, *, since: int = 5, until: int = 10) -> LossSpec:
     """Return a loss from one minute of the calls to another."""
     return LossSpec(START + timedelta(minutes=since), START + timedelta(minutes=until), where, share)
+
+
+def event(minute: float, kind: str, *, severity: str = "info", **data: Any) -> EventSpec:
+    """Return an event so many minutes after the start of the calls."""
+    return EventSpec(START + timedelta(minutes=minute), kind, severity, tuple(data.items()))
 
 
 def world(*calls: CallSpec) -> World:
