@@ -22,7 +22,7 @@ from pipeline.quality.thresholds import THRESHOLDS, THRESHOLDS_FILE
 from pipeline.schema import TABLES, TRACK_KEY
 from pipeline.sql import adapted, literal, read_statement
 
-__all__ = ["MACROS", "VIEWS", "ViewDocs", "create_views", "read_docs", "view_texts"]
+__all__ = ["MACROS", "VIEWS", "ViewDocs", "create_macro", "create_views", "read_docs", "view_texts"]
 
 VIEWS: dict[str, str] = {
     "track_samples": "pipeline.quality",
@@ -109,7 +109,7 @@ def create_views(database: duckdb.DuckDBPyConnection, *, comment_columns: bool =
         if comment_columns:
             _comment_columns(database, view, docs)
     for macro in MACROS:
-        database.execute(f"CREATE OR REPLACE MACRO {macro}\n{_statement(macro)}")
+        create_macro(database, macro)
         if comment_columns:
             database.execute(f"COMMENT ON MACRO TABLE {macro} IS {literal(read_docs(macro).comment)}")
     database.execute(
@@ -118,6 +118,11 @@ def create_views(database: duckdb.DuckDBPyConnection, *, comment_columns: bool =
     )
     for column, comment in THRESHOLDS.items():
         database.execute(f"COMMENT ON COLUMN quality_thresholds.{column} IS {literal(comment)}")
+
+
+def create_macro(database: duckdb.DuckDBPyConnection, macro: str) -> None:
+    """Create a macro in the schema in use. Raises `duckdb.Error` if views that it reads are missing."""
+    database.execute(f"CREATE OR REPLACE MACRO {macro}\n{_statement(macro)}")
 
 
 def view_texts() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,26 @@ from pathlib import Path
 import pytest
 
 from pipeline.serving.server import Server
-from tests.support.remote import Client, needs_extensions, publish
+from pipeline.settings import Secret
+from pipeline.warehouse.published import open_published
+from tests.support import DAY
+from tests.support.remote import TOKEN, Client, needs_extensions, publish
+from tests.support.small_world import SmallWorld, steady
+
+MACRO_QUERIES = (
+    "SELECT * FROM compare_releases('web', '1.1', '1.0')",
+    f"SELECT dimension, kind, value, n_after FROM explain_change('{DAY}', '{DAY}', '{DAY}', '{DAY}') ORDER BY ALL",
+)
+
+
+def release_world() -> SmallWorld:
+    """Return a call of two people, each with another version of the app; one is poor."""
+    world = SmallWorld()
+    world.call()
+    for user, version, framerate in (("ann", "1.1", 3), ("bob", "1.0", 30)):
+        world.stay(user, 0, 600, client_name="web", client_version=version, network_type="wifi")
+        world.track(steady(0, 600, framerate=framerate), user_id=user, user_session_id=user)
+    return world
 
 
 @needs_extensions
@@ -97,3 +117,36 @@ def test_locked_publication_is_served_later(
         writer.communicate()
     assert server.refresh()
     assert client(server.uri).run_on_server("SELECT count(*) FROM metric_points") == [[5]]
+
+
+@needs_extensions
+def test_client_calls_the_published_macros(tmp_path: Path, client: Callable[..., Client]) -> None:
+    """They return what they return in the published file, also after the next publication."""
+    world = release_world()
+    world.load(tmp_path).close()
+    file = tmp_path / "published.duckdb"
+    with Server(file, Secret(TOKEN), tmp_path / "work") as server:
+        reader = client(server.uri)
+        for _ in range(2):
+            for query in MACRO_QUERIES:
+                with open_published(file) as database:
+                    expected = database.execute(query).fetchall()
+                assert expected
+                assert reader.run_on_server(query) == json.loads(json.dumps(expected, default=str))
+            (tmp_path / "copy").write_bytes(file.read_bytes())
+            (tmp_path / "copy").replace(file)
+            assert server.refresh()
+
+
+@needs_extensions
+def test_macro_that_does_not_fit_is_left_out(
+    server: Server, published_file: Path, client: Callable[..., Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file of another version is served without the macro; one without macros has none."""
+    reader = client(server.uri)
+    assert "does not exist" in reader.run_on_server(MACRO_QUERIES[0])
+    publish(published_file, 2, "CREATE MACRO compare_releases(a, b, c) AS TABLE SELECT a, b, c")
+    assert server.refresh()
+    assert [record.message for record in caplog.records if "compare_releases cannot be called" in record.message]
+    assert reader.run_on_server("SELECT count(*) FROM metric_points") == [[2]]
+    assert "does not exist" in reader.run_on_server(MACRO_QUERIES[0])
