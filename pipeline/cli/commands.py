@@ -69,8 +69,15 @@ def backfill(since: str, until: str) -> int:
 
     settings = _settings()
     days = days_to_run(since, until, settings)
-    settings.credentials()
-    settings.keep_apart_from_demo()
+    try:
+        settings.credentials()
+        settings.keep_apart_from_demo()
+    except FixSettings as error:
+        if settings.alerts:  # cron has started it, maybe, and nobody reads what it prints
+            from pipeline.cli.alerts import tell_failure
+
+            tell_failure(settings, f"{days[0]}", error)
+        raise
     from pipeline.cli.backfill import run_days  # imported last: it takes a second, and a refusal should be immediate
 
     return run_days(settings, days)
@@ -214,6 +221,22 @@ def doctor() -> int:
         print(f"{'ok  ' if finding.code == ExitCode.COMPLETE else 'FAIL'}  {finding.text}", flush=True)
         worst = max(worst, finding.code)
     return worst
+
+
+@call_metrics.command()
+@click.option("--dry-run", is_flag=True, help="Print what would be told, and tell nobody.")
+@click.option("--test", is_flag=True, help="Send a test message to every address, and nothing else.")
+def alerts(*, dry_run: bool, test: bool) -> int:
+    """Tell the addresses in CALL_METRICS_ALERTS what needs a person, each once; needs the extra `alerts`.
+
+    Looks now: failed runs, data that Stream soon forgets, yesterday, quotas, the disk, new fields, releases and
+    incidents. What is over is told too. Dagster does the same by itself.
+    """
+    if dry_run and test:
+        raise click.UsageError("--dry-run and --test cannot be given together")
+    from pipeline.cli.alerts import print_alerts
+
+    return print_alerts(_settings(), dry_run=dry_run, test=test)
 
 
 @call_metrics.command()
