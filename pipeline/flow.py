@@ -20,6 +20,7 @@ from pipeline.endpoints import DAILY_ENDPOINTS, ENDPOINT_NAMES, EXTRA_ENDPOINTS,
 from pipeline.errors import CallMetricsError, FixSettings
 from pipeline.extract.client import StreamApi
 from pipeline.extract.crawl import Progress
+from pipeline.extract.quota_file import QuotaFile, QuotaNote
 from pipeline.extract.session import ApiSession
 from pipeline.extract.steps import Extract, Landed
 from pipeline.files import quarantined
@@ -38,7 +39,7 @@ from pipeline.quality.thresholds import THRESHOLDS_FILE
 from pipeline.schema import CALL_KEY, TABLES
 from pipeline.settings import Settings
 from pipeline.storage import StoredFile, open_shared_store, open_store
-from pipeline.tables.build import TablesBuilt, build_tables
+from pipeline.tables.build import UNKNOWN_FIELDS_IN, TablesBuilt, build_tables
 from pipeline.tables.lake import Lake
 from pipeline.tables.provenance import is_outdated, rules
 from pipeline.warehouse.choice import choose_turns, choose_warehouse
@@ -83,7 +84,8 @@ class Flow:
         self._trains_seldom = False
         self._turns = choose_turns(settings.warehouse, settings.location, settings.work / "locks")
         self._locks = DayLocks(self._turns)
-        self._session = ApiSession(settings, connect)
+        self._quota_file = QuotaFile(StoredFile(self.store, ".work/quotas.json"))
+        self._session = ApiSession(settings, connect, self._quota_file)
         self.landing = Landing(raw, redactor=lambda: redactor(settings.client_ip, ErasedUsers.read(self._erased_file)))
         self._inventories = Inventories(self.landing, self._temporary)
         self.extract = Extract(
@@ -287,6 +289,26 @@ class Flow:
         """Return the releases that can be compared with the one before, from all that is loaded, published or not."""
         with self.warehouse.reading() as database:
             return compared_releases(database)
+
+    def quotas_seen(self) -> QuotaNote | None:
+        """Return what the latest run, here or elsewhere, saw of the quotas; None if there was none yet."""
+        return self._quota_file.read()
+
+    def unknown_fields(self, day: date) -> set[str]:
+        """Return the fields in the day's responses that we do not know, such as `participant_metrics: client.os`."""
+        tables = (table for table in UNKNOWN_FIELDS_IN if self.lake.has(table, day))
+        return {name for table in tables for name in self.lake.unknown_fields(table, day)}
+
+    @contextlib.contextmanager
+    def alerting(self) -> Iterator[StoredFile]:
+        """Within the block, be the only one who tells people what is wrong. Yields the file with what was told."""
+        with self._turns.of_alerting():
+            yield self.alerts_file
+
+    @property
+    def alerts_file(self) -> StoredFile:
+        """What is open and who was told, see `alerts.state`. It is in the data folder or the object store."""
+        return StoredFile(self.store, "alerts.json")
 
     @property
     def requests_sent(self) -> dict[str, int]:

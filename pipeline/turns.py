@@ -34,6 +34,9 @@ class Turns(Protocol):
     def of_erasing(self) -> AbstractContextManager[StillMine]:
         """Change the list of erased users, alone."""
 
+    def of_alerting(self) -> AbstractContextManager[StillMine]:
+        """Tell people what is wrong, alone: otherwise two processes would tell the same."""
+
 
 class FileTurns:
     """Turns by lock files in a folder. `publishing` is the file of that turn, if it is another one."""
@@ -53,6 +56,10 @@ class FileTurns:
     def of_erasing(self) -> AbstractContextManager[StillMine]:
         """Change the list of erased users, alone on this machine. Raises `FixStorage`."""
         return _held(self._folder / "forgotten.lock", "the list of erased users")
+
+    def of_alerting(self) -> AbstractContextManager[StillMine]:
+        """Tell people what is wrong, alone on this machine. Raises `FixStorage`."""
+        return _held(self._folder / "alerts.lock", "alerts")
 
 
 @contextmanager

@@ -9,7 +9,9 @@ import gc
 from collections.abc import Sequence
 from datetime import date
 
+from pipeline.alerts.teller import run_ended, run_failed
 from pipeline.cli import console, signals, status
+from pipeline.cli.alerts import telling_failure
 from pipeline.cli.outcome import ExitCode, end_with
 from pipeline.errors import CallMetricsError, FixCredentials, FixStorage, Interrupted
 from pipeline.flow import Flow
@@ -32,6 +34,7 @@ def run_days(settings: Settings, days: Sequence[date]) -> ExitCode:
     finished: list[date] = []
     stopped: CallMetricsError | None = None
     with (
+        telling_failure(settings, f"{days[0]}"),
         signals.deferred() as check_signals,
         console.logging_to_stderr(terminal),
         Flow(settings, report=reporter) as flow,
@@ -49,6 +52,9 @@ def run_days(settings: Settings, days: Sequence[date]) -> ExitCode:
             if not finished and not isinstance(error, Interrupted):
                 raise
             stopped = error
+        run_ended(flow, finished)
+        if stopped is not None and not isinstance(stopped, Interrupted):
+            run_failed(flow, f"{days[len(finished)]}", str(stopped))
         results = [flow.completeness(day) for day in finished]
         requests = flow.requests_sent
     _print_results(settings, results, requests)

@@ -81,8 +81,15 @@ def backfill(since: str | None, until: str | None, span: str | None, *, dry_run:
         from pipeline.cli.estimate import print_estimate
 
         return print_estimate(settings, days)
-    settings.credentials()
-    settings.keep_apart_from_demo()
+    try:
+        settings.credentials()
+        settings.keep_apart_from_demo()
+    except FixSettings as error:
+        if settings.alerts:  # cron has started it, maybe, and nobody reads what it prints
+            from pipeline.cli.alerts import tell_failure
+
+            tell_failure(settings, f"{days[0]}" if days else "yesterday", error)
+        raise
     if days is None:
         from pipeline.cli.due import due_days
 
@@ -255,6 +262,22 @@ def diff(one: str, other: str, *, ignore: tuple[str, ...], as_json: bool) -> int
     from pipeline.cli.diff import print_differences
 
     return print_differences(one, other, ignore, as_json=as_json)
+
+
+@call_metrics.command()
+@click.option("--dry-run", is_flag=True, help="Print what would be told, and tell nobody.")
+@click.option("--test", is_flag=True, help="Send a test message to every address, and nothing else.")
+def alerts(*, dry_run: bool, test: bool) -> int:
+    """Tell the addresses in CALL_METRICS_ALERTS what needs a person, each once; needs the extra `alerts`.
+
+    Looks now: failed runs, data that Stream soon forgets, yesterday, quotas, the disk, new fields, releases and
+    incidents. What is over is told too. Dagster does the same by itself.
+    """
+    if dry_run and test:
+        raise click.UsageError("--dry-run and --test cannot be given together")
+    from pipeline.cli.alerts import print_alerts
+
+    return print_alerts(_settings(), dry_run=dry_run, test=test)
 
 
 @call_metrics.command()

@@ -28,7 +28,7 @@ from pipeline.extract.addresses import Address, address_of
 from pipeline.extract.clock import Clock, SourceClock
 from pipeline.extract.network import proxy_for, server_token, tls_context, url_of
 from pipeline.extract.outcomes import TRANSLATIONS, Attempt, decode, judge, translated, usable_response
-from pipeline.extract.quota import Limiter, read_allowance, read_retry_after
+from pipeline.extract.quota import Limiter, QuotaSeen, read_allowance, read_retry_after
 from pipeline.model import Request, Response
 from pipeline.settings import Credentials
 
@@ -140,6 +140,10 @@ class StreamApi:
     def rate(self, endpoint: str) -> float | None:
         """Return the requests per second that the quota of an endpoint allows; None if unknown or without a quota."""
         return self.limiter(endpoint).rate
+
+    def quotas_seen(self) -> dict[str, QuotaSeen]:
+        """Return what was last seen of the quota of each endpoint that a request was sent to."""
+        return {endpoint: self.limiter(endpoint).seen for endpoint in self.sent}
 
     async def fetch(self, request: Request) -> Response:
         """Return the response to a request, after up to `MAX_ATTEMPTS` attempts. Only passing faults are retried.

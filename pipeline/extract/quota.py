@@ -19,7 +19,7 @@ from datetime import UTC
 
 from pipeline.extract.clock import Clock, SourceClock
 
-__all__ = ["Allowance", "Limiter", "QuotaState", "read_allowance", "read_retry_after"]
+__all__ = ["Allowance", "Limiter", "QuotaSeen", "QuotaState", "read_allowance", "read_retry_after"]
 
 MAX_BLIND_WAIT = 60.0
 """Most seconds to wait after a 429 that does not say how long: the quotas have a one-minute window."""
@@ -49,6 +49,24 @@ class Allowance:
     reset: float
 
 
+@dataclass(frozen=True)
+class QuotaSeen:
+    """What was last seen of a quota. Instants are Unix seconds by our clock.
+
+    Attributes:
+        limit: requests per window; None without quota headers.
+        remaining: requests left in the window that ends at `reset`.
+        reset: its end.
+        refused_since: when the first of the latest refusals (429) came, without a response in between; None if the
+            latest response was none.
+    """
+
+    limit: int | None
+    remaining: int | None
+    reset: float | None
+    refused_since: float | None
+
+
 class QuotaState:
     """What is known of the quota of one endpoint. Pure: `now` is always Unix seconds by our clock.
 
@@ -67,6 +85,7 @@ class QuotaState:
         self._unmetered = False
         self._closed_until = 0.0
         self._refusals = 0
+        self._refused_since: float | None = None
         self._probe_sent_at: float | None = None
         self._window_seconds: float | None = None
         self._reported_reset: float | None = None  # by the source: after a 429, that of `_allowance` may be sooner
@@ -80,6 +99,14 @@ class QuotaState:
         if self._allowance is None or self._window_seconds is None:
             return None
         return max(1.0, self._allowance.limit * self._share) / self._window_seconds
+
+    @property
+    def seen(self) -> QuotaSeen:
+        """What was last seen of the quota."""
+        known = self._allowance
+        if known is None:
+            return QuotaSeen(None, None, None, self._refused_since)
+        return QuotaSeen(known.limit, known.remaining, known.reset, self._refused_since)
 
     def opens_in(self, now: float, in_flight: int) -> float:
         """Return the seconds until the next request may be sent. A response that comes before may open it sooner."""
@@ -112,6 +139,7 @@ class QuotaState:
     def learn(self, allowance: Allowance | None, now: float) -> None:
         """Take in what a response other than a 429 says about the quota; None if it says nothing."""
         self._refusals = 0
+        self._refused_since = None
         if allowance is not None:
             self._take(allowance, now)
         elif self._allowance is None:
@@ -123,6 +151,7 @@ class QuotaState:
         `jitter` (0 to 1) adds up to 5 % and at most a second, so that several processes do not come back as one.
         """
         self._refusals += 1
+        self._refused_since = self._refused_since or now
         if allowance is not None:
             self._take(allowance, now)
         if retry_after is not None and retry_after > 0:
@@ -181,6 +210,11 @@ class Limiter:
     def rate(self) -> float | None:
         """Requests per second that the quota allows in the long run; None if unknown or without a quota."""
         return self._state.rate
+
+    @property
+    def seen(self) -> QuotaSeen:
+        """What was last seen of the quota."""
+        return self._state.seen
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:

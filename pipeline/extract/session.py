@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from pipeline.extract.client import StreamApi
 from pipeline.extract.event_loop import EventLoop
+from pipeline.extract.quota_file import QuotaFile
 from pipeline.settings import Settings
 
 __all__ = ["ApiSession"]
@@ -16,11 +18,20 @@ T = TypeVar("T")
 
 
 class ApiSession:
-    """Runs coroutines on one client of the API. `connect` makes the client; by default as the settings say."""
+    """Runs coroutines on one client of the API. `connect` makes the client; by default as the settings say.
 
-    def __init__(self, settings: Settings, connect: Callable[[Settings], StreamApi] | None = None) -> None:
+    What is seen of the quotas is written to `quota_file`, if there is one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        connect: Callable[[Settings], StreamApi] | None = None,
+        quota_file: QuotaFile | None = None,
+    ) -> None:
         self._settings = settings
         self._connect = connect or _connect
+        self._quota_file = quota_file
         self._loop: EventLoop | None = None
         self._api: StreamApi | None = None
 
@@ -52,7 +63,16 @@ class ApiSession:
             if self._api is None:
                 self._settings.keep_apart_from_demo()
                 self._api = await self._connect(self._settings).__aenter__()
-            return await use(self._api)
+            if self._quota_file is None:
+                return await use(self._api)
+            noting = asyncio.ensure_future(self._quota_file.keep(self._api.quotas_seen))
+            try:
+                return await use(self._api)
+            finally:
+                noting.cancel()
+                await asyncio.gather(noting, return_exceptions=True)
+                if self._quota_file.is_due:
+                    self._quota_file.write(self._api.quotas_seen())
 
         if self._loop is None:
             self._loop = EventLoop()
@@ -62,6 +82,8 @@ class ApiSession:
         """Close the connection."""
         if self._loop is not None:
             if self._api is not None:
+                if self._quota_file is not None:
+                    self._quota_file.write(self._api.quotas_seen())
                 self._loop.run(self._api.__aexit__(None, None, None))
             self._loop.close()
             self._loop = self._api = None

@@ -1,8 +1,11 @@
 """What Dagster loads: `defs`. The parts are made in the other modules and put together here."""
 
+from typing import Any
+
 import dagster as dg
 
 from pipeline.catalog import LakeCatalog
+from pipeline.orchestration.alerts import build_alert_job, build_alert_schedule, build_alert_sensors
 from pipeline.orchestration.assets import CLEANING, build_assets, build_cleaning, build_source
 from pipeline.orchestration.checks import build_morning_check
 from pipeline.orchestration.names import AppNames
@@ -43,7 +46,7 @@ def build_definitions(
         description="Check that yesterday is in the database",
         tags=names.tags,
     )
-    jobs = [ingest, morning]
+    jobs: list[Any] = [ingest, morning]
     schedules = [build_nightly_schedule(ingest, partitions), build_morning_schedule(morning)]
     if isinstance(settings.warehouse, LakeCatalog):
         cleaning = build_cleaning(names)
@@ -52,12 +55,17 @@ def build_definitions(
             dg.define_asset_job("clean_lake", selection=[cleaning], description="Clean the DuckLake", tags=names.tags)
         )
         schedules.append(build_cleaning_schedule(jobs[-1]))
+    sensors = [build_sensor(ingest, partitions)]
+    if settings.alerts:
+        jobs.append(build_alert_job(names))
+        schedules.append(build_alert_schedule(jobs[-1]))
+        sensors += build_alert_sensors()
     return dg.Definitions(
         assets,
         asset_checks=[morning_check],
         jobs=jobs,
         schedules=schedules,
-        sensors=[build_sensor(ingest, partitions)],
+        sensors=sensors,
         executor=dg.in_process_executor,
         resources={"flow": flow},
     )

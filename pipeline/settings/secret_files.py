@@ -10,15 +10,21 @@ from pipeline.settings.values import shown
 
 __all__ = ["SECRETS", "read_secrets"]
 
-SECRETS = ("STREAM_API_KEY", "STREAM_API_SECRET", "CALL_METRICS_SERVE_TOKEN")
+SECRETS = ("STREAM_API_KEY", "STREAM_API_SECRET", "CALL_METRICS_SERVE_TOKEN", "CALL_METRICS_ALERTS")
 """Variables that can also be in a file, which `<variable>_FILE` names."""
+
+LISTS = ("CALL_METRICS_ALERTS",)
+"""Those of them that may have several lines."""
 
 MAX_SECRET = 10_000
 """Most bytes of a file with a secret."""
 
 
 def read_secrets(variables: Mapping[str, str | None], folder: Path) -> dict[str, str]:
-    """Return the secrets that are in files, by variable. A file holds one secret; white space around it is ignored."""
+    """Return the secrets that are in files, by variable. A file holds one secret; white space around it is ignored.
+
+    In those that are `LISTS`, lines count as separated by blanks.
+    """
     secrets = {}
     for name in SECRETS:
         path = (variables.get(f"{name}_FILE") or "").strip()
@@ -35,5 +41,5 @@ def read_secrets(variables: Mapping[str, str | None], folder: Path) -> dict[str,
         if not text.strip() or len(text) > MAX_SECRET:
             size = "is empty" if not text.strip() else "is too large for a secret"
             raise FixSettings(f"{name}_FILE is {shown(path)}, which {size}; name the file that holds the secret")
-        secrets[name] = text
+        secrets[name] = " ".join(text.split()) if name in LISTS else text
     return secrets

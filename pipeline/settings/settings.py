@@ -28,6 +28,7 @@ from pipeline.settings.refusals import refuse_unknown, refuse_unless, refusing_u
 from pipeline.settings.secret_files import SECRETS, read_secrets
 from pipeline.settings.values import (
     MIN_TOKEN,
+    Addresses,
     AnyPath,
     ApiAddress,
     AppName,
@@ -36,12 +37,14 @@ from pipeline.settings.values import (
     Credentials,
     Days,
     DetailsSetting,
+    LogFormat,
     PathOrLake,
     Refused,
     Secret,
     Share,
     Start,
     Token,
+    split_addresses,
 )
 
 __all__ = ["Settings"]
@@ -121,6 +124,17 @@ class Settings(BaseSettings):
         None,
         "token that clients of `call-metrics serve` and `call-metrics mcp --http` must give, at least "
         f"{MIN_TOKEN} characters; never printed. Unless set, one is made and kept in `serve-token` in the data folder",
+    )
+
+    alerts: Addresses | None = _setting(
+        "CALL_METRICS_ALERTS",
+        None,
+        "addresses that are told what needs a person, as the library Apprise takes them (`slack://…`, `mailto://…`, "
+        "`json://…` for a webhook, and many more), with blanks between them; never printed, never stored. Needs the "
+        "extra `alerts`",
+    )
+    log_format: LogFormat = _setting(
+        "CALL_METRICS_LOG_FORMAT", "text", "what commands write to stderr: `text`, or `json` for a JSON object per line"
     )
 
     _remote: str | None = PrivateAttr(None)
@@ -208,6 +222,11 @@ class Settings(BaseSettings):
         If it is set, `data` is a scratch folder: a machine may lose it, and loses at most a few seconds' responses.
         """
         return self._remote
+
+    @property
+    def alert_addresses(self) -> tuple[Secret, ...]:
+        """The addresses that are told, in their order; none if alerts are off."""
+        return tuple(map(Secret, split_addresses(self.alerts))) if self.alerts else ()
 
     @property
     def location(self) -> str:

@@ -26,7 +26,9 @@ from pipeline.catalog import LAKE_PREFIX, LakeCatalog
 from pipeline.errors import FixSettings
 
 __all__ = [
+    "LOG_FORMATS",
     "MIN_TOKEN",
+    "Addresses",
     "AnyPath",
     "ApiAddress",
     "AppName",
@@ -37,6 +39,7 @@ __all__ = [
     "Days",
     "Details",
     "DetailsSetting",
+    "LogFormat",
     "PathOrLake",
     "Refused",
     "Secret",
@@ -46,6 +49,7 @@ __all__ = [
     "is_app_name",
     "parse_date",
     "shown",
+    "split_addresses",
 ]
 
 EARLIEST = date(1970, 1, 1)
@@ -53,6 +57,8 @@ EARLIEST = date(1970, 1, 1)
 
 MIN_TOKEN = 16
 """Minimum length of a token, in characters."""
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://[^\s]+", re.IGNORECASE)
 
 _APP = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
@@ -170,6 +176,8 @@ ClientIp = Literal["keep", "truncate", "drop"]
 ClientIpSetting = Annotated[ClientIp, _or_refuse("is {value}; write keep, truncate or drop")]
 Details = Literal["off", "poor", "all"]
 DetailsSetting = Annotated[Details, _or_refuse("is {value}; write off, poor or all")]
+LOG_FORMATS = ("text", "json")
+LogFormat = Annotated[Literal["text", "json"], _or_refuse("is {value}; write text or json")]
 Concurrency = Annotated[
     int,
     Field(ge=1, le=256),
@@ -193,6 +201,27 @@ Token = Annotated[
     Secret,
     Field(min_length=MIN_TOKEN),
     _or_refuse(f"is too short; use at least {MIN_TOKEN} characters that are hard to guess"),
+]
+
+
+def _addresses(secret: Secret) -> Secret:
+    if not all(_SCHEME.fullmatch(address) for address in split_addresses(secret)):
+        raise ValueError
+    return secret
+
+
+def split_addresses(secret: Secret) -> list[str]:
+    """Return the addresses of a value, which are separated by blanks, or by commas and blanks."""
+    return [address for part in secret.reveal().split() if (address := part.strip(","))]
+
+
+Addresses = Annotated[
+    Secret,
+    AfterValidator(_addresses),
+    _or_refuse(
+        "has something that is not an address; write addresses as the library Apprise takes them, such as "
+        "mailto://… or slack://…, with blanks between them"
+    ),
 ]
 
 

@@ -32,7 +32,7 @@ from pipeline.tables.joins import completeness_table, incident_tables, participa
 from pipeline.tables.lake import Lake
 from pipeline.tables.provenance import Provenance, fingerprint
 
-__all__ = ["TablesBuilt", "build_tables"]
+__all__ = ["UNKNOWN_FIELDS_IN", "TablesBuilt", "build_tables"]
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,13 @@ _APART = frozenset({"call_sessions", "user_ratings"})
 
 _OF_STAYS: tuple[EndpointName, ...] = tuple(name for name in PEOPLE if name != "user_feedback")
 """Listings of people that the other tables are made from."""
+
+UNKNOWN_FIELDS_IN: Mapping[str, tuple[EndpointName, ...]] = {
+    "call_sessions": ("call_stats",),
+    "user_ratings": ("user_feedback",),
+    "windows": (*_OF_STAYS, "participant_metrics"),
+}
+"""Tables whose files say which fields of these endpoints' responses we do not know."""
 
 _EXPECTED = pa.schema([*((name, pa.string()) for name in STAY_KEY), ("since", INSTANT), ("until", INSTANT)])
 
@@ -96,7 +103,8 @@ def build_tables(
     }
 
     def write(table: str, rows: pa.Table) -> None:
-        with lake.writer(table, day, marks[table]) as writer:
+        unknown = provenance.unknown_of(*UNKNOWN_FIELDS_IN.get(table, ()))
+        with lake.writer(table, day, marks[table], unknown) as writer:
             writer.write(rows)
 
     if "call_sessions" in changed:

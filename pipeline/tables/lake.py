@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path, PurePath
@@ -27,6 +28,7 @@ from pipeline.storage import Store, as_store
 __all__ = ["Lake", "TableWriter"]
 
 FINGERPRINT = b"call_metrics.fingerprint"
+UNKNOWN_KEY = b"call_metrics.unknown_fields"
 VERSION_KEY = b"call_metrics.tables_version"
 VERSION = 1
 """Version of the files. Those of an earlier version are rebuilt, those of a later one refused."""
@@ -80,6 +82,12 @@ class Lake:
             return None
         return metadata.get(FINGERPRINT, b"").decode() or None
 
+    def unknown_fields(self, table: str, day: date) -> list[str]:
+        """Return the unknown fields that the file was written with. Raises `FixStorage` if it cannot be read."""
+        with self._open(table, day) as file:
+            found: list[str] = json.loads((file.metadata.metadata or {}).get(UNKNOWN_KEY, b"[]"))
+        return found
+
     def rows(self, table: str, day: date) -> int:
         """Return how many rows the file has. Raises `FixStorage`."""
         with self._open(table, day) as file:
@@ -97,17 +105,20 @@ class Lake:
                 yield file.read_row_group(group, use_threads=False)
 
     @contextmanager
-    def writer(self, table: str, day: date, fingerprint: str) -> Iterator[TableWriter]:
+    def writer(
+        self, table: str, day: date, fingerprint: str, unknown_fields: Sequence[str] = ()
+    ) -> Iterator[TableWriter]:
         """Write a new file, which replaces the old one when the block ends well.
 
-        Raises `FixStorage`. Whatever goes wrong, the old file stays.
+        `unknown_fields` are fields in its responses that we do not know. Raises `FixStorage`. Whatever goes wrong, the
+        old file stays.
         """
         path = self.path(table, day)
         try:
             self._store.prepare(_folder(table, day))
             with self._store.replacing(_key(table, day)) as temporary:
                 with temporary.open("wb") as sink:
-                    writer = TableWriter(sink, TABLES[table], fingerprint)
+                    writer = TableWriter(sink, TABLES[table], fingerprint, unknown_fields)
                     try:
                         yield writer
                     except BaseException:
@@ -153,7 +164,7 @@ class Lake:
 class TableWriter:
     """Appends rows to one file. Text columns may be dictionaries, which saves encoding them again."""
 
-    def __init__(self, sink: object, table: Table, fingerprint: str) -> None:
+    def __init__(self, sink: object, table: Table, fingerprint: str, unknown_fields: Sequence[str] = ()) -> None:
         self._schema = table.schema
         self._stored = pa.schema([_encoded(field) for field in table.schema])
         text = [field.name for field in table.schema if pa.types.is_string(field.type)]
@@ -181,6 +192,7 @@ class TableWriter:
                 FINGERPRINT.decode(): fingerprint,
                 VERSION_KEY.decode(): str(VERSION),
             }
+            | ({UNKNOWN_KEY.decode(): json.dumps(list(unknown_fields))} if unknown_fields else {})
         )
 
     def write(self, rows: pa.Table) -> None:

@@ -30,6 +30,7 @@ class Provenance:
     def __init__(self) -> None:
         self._digests: dict[tuple[str, ...], Any] = {}
         self.unknown_fields: Counter[str] = Counter()
+        self._unknown: set[tuple[EndpointName, str]] = set()
 
     def add(self, endpoint: EndpointName, rows: pa.Table, bodies: Sequence[str]) -> None:
         """Take in the next bodies. `rows` has the ids of the call session of each."""
@@ -43,7 +44,13 @@ class Provenance:
     def search(self, endpoint: EndpointName, bodies: Sequence[str]) -> None:
         """Count unknown fields of bodies that are not about one call session."""
         for body in bodies:
-            self.unknown_fields.update(unknown_fields(endpoint, body))
+            found = unknown_fields(endpoint, body)
+            self.unknown_fields.update(found)
+            self._unknown.update((endpoint, name) for name in found)
+
+    def unknown_of(self, *endpoints: EndpointName) -> list[str]:
+        """Return the unknown fields of some endpoints, such as `participant_metrics: client.os`, sorted."""
+        return sorted(f"{endpoint}: {name}" for endpoint, name in self._unknown if endpoint in endpoints)
 
     def digests(self) -> pa.Table:
         """Return one row per call session: its ids, and `raw_sha256` over its bodies in the order they came in."""

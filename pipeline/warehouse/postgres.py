@@ -70,6 +70,10 @@ class PostgresTurns:
         """Change the list of erased users of this data root, alone among all machines. Raises `FixStorage`."""
         return self._held(f"{self._data} erasing", "the list of erased users")
 
+    def of_alerting(self) -> AbstractContextManager[StillMine]:
+        """Tell people what is wrong with this data root, alone among all machines. Raises `FixStorage`."""
+        return self._held(f"{self._data} alerting", "alerts")
+
     @contextmanager
     def _held(self, name: str, what: str) -> Iterator[StillMine]:
         connection = _connect(self._catalog)

@@ -38,11 +38,12 @@ def refusal(tmp_path: Path, **environ: str) -> str:
 @pytest.mark.parametrize("name", SECRETS)
 def test_secret_is_read_from_a_file(tmp_path: Path, name: str) -> None:
     """`<variable>_FILE` names a file with the secret, in the environment or in `.env`; a final newline is ignored."""
-    (tmp_path / "secret").write_text("a-secret-from-a-file\n")
+    secret = "json://a-secret-from-a-file"
+    (tmp_path / "secret").write_text(f"{secret}\n")
     by_environment = load(tmp_path, **{f"{name}_FILE": f"{tmp_path}/secret"})
     (tmp_path / ".env").write_text(f"{name}_FILE=secret\n")
     by_env_file = load(tmp_path)
-    assert by_environment == by_env_file == load(tmp_path, **{f"{name}_FILE": "", name: "a-secret-from-a-file"})
+    assert by_environment == by_env_file == load(tmp_path, **{f"{name}_FILE": "", name: secret})
 
 
 def test_secret_in_a_file_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
@@ -117,6 +118,14 @@ def test_defaults_need_no_variable(tmp_path: Path) -> None:
         ("CALL_METRICS_DETAILS", "poor", "details", "poor"),
         ("CALL_METRICS_DETAILS", "all", "details", "all"),
         ("CALL_METRICS_SERVE_TOKEN", "sixteen-letters!", "serve_token", Secret("sixteen-letters!")),
+        ("CALL_METRICS_ALERTS", "json://localhost/a", "alerts", Secret("json://localhost/a")),
+        (
+            "CALL_METRICS_ALERTS",
+            "mailto://me:word@mail.example, json://localhost/a?b=1,2",
+            "alert_addresses",
+            (Secret("mailto://me:word@mail.example"), Secret("json://localhost/a?b=1,2")),
+        ),
+        ("CALL_METRICS_LOG_FORMAT", "json", "log_format", "json"),
     ],
 )
 def test_setting_is_read_from_its_variable(tmp_path: Path, variable: str, text: str, field: str, value: object) -> None:
