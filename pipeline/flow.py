@@ -316,10 +316,12 @@ class Flow:
         return self._session.requests_sent
 
     def _facts(self) -> dict[str, str]:
-        """Return what views need: the first day, the quotas that were seen, and the model of ratings if it is new."""
+        """Return what views need: the first day, the setting of details, the quotas that were seen, and the model of
+        ratings if it is new.
+        """
         quotas = {f"quota {endpoint}": f"{requests}" for endpoint, requests in self._session.quotas.items()}
         model = {} if self._rating_model is None else {FACT: self._rating_model}
-        return {"start": self.settings.start.isoformat(), **quotas, **model}
+        return {"start": self.settings.start.isoformat(), "details": self.settings.details, **quotas, **model}
 
     def _with_model(self, loaded: Loaded) -> Loaded:
         """Make the model of ratings again if ratings were loaded, and publish it. In a backfill, only at its end."""

@@ -15,6 +15,7 @@ from rich.table import Table
 from pipeline.cli import console
 from pipeline.cli.due import due_days
 from pipeline.cli.outcome import ExitCode
+from pipeline.endpoints import ENDPOINT_NAMES
 from pipeline.planning.problems import counted
 from pipeline.settings import Settings
 from pipeline.sql import adapted
@@ -25,11 +26,17 @@ __all__ = ["print_estimate"]
 QUERY = """
 SELECT
     session_date,
-    sum(listing_requests)::BIGINT AS participant_sessions,
-    sum(statistics_requests)::BIGINT AS participant_stats,
-    sum(metrics_requests)::BIGINT AS participant_metrics,
-    bool_or(is_estimate) AS is_estimate
-FROM ledger_calls
+    any_value(ledger.call_list_requests) AS call_stats,
+    sum(calls.listing_requests)::BIGINT AS participant_sessions,
+    sum(calls.statistics_requests)::BIGINT AS participant_stats,
+    sum(calls.metrics_requests)::BIGINT AS participant_metrics,
+    any_value(ledger.feedback_requests) AS user_feedback,
+    any_value(ledger.details_requests) AS participant_details,
+    any_value(ledger.timeline_requests) AS participant_timeline,
+    any_value(ledger.requests) AS requests,
+    any_value(ledger.is_estimate) AS is_estimate
+FROM ledger
+INNER JOIN ledger_calls AS calls USING (session_date)
 GROUP BY session_date
 ORDER BY session_date
 """
@@ -37,8 +44,8 @@ ORDER BY session_date
 QUOTAS = "SELECT name[7:], try_cast(value AS DOUBLE) FROM store.meta WHERE name LIKE 'quota %'"
 """Requests per minute by endpoint, as the latest run saw them. Their names start with `quota `."""
 
-ENDPOINTS = ("participant_sessions", "participant_stats", "participant_metrics")
-"""Endpoints whose requests are counted. Listing the calls themselves takes a request or two a day."""
+UNLIMITED = "call_stats"
+"""An endpoint of which a day takes so few requests that its quota does not count."""
 
 
 def print_estimate(settings: Settings, days: Sequence[date] | None) -> ExitCode:
@@ -50,7 +57,7 @@ def print_estimate(settings: Settings, days: Sequence[date] | None) -> ExitCode:
     rows = [row for row in rows if row["session_date"] in wanted]
     if rows:
         console.stdout().print(_table(rows))
-    total = sum(_requests(row) for row in rows)
+    total = sum(row["requests"] for row in rows)
     if not rows:
         print("nothing is due but lists of calls: a request or two a day")
     elif (minutes := _minutes(rows, quotas)) is None:
@@ -68,12 +75,8 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
         table.add_column(name, justify="right" if name == "requests" else "left", no_wrap=True)
     for row in rows:
         note = "estimate: never listed" if row["is_estimate"] else ""
-        table.add_row(f"{row['session_date']}", f"{_requests(row)}", note)
+        table.add_row(f"{row['session_date']}", f"{row['requests']}", note)
     return table
-
-
-def _requests(row: Mapping[str, Any]) -> int:
-    return sum(row[endpoint] for endpoint in ENDPOINTS)
 
 
 def _minutes(rows: Sequence[Mapping[str, Any]], quotas: Mapping[str, float | None]) -> float | None:
@@ -82,7 +85,7 @@ def _minutes(rows: Sequence[Mapping[str, Any]], quotas: Mapping[str, float | Non
     Each endpoint has a quota of its own, and they are asked one after the other.
     """
     minutes = 0.0
-    for endpoint in ENDPOINTS:
+    for endpoint in (name for name in ENDPOINT_NAMES if name != UNLIMITED):
         requests = sum(row[endpoint] for row in rows)
         if requests and not quotas.get(endpoint):
             return None

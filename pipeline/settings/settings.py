@@ -116,8 +116,8 @@ class Settings(BaseSettings):
     details: DetailsSetting = _setting(
         "CALL_METRICS_DETAILS",
         "off",
-        "whose connection series to fetch too, what each person sent and received: `off`, `poor` (everyone in calls "
-        "with a poor publisher or a low score) or `all`",
+        "whose connection series and timelines to fetch too, what each person sent and received and what happened to "
+        "them: `off`, `poor` (everyone in calls with a poor publisher or a low score) or `all`",
     )
     serve_token: Token | None = _setting(
         "CALL_METRICS_SERVE_TOKEN",

@@ -10,12 +10,13 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from pipeline.extract.quota import Allowance, QuotaState
 from pipeline.model import RETENTION
 from pipeline.planning.due import TRAILING_DAYS
-from pipeline.planning.windows import MAX_WINDOW
+from pipeline.planning.windows import DETAILS_WINDOW, MAX_WINDOW
 
 __all__ = ["ASSUMPTIONS", "PRICES", "TABLES", "Day", "Line", "Memory", "requests_a_minute", "windows_of_a_stay"]
 
@@ -39,6 +40,10 @@ PEOPLE = 10
 """Participant sessions of a call. A page of a list holds 100, so a call of up to 100 people costs one request each of
 attendance and statistics."""
 
+RATED = 0.1
+"""Share of calls that someone rates. A guess; `SELECT avg((avg_user_rating > 0)::INTEGER) FROM call_sessions` gives
+yours. Their ratings are listed when the report is made, and once more after two days."""
+
 POINTS_A_MINUTE = 60
 """Data points of a minute of publishing: a camera with four metrics and a microphone with one, every 5 seconds. That is
 what our benchmarks serve. Stream does not document its step: measure it, with `interval_seconds` of `track_samples`."""
@@ -61,6 +66,7 @@ ASSUMPTIONS: Sequence[tuple[str, str, str]] = (
     ("mean stay", f"{MEAN_STAY:.0f} minutes, exponentially distributed", "a guess about meetings"),
     ("publishers", f"{PUBLISHERS:.0%} of participant sessions", "a guess about meetings"),
     ("people of a call", f"{PEOPLE}", "as in our benchmarks"),
+    ("rated calls", f"{RATED:.0%}", "a guess; each costs two requests for ratings"),
     (
         "data points",
         f"{POINTS_A_MINUTE} a minute of publishing",
@@ -148,6 +154,11 @@ class Day:
             "participant_sessions": calls,
             "participant_stats": calls,
             "participant_metrics": math.ceil(sessions * PUBLISHERS * windows_of_a_stay(MEAN_STAY)),
+            "user_feedback": 2 * math.ceil(calls * RATED),
+        }
+        self.extra_requests = {
+            "participant_details": math.ceil(sessions * windows_of_a_stay(MEAN_STAY, DETAILS_WINDOW)),
+            "participant_timeline": math.ceil(sessions),
         }
         self.quota_minutes = max(self.requests.values()) / QUOTA
         self.cpu = at(lambda day: day["cpu"]["fetch"] + day["cpu"]["compact"] + again * day["cpu"]["again"])
@@ -177,12 +188,12 @@ class Day:
         return self.raw + self.tables + self.lake
 
 
-def windows_of_a_stay(mean_minutes: float) -> float:
+def windows_of_a_stay(mean_minutes: float, width: timedelta = MAX_WINDOW) -> float:
     """Return how many windows a stay of exponentially distributed length has on average.
 
-    A stay has one more window for each whole 30 minutes that it outlasts: the sum of exp(-30 n / mean) from 0 on.
+    A stay has one more window for each whole width that it outlasts: the sum of exp(-width n / mean) from 0 on.
     """
-    return 1 / (1 - math.exp(-MAX_WINDOW.total_seconds() / 60 / mean_minutes))
+    return 1 / (1 - math.exp(-width.total_seconds() / 60 / mean_minutes))
 
 
 def requests_a_minute(quota: int, in_flight: int, latency: float = LATENCY) -> float:
@@ -304,6 +315,11 @@ def a_day(measured: Measured) -> Iterator[Sequence[str]]:
 
     for endpoint in columns[0][1].requests:
         yield row(f"requests to Stream: {endpoint}", lambda day, endpoint=endpoint: day.requests[endpoint])
+    for endpoint in columns[0][1].extra_requests:
+        yield row(
+            f"with `CALL_METRICS_DETAILS=all` also: {endpoint}",
+            lambda day, endpoint=endpoint: day.extra_requests[endpoint],
+        )
     yield ("minutes of the busiest quota, per app", *(_short(day.quota_minutes) for _, day, _ in columns))
     yield row("data points, millions", lambda day: day.points, scale=1e6)
     yield row("CPU hours", lambda day: day.cpu, scale=3600)

@@ -1,13 +1,19 @@
 -- Grain: one row per call session of which the source can still give something, and one per day that was never listed.
 -- What a backfill of all these days has to do before it has listed who took part, and when it must start for that.
 -- A backfill runs the days in order, oldest first. Of each day it lists the participants first, then their statistics,
--- then it requests the metrics; each endpoint has a quota of its own. Quotas are those that the latest run saw.
+-- then it requests the metrics, the ratings, and what CALL_METRICS_DETAILS wants; each endpoint has a quota of its own.
+-- Quotas, and that setting, are those of the latest run. With `poor`, a call that is not known to be poor counts by the
+-- share of poor calls among complete ones (1 if there is none), so that its requests are a fraction.
 --
 -- stays_missing: User sessions that are not stored yet and that the source can still list
 -- listing_requests: Requests for the list of participants: one per 100
 -- statistics_requests: Requests for participant statistics: one per 100 participants
 -- metrics_requests: Requests for metrics: windows that are due; of participants who are not listed yet, an estimate from
 --     the publishers and durations that the source counts
+-- feedback_requests: Requests for ratings: one if call_stats reports some and none is stored
+-- details_requests: Requests for participant details: one per stay and hour; none of a stay that has some, or if the
+--     setting is `off`. A stay that the source has no details of counts, since no table knows of it
+-- timeline_requests: Requests for participant timelines: one per stay; the same holds
 -- lost_at: When the source drops the list of participants: 90 days after the end of the call session
 -- seconds_before: Seconds that a backfill spends on quotas before it has listed the participants; NULL if no quota is
 --     known yet
@@ -18,8 +24,97 @@ WITH quotas AS (
     SELECT
         max(try_cast(value AS DOUBLE)) FILTER (name = 'quota participant_sessions') AS listing,
         max(try_cast(value AS DOUBLE)) FILTER (name = 'quota participant_stats') AS statistics,
-        max(try_cast(value AS DOUBLE)) FILTER (name = 'quota participant_metrics') AS metrics
+        max(try_cast(value AS DOUBLE)) FILTER (name = 'quota participant_metrics') AS metrics,
+        coalesce(max(try_cast(value AS DOUBLE)) FILTER (name = 'quota user_feedback'), listing) AS feedback,
+        coalesce(max(try_cast(value AS DOUBLE)) FILTER (name = 'quota participant_details'), metrics) AS details,
+        coalesce(max(try_cast(value AS DOUBLE)) FILTER (name = 'quota participant_timeline'), metrics) AS timeline
     FROM store.meta
+),
+
+setting AS (
+    SELECT coalesce(max(value) FILTER (name = 'details'), 'off') AS details
+    FROM store.meta
+),
+
+poor AS (  -- see poor_calls.sql in quality/sql
+    SELECT session_date, call_type, call_id, call_session_id
+    FROM (
+        SELECT session_date, call_type, call_id, call_session_id FROM track_quality WHERE class = 'poor'
+        UNION
+        SELECT session_date, call_type, call_id, call_session_id FROM call_sessions WHERE cq_score < 60
+        UNION
+        SELECT session_date, call_type, call_id, call_session_id FROM participant_sessions WHERE cq_score < 60
+    ) AS calls
+    INNER JOIN setting ON setting.details = 'poor'
+),
+
+-- Days of which details can be due. Only these are looked up in their tables, which are large.
+open_days AS (
+    SELECT DISTINCT session_date
+    FROM ingest_completeness_by_call
+    INNER JOIN setting ON setting.details <> 'off'
+    WHERE NOT is_complete
+),
+
+poor_share AS (
+    SELECT avg((poor.session_date IS NOT NULL)::INTEGER) AS share
+    FROM ingest_completeness_by_call AS held
+    LEFT JOIN poor USING (session_date, call_type, call_id, call_session_id)
+    WHERE held.is_complete
+),
+
+-- Of each call: whether the setting chooses it: 1, 0, or how likely that is.
+chosen AS (
+    SELECT
+        session_date, call_type, call_id, call_session_id,
+        CASE setting.details
+            WHEN 'all' THEN 1
+            WHEN 'poor' THEN CASE
+                WHEN poor.session_date IS NOT NULL THEN 1
+                WHEN held.is_complete THEN 0
+                ELSE coalesce(poor_share.share, 1)
+            END
+            ELSE 0
+        END AS chosen
+    FROM ingest_completeness_by_call AS held
+    LEFT JOIN poor USING (session_date, call_type, call_id, call_session_id)
+    CROSS JOIN poor_share
+    CROSS JOIN setting
+),
+
+-- Of each call: the hours of the stays that are stored, begun ones too, and what is not requested yet.
+held_stays AS (
+    SELECT
+        session_date, call_type, call_id, call_session_id,
+        sum(hours) AS hours,
+        count(*) AS stays,
+        sum(hours) FILTER (detailed.session_date IS NULL) AS hours_due,
+        count(*) FILTER (timed.session_date IS NULL) AS timelines_due
+    FROM (
+        SELECT
+            people.*,
+            coalesce(people.joined_at, calls.started_at) AS since,
+            CASE WHEN people.left_at >= since THEN people.left_at ELSE calls.ended_at END AS until,
+            greatest(1, ceil((epoch(until) - epoch(since)) / 3600)) AS hours
+        FROM participant_sessions AS people
+        INNER JOIN call_sessions AS calls USING (session_date, call_type, call_id, call_session_id)
+    ) AS people
+    LEFT JOIN (
+        SELECT DISTINCT session_date, call_type, call_id, call_session_id, user_id, user_session_id
+        FROM detail_points
+        SEMI JOIN open_days USING (session_date)
+    ) AS detailed USING (session_date, call_type, call_id, call_session_id, user_id, user_session_id)
+    LEFT JOIN (
+        SELECT DISTINCT session_date, call_type, call_id, call_session_id, user_id, user_session_id
+        FROM timeline_events
+        SEMI JOIN open_days USING (session_date)
+    ) AS timed USING (session_date, call_type, call_id, call_session_id, user_id, user_session_id)
+    GROUP BY ALL
+),
+
+rated AS (
+    SELECT DISTINCT session_date, call_type, call_id, call_session_id
+    FROM user_ratings
 ),
 
 sizes AS (
@@ -44,9 +139,23 @@ sizes AS (
                 WHEN mean_windows >= 0.95 * call_windows THEN publishing * greatest(1, ceil(mean_windows - 1e-3))
                 ELSE publishing * greatest(1, coalesce(mean_windows + 0.5, 1))
             END
-        ) AS windows_unknown
+        ) AS windows_unknown,
+        CASE
+            WHEN held.stays_held >= 20 THEN held_stays.hours / held_stays.stays
+            WHEN mean_windows >= 0.95 * call_windows THEN greatest(1, ceil(mean_windows / 2 - 1e-3))
+            ELSE greatest(1, coalesce(mean_windows / 2 + 0.5, 1))
+        END * stays_unknown AS hours_unknown,
+        chosen.chosen,
+        coalesce(held_stays.hours, 0) AS hours_held,
+        coalesce(held_stays.hours_due, 0) AS hours_due,
+        coalesce(held_stays.timelines_due, 0) AS timelines_due,
+        (coalesce(calls.avg_user_rating > 0, false) OR coalesce(calls.min_user_rating > 0, false))::INTEGER AS is_rated,
+        CASE WHEN rated.session_date IS NULL THEN is_rated ELSE 0 END AS feedback_due
     FROM ingest_completeness_by_call AS held
     INNER JOIN call_sessions AS calls USING (session_date, call_type, call_id, call_session_id)
+    INNER JOIN chosen USING (session_date, call_type, call_id, call_session_id)
+    LEFT JOIN held_stays USING (session_date, call_type, call_id, call_session_id)
+    LEFT JOIN rated USING (session_date, call_type, call_id, call_session_id)
     WHERE NOT coalesce(calls.is_live, false)
 ),
 
@@ -57,6 +166,9 @@ incomplete AS (
         CASE WHEN stays_missing > 0 THEN pages ELSE 0 END AS listing_requests,
         listing_requests AS statistics_requests,
         windows_due + CASE WHEN stays_missing > 0 THEN windows_unknown ELSE 0 END AS metrics_requests,
+        feedback_due AS feedback_requests,
+        chosen * (hours_due + CASE WHEN stays_missing > 0 THEN hours_unknown ELSE 0 END) AS details_requests,
+        chosen * (timelines_due + stays_missing) AS timeline_requests,
         forgotten_at AS lost_at,
         false AS is_estimate
     FROM sizes
@@ -67,12 +179,18 @@ average AS (
     SELECT
         avg(stays) AS stays,
         avg(pages) AS pages,
-        avg(windows) AS windows
+        avg(windows) AS windows,
+        avg(feedback) AS feedback,
+        avg(details) AS details,
+        avg(timelines) AS timelines
     FROM (
         SELECT
             sum(sizes.stays_promised) AS stays,
             sum(sizes.pages) AS pages,
-            sum(sizes.windows_expected + sizes.windows_unknown) AS windows
+            sum(sizes.windows_expected + sizes.windows_unknown) AS windows,
+            sum(sizes.is_rated) AS feedback,
+            sum(sizes.chosen * (sizes.hours_held + sizes.hours_unknown)) AS details,
+            sum(sizes.chosen * sizes.stays_promised) AS timelines
         FROM store.loaded AS loaded
         LEFT JOIN sizes USING (session_date)
         WHERE loaded.table_name = 'call_sessions'
@@ -104,6 +222,9 @@ demands AS (
         ceil(average.pages) AS listing_requests,
         ceil(average.pages) AS statistics_requests,
         ceil(average.windows) AS metrics_requests,
+        ceil(average.feedback) AS feedback_requests,
+        ceil(average.details) AS details_requests,
+        ceil(average.timelines) AS timeline_requests,
         session_date::TIMESTAMP AT TIME ZONE 'UTC' + INTERVAL 90 DAY AS lost_at,
         true AS is_estimate
     FROM never_listed
@@ -116,7 +237,10 @@ days AS (
         -- A minute's quota of lists is there at once, since it was not used meanwhile; what exceeds it waits.
         greatest(0, sum(listing_requests) / max(quotas.listing) - 1)
         + greatest(0, sum(statistics_requests) / max(quotas.statistics) - 1) AS listing_minutes,
-        sum(metrics_requests) AS metrics
+        sum(metrics_requests) AS metrics,
+        greatest(0, sum(feedback_requests) / max(quotas.feedback) - 1)
+        + sum(details_requests) / max(quotas.details)
+        + sum(timeline_requests) / max(quotas.timeline) AS extra_minutes
     FROM demands
     CROSS JOIN quotas
     GROUP BY session_date
@@ -126,7 +250,8 @@ before AS (
     SELECT
         session_date,
         coalesce(sum(listing_minutes) OVER earlier, 0) AS listing_minutes,
-        coalesce(sum(metrics) OVER earlier, 0) AS metrics
+        coalesce(sum(metrics) OVER earlier, 0) AS metrics,
+        coalesce(sum(extra_minutes) OVER earlier, 0) AS extra_minutes
     FROM days
     WINDOW earlier AS (ORDER BY session_date ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 ),
@@ -148,11 +273,15 @@ SELECT
     listing_requests::BIGINT AS listing_requests,
     statistics_requests::BIGINT AS statistics_requests,
     metrics_requests::BIGINT AS metrics_requests,
+    feedback_requests::BIGINT AS feedback_requests,
+    details_requests::DOUBLE AS details_requests,
+    timeline_requests::DOUBLE AS timeline_requests,
     lost_at,
     60 * (
         before.listing_minutes
         + greatest(0, listed.listed_so_far / quotas.listing - 1)
         + before.metrics / quotas.metrics
+        + before.extra_minutes
     ) AS seconds_before,
     lost_at - to_microseconds((seconds_before * 1e6)::BIGINT) AS start_by,
     is_estimate

@@ -64,6 +64,7 @@ def _with_details(
 
     spans, warnings, windows = (by_stay(name, stays) for name in ("spans", "warnings", "windows"))
     tracks, metrics = by_stay("tracks", stays[:charted]), _metrics(database, stays[:charted])
+    events = by_stay("events", stays[:charted])
     ways = ways_of(rows(database, "sides", stays=_ids(stays[:charted])))
     for number, stay in enumerate(stays):
         yield replace(
@@ -83,6 +84,7 @@ def _with_details(
             },
             warnings=tuple(warnings[stay.key]),
             windows=tuple(windows[stay.key]),
+            events=tuple(events[stay.key]),
         )
 
 

@@ -21,6 +21,7 @@ from plotly.offline import get_plotlyjs
 from pipeline.schema import WINDOW_STATES
 from pipeline.serving.formatting import bits, clock, duration, number, percent
 from pipeline.serving.report.content import MAX_TABLE_ROWS
+from pipeline.serving.report.events import event_groups
 from pipeline.serving.report.facts import call_facts, stay_facts, warning_groups
 from pipeline.serving.report.figures import Chart
 from pipeline.serving.report.lines import MAX_COLUMNS
@@ -39,6 +40,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 MAX_WARNING_ROWS = 12
 MAX_WINDOW_ROWS = 12
 MAX_WAY_ROWS = 12
+MAX_EVENT_ROWS = 12
 
 
 def render(call: CallContent, now: datetime) -> bytes:
@@ -70,7 +72,14 @@ def render(call: CallContent, now: datetime) -> bytes:
         warning_groups=warning_groups,
         sentences_of=sentences_of,
         states=WINDOW_STATES,
-        limits={"warnings": MAX_WARNING_ROWS, "windows": MAX_WINDOW_ROWS, "ways": MAX_WAY_ROWS, "columns": MAX_COLUMNS},
+        event_groups=event_groups,
+        limits={
+            "warnings": MAX_WARNING_ROWS,
+            "windows": MAX_WINDOW_ROWS,
+            "ways": MAX_WAY_ROWS,
+            "events": MAX_EVENT_ROWS,
+            "columns": MAX_COLUMNS,
+        },
         now=now,
     )
     return text.encode()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.serving.report.events import event_marks
 from pipeline.serving.report.figures import GRID, INK, QUIET, STYLES, Chart, base_layout, extent, milliseconds, plain
 from pipeline.serving.report.sides import Way
 from pipeline.serving.report.values import Row, StayContent
@@ -25,7 +26,8 @@ PANELS = (
 )
 """Panels: title, and the columns of the publisher's side and of the subscriber's."""
 
-PANEL, SPACE = 92, 34
+PANEL, SPACE, STRIP = 92, 34, 36
+"""Heights in pixels: of a panel, of the space above one, and of the strip of events with its space."""
 
 MINUTE_MS = 60_000
 
@@ -38,8 +40,9 @@ def sides_chart(stay: StayContent) -> Chart | None:
     since, until = extent([stay])
     since = min(since, *(milliseconds(way.minutes[0]["minute"]) for way in ways))
     until = max(until, *(milliseconds(way.minutes[-1]["minute"]) + MINUTE_MS for way in ways))
-    inner = len(PANELS) * (PANEL + SPACE) - SPACE
-    layout = base_layout(since, until, inner, left=58, entries=2 * len(ways))
+    marks = event_marks(stay, 0)
+    inner = len(PANELS) * (PANEL + SPACE) - SPACE + (STRIP if marks else 0)
+    layout = base_layout(since, until, inner, left=58, entries=2 * len(ways) + len(marks))
     layout["annotations"] = []
     data: list[dict[str, Any]] = []
     for number, (title, columns) in enumerate(PANELS):
@@ -58,7 +61,18 @@ def sides_chart(stay: StayContent) -> Chart | None:
         for way, (color, _) in zip(ways, STYLES, strict=False):
             for column, side, dash in zip(columns, ("sent", "received"), ("solid", "dot"), strict=True):
                 data.append(_trace(way, column, f"{side}: {way.name}", color, dash, axis, showlegend=number == 0))
-    layout["xaxis"]["anchor"] = f"y{len(PANELS)}"
+    if marks:
+        strip = len(PANELS) + 1
+        data += [{**trace, "yaxis": f"y{strip}"} for trace in marks]
+        layout[f"yaxis{strip}"] = {
+            "domain": [0, STRIP / 2 / inner],
+            "range": [-1, 1],
+            "visible": False,
+            "fixedrange": True,
+        }
+        layout["xaxis"]["anchor"] = f"y{strip}"
+    else:
+        layout["xaxis"]["anchor"] = f"y{len(PANELS)}"
     label = f"Both sides of what {stay.name} sent or received, over time; the sentences below say where it got lost."
     return Chart({"data": data, "layout": layout}, label, left_out=len(stay.ways) - len(ways))
 

@@ -85,6 +85,7 @@ class StayContent:
         warnings: warnings on all tracks, oldest first.
         windows: windows without a response that could be loaded, oldest first.
         ways: what it sent and received, with both sides, as far as participant details exist; most lossy first.
+        events: its participant timeline, oldest first; events without an instant come last.
     """
 
     number: int
@@ -97,6 +98,7 @@ class StayContent:
     warnings: tuple[Row, ...] = ()
     windows: tuple[Row, ...] = ()
     ways: tuple[Way, ...] = ()
+    events: tuple[Row, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +13,7 @@ from pipeline.emulator import Emulator, Fault, ManualClock
 from pipeline.flow import Flow
 from pipeline.serving import report
 from pipeline.serving.report.sides import DOWNLINK, FINE, SERVER, UNKNOWN, UPLINK
-from tests.integration.details.worlds import AFTERWARDS, DAY, START, call, loss, world
+from tests.integration.details.worlds import AFTERWARDS, DAY, START, call, event, loss, world
 
 
 def ways(flow: Flow, user: str) -> dict[str, set[tuple[int, tuple[str, ...]]]]:
@@ -74,5 +76,46 @@ def test_page_without_details_has_no_such_section(flow_for: Callable[..., Flow])
         flow = flow_for(emulator)
         flow.run(DAY)
         html = report.make(flow.settings.warehouse, "a-1", None, AFTERWARDS).html.decode()
+    assert "What the viewers saw" not in html
+    assert 'id="sides-' not in html
+
+
+@pytest.mark.parametrize("lake", [False, True])
+def test_page_has_the_timeline_escaped(lake: bool, flow_for: Callable[..., Flow], tmp_path: Any) -> None:
+    """Kinds of events are a small table and marks on the chart; a type that is HTML stays text, also in the script."""
+    given = {"warehouse_file": f"ducklake:{tmp_path / 'catalog.ducklake'}"} if lake else {}
+    odd = "<script>alert(1)</script>"
+    events = (
+        *(event(minute, "reconnect", severity="warning", reason=f"ice {minute}") for minute in (3, 9)),
+        event(4, odd, severity="<b>bad</b>", text="</script>" + "x" * 500),
+        *(event(5, f"kind-{number}") for number in range(12)),
+    )
+    spec = call("a", events={"viewer-0": events})
+    with Emulator(world(spec), clock=ManualClock(AFTERWARDS)) as emulator:
+        flow = flow_for(emulator, details="all", **given)
+        flow.run(DAY)
+        html = report.make(flow.settings.warehouse, "a-1", "viewer-0", AFTERWARDS).html.decode()
+    assert "Timeline of the user, as Stream tells it" in html
+    assert '<time datetime="2026-03-01T10:03:00+00:00">10:03:00</time> – <time' in html
+    assert "<bdi>&lt;script&gt;alert(1)&lt;/script&gt;</bdi>" in html
+    assert odd not in html
+    assert "x" * 101 not in html
+    assert "4 more kinds of events are in the table <code>timeline_events</code>" in html
+    (chart,) = [json.loads(part) for part in re.findall(r'id="figures">(.*?)</script>', html)]
+    marks = [trace for trace in chart["sides-1"]["data"] if trace["name"].startswith("event: ")]
+    assert [trace["name"] for trace in marks] == ["event: &lt;b&gt;bad&lt;/b&gt;", "event: info", "event: warning"]
+    assert sum(len(trace["x"]) for trace in marks) == len(events) + 2
+    assert len({trace["marker"]["symbol"] for trace in marks}) == 3
+
+
+def test_page_without_details_but_with_a_timeline_has_the_table(flow_for: Callable[..., Flow]) -> None:
+    """An app can have timelines and no details: then there is no chart to mark."""
+    fault = Fault("forbidden", "participant_details")
+    with Emulator(world(call("a")), clock=ManualClock(AFTERWARDS), faults=(fault,)) as emulator:
+        flow = flow_for(emulator, details="all")
+        flow.run(DAY)
+        html = report.make(flow.settings.warehouse, "a-1", None, AFTERWARDS).html.decode()
+    assert "What happened to the user" in html
+    assert "<bdi>participant_joined</bdi>" in html
     assert "What the viewers saw" not in html
     assert 'id="sides-' not in html

@@ -10,9 +10,21 @@ from typing import Any
 
 import pytest
 
+from pipeline.planning.details import details_windows, timeline_windows
+from pipeline.planning.facts import CallFacts, StayFacts
 from pipeline.planning.windows import tile
 from tests.bench.scale import MEASURED, PAGE, with_tables
-from tests.bench.scale_model import QUOTA, Day, Line, requests_a_minute, windows_of_a_stay
+from tests.bench.scale_model import (
+    MEAN_STAY,
+    PEOPLE,
+    QUOTA,
+    RATED,
+    Day,
+    Line,
+    requests_a_minute,
+    windows_of_a_stay,
+)
+from tests.support import CALL, STAY
 
 MIDNIGHT = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -63,6 +75,19 @@ def test_windows_of_a_stay_are_those_that_the_plan_cuts(minutes: int) -> None:
     lengths = [timedelta(minutes=chance.expovariate(1 / minutes)) for _ in range(20_000)]
     mean = statistics.fmean(len(tile(MIDNIGHT, MIDNIGHT + length)) for length in lengths)
     assert windows_of_a_stay(minutes) == pytest.approx(mean, rel=0.02)
+
+
+def test_details_and_timelines_are_those_that_the_plan_makes(measured: dict[str, Any]) -> None:
+    """Details of a stay take a request per hour, its timeline takes one; ratings take two per rated call."""
+    chance = random.Random(0)
+    stays = [timedelta(minutes=chance.expovariate(1 / MEAN_STAY)) for _ in range(20_000)]
+    call = CallFacts(CALL, started_at=MIDNIGHT, ended_at=MIDNIGHT + max(stays), generated_at=None)
+    facts = [StayFacts(STAY, call, MIDNIGHT, MIDNIGHT + length, MIDNIGHT + max(stays)) for length in stays]
+    day = Day(measured, len(stays))
+    planned = sum(len(details_windows(one)) for one in facts)
+    assert day.extra_requests["participant_details"] == pytest.approx(planned, rel=0.02)
+    assert day.extra_requests["participant_timeline"] == sum(len(timeline_windows(one)) for one in facts)
+    assert day.requests["user_feedback"] == 2 * RATED * len(stays) / PEOPLE
 
 
 def test_measured_days_needed_as_many_requests_as_the_arithmetic_says(measured: dict[str, Any]) -> None:

@@ -23,6 +23,13 @@ def test_address_of_a_window_names_the_stay_and_its_bounds() -> None:
     )
 
 
+def test_address_of_a_timeline_names_the_stay_and_no_bounds() -> None:
+    """The form of bounds is not documented, and without them the whole timeline comes."""
+    request = Request("participant_timeline", DAY, stay=STAY, window=Window(at(10), at(11)))
+    path = "/api/v2/video/call_stats/default/standup/s1/participants/ann/ann-1/timeline"
+    assert address_of(request) == Address("GET", path)
+
+
 @pytest.mark.parametrize(
     ("endpoint", "path"),
     [

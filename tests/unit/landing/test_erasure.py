@@ -82,3 +82,16 @@ def test_erasure_removes_what_others_received_of_a_person() -> None:
     assert json.loads(struck) == {"user_id": "cat", "subscriber": {"global": {}, "subscriptions": [bob, None]}}
     for other in (struck, "[]", "nonsense", '{"subscriber": null}', '{"subscriber": {"subscriptions": "ann"}}'):
         assert erased.strike_subscriptions(other) == other
+
+
+def test_erasure_removes_events_that_name_a_person() -> None:
+    """Whole texts, parts of them and names of fields count; other events, numbers and shapes stay as they are."""
+    erased = ErasedUsers("salt", frozenset()).with_user("ann").with_user("a b/c")
+    data = ({"by": "ann"}, {"track": "ann:video"}, {"who": [{"ann": 1}]}, {"by": "a b/c"}, {"text": "of (ann), twice"})
+    named = [{"type": "seen", "data": one} for one in data]
+    kept = [{"type": "seen", "timestamp": 1772359200000000001, "data": {"by": "anna", "n": 1.5}}, None, {"data": None}]
+    struck = erased.strike_events(json.dumps({"user_id": "cat", "events": [*named, *kept]}))
+    assert json.loads(struck) == {"user_id": "cat", "events": kept}
+    for other in (struck, "[]", "nonsense", '{"events": null}', '{"events": "ann"}'):
+        assert erased.strike_events(other) == other
+        assert redactor("keep", erased)("participant_timeline", other) == other

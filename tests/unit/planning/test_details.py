@@ -8,7 +8,14 @@ from datetime import datetime
 import pytest
 
 from pipeline.model import Call, Stay, Window
-from pipeline.planning.details import PROBES, details_windows, due_details, probes_left, probes_of
+from pipeline.planning.details import (
+    PROBES,
+    details_windows,
+    due_details,
+    probes_left,
+    probes_of,
+    timeline_windows,
+)
 from pipeline.planning.facts import CallFacts, StayFacts, WindowRequest
 from tests.support import CALL, STAY, at
 
@@ -27,6 +34,21 @@ def test_windows_of_an_hour_cover_the_whole_stay() -> None:
     assert details_windows(FACTS) == WINDOWS
     assert details_windows(replace(FACTS, call=replace(ENDED, ended_at=None))) == []
     assert details_windows(replace(FACTS, joined_at=None, call=replace(ENDED, started_at=None))) == []
+
+
+def test_timeline_is_one_window_of_the_whole_stay() -> None:
+    """A live call has none yet, and an end before the beginning counts as a stay of no length."""
+    assert timeline_windows(FACTS) == [Window(at(10, 10), at(11, 30))]
+    assert timeline_windows(replace(FACTS, call=replace(ENDED, ended_at=None))) == []
+    assert timeline_windows(replace(FACTS, joined_at=at(13), left_at=None)) == [Window(at(13), at(13))]
+
+
+def test_timeline_of_a_longer_stay_is_due_again() -> None:
+    """One with a final response is not; of a stay that turned out longer, the whole timeline is requested again."""
+    had = {STAY: [request(Window(at(10, 10), at(11, 30)), 200)]}
+    assert due_details({STAY: FACTS}, had, windows_of=timeline_windows) == []
+    later = replace(FACTS, left_at=at(11, 50))
+    assert due_details({STAY: later}, had, windows_of=timeline_windows) == [(STAY, Window(at(10, 10), at(11, 50)))]
 
 
 def test_user_who_published_nothing_is_due_too() -> None:
