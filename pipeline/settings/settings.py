@@ -37,7 +37,6 @@ from pipeline.settings.values import (
     Credentials,
     Days,
     DetailsSetting,
-    LogFormat,
     PathOrLake,
     Refused,
     Secret,
@@ -132,9 +131,6 @@ class Settings(BaseSettings):
         "addresses that are told what needs a person, as the library Apprise takes them (`slack://…`, `mailto://…`, "
         "`json://…` for a webhook, and many more), with blanks between them; never printed, never stored. Needs the "
         "extra `alerts`",
-    )
-    log_format: LogFormat = _setting(
-        "CALL_METRICS_LOG_FORMAT", "text", "what commands write to stderr: `text`, or `json` for a JSON object per line"
     )
 
     _remote: str | None = PrivateAttr(None)

@@ -26,7 +26,6 @@ from pipeline.catalog import LAKE_PREFIX, LakeCatalog
 from pipeline.errors import FixSettings
 
 __all__ = [
-    "LOG_FORMATS",
     "MIN_TOKEN",
     "Addresses",
     "AnyPath",
@@ -39,7 +38,6 @@ __all__ = [
     "Days",
     "Details",
     "DetailsSetting",
-    "LogFormat",
     "PathOrLake",
     "Refused",
     "Secret",
@@ -176,8 +174,6 @@ ClientIp = Literal["keep", "truncate", "drop"]
 ClientIpSetting = Annotated[ClientIp, _or_refuse("is {value}; write keep, truncate or drop")]
 Details = Literal["off", "poor", "all"]
 DetailsSetting = Annotated[Details, _or_refuse("is {value}; write off, poor or all")]
-LOG_FORMATS = ("text", "json")
-LogFormat = Annotated[Literal["text", "json"], _or_refuse("is {value}; write text or json")]
 Concurrency = Annotated[
     int,
     Field(ge=1, le=256),

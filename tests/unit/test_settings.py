@@ -125,7 +125,6 @@ def test_defaults_need_no_variable(tmp_path: Path) -> None:
             "alert_addresses",
             (Secret("mailto://me:word@mail.example"), Secret("json://localhost/a?b=1,2")),
         ),
-        ("CALL_METRICS_LOG_FORMAT", "json", "log_format", "json"),
     ],
 )
 def test_setting_is_read_from_its_variable(tmp_path: Path, variable: str, text: str, field: str, value: object) -> None:

@@ -62,9 +62,7 @@ def test_failed_run_is_told_and_so_is_its_end(
                 sensor_name="tell_ended_run",
                 dagster_event=event_of(instance, ended.run_id, dg.DagsterEventType.RUN_SUCCESS),
                 dagster_instance=instance,
-                dagster_run=ended.dagster_run
-                if hasattr(ended, "dagster_run")
-                else instance.get_run_by_id(ended.run_id),
+                dagster_run=instance.get_run_by_id(ended.run_id),  # type: ignore[arg-type]
                 resources={"flow": flow},
                 partition_key=f"{DAY}",
             )
