@@ -9,6 +9,7 @@ from pipeline.catalog import LakeCatalog
 from pipeline.serving.mcp.results import CallReport, Person, json_row
 from pipeline.serving.report import read_call
 from pipeline.serving.report.facts import call_facts, stay_facts, warning_groups
+from pipeline.serving.report.only_this_call import only_this_call
 from pipeline.serving.report.sentences import findings, notes, problems
 from pipeline.serving.report.values import StayContent
 
@@ -36,6 +37,7 @@ def call_report(published: Path | LakeCatalog, session: str, user: str | None) -
         problems=list(problems(call)),
         notes=list(notes(call)),
         findings=findings(call),
+        only_this_call=only_this_call(call),
         facts=dict(call_facts(call.session)),
         quality=json_row(call.quality, without=IDS),
         people=[_person(stay) for stay in call.stays[:MAX_PEOPLE]],

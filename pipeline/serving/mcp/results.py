@@ -96,6 +96,9 @@ class CallReport(BaseModel):
     problems: Sentences = Field(description="What is missing of the call's data; empty if it is complete")
     notes: Sentences = Field(description="What is not stored and cannot be fetched")
     findings: Sentences = Field(description="What is notable, the most important first")
+    only_this_call: Sentences = Field(
+        description="Whether others were poor too: incidents, other calls of the day, releases, earlier stays"
+    )
     facts: dict[str, str] = Field(description="What the source reports about the call")
     quality: Values = Field(description="Row of call_quality")
     people: list[Person] = Field(description="Stays, worst first")

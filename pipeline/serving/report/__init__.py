@@ -3,9 +3,10 @@
 Here is the door: `make` a report from the published database, `write` it to a file. The page loads nothing from the
 network. What quality means is in `quality`, what is missing in `planning`; the command is in `cli`.
 
-Read `find` (which call session is meant), `values` (what a page shows of it) and `content` (how that is read from the
-database, with `queries`), then `page` with `page.html.j2` (the page), and what is on it: `sentences` and `facts`
-(text), `timeline` and `stay_chart` with `lines` and `figures` (charts).
+Read `find` (which call session is meant), `values` (what a page shows of it), `content` and `around` (how that is read
+from the database, with `queries`: the call, and what is known around it), then `page` with `page.html.j2` (the
+page), and what is on it: `sentences`, `worst`, `only_this_call` and `facts` (text), `timeline` and `stay_chart` with
+`lines` and `figures` (charts).
 """
 
 from __future__ import annotations

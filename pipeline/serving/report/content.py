@@ -15,6 +15,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from pipeline.serving.report.around import read_around
 from pipeline.serving.report.queries import choose, rows, table
 from pipeline.serving.report.sides import ways_of
 from pipeline.serving.report.values import CallContent, CallSession, MetricArrays, Row, StayContent, TrackContent
@@ -42,6 +43,7 @@ def read(database: duckdb.DuckDBPyConnection, session: CallSession, participant:
     stays = tuple(StayContent(number, **row) for number, row in enumerate(found, 1))
     charted = min(len(stays), MAX_CHARTS if participant is None else MAX_CHARTS_OF_ONE_USER)
     shown = min(len(stays), MAX_TIMELINE_ROWS)
+    limits = rows(database, "thresholds")
     return CallContent(
         session=call["session"],
         quality=call["quality"],
@@ -50,7 +52,9 @@ def read(database: duckdb.DuckDBPyConnection, session: CallSession, participant:
         stays=(*_with_details(database, stays[: max(shown, charted)], charted), *stays[max(shown, charted) :]),
         shown=shown,
         charted=charted,
-        low_framerates={row["track_kind"]: row["low_framerate"] for row in rows(database, "thresholds")},
+        low_framerates=_known(limits, "low_framerate"),
+        min_bitrates=_known(limits, "min_bitrate"),
+        around=read_around(database, session.session_date, [stay.facts for stay in stays if stay.is_poor], participant),
     )
 
 
@@ -101,6 +105,11 @@ def _metrics(
         )
         for row, key in enumerate(keys)
     }
+
+
+def _known(limits: Iterable[Row], name: str) -> dict[str, float]:
+    """Return a threshold by kind of track, where there is one."""
+    return {row["track_kind"]: row[name] for row in limits if row[name] is not None}
 
 
 def _ids(stays: Iterable[StayContent]) -> list[str]:

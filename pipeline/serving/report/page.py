@@ -25,6 +25,7 @@ from pipeline.serving.report.events import event_groups
 from pipeline.serving.report.facts import call_facts, stay_facts, warning_groups
 from pipeline.serving.report.figures import Chart
 from pipeline.serving.report.lines import MAX_COLUMNS
+from pipeline.serving.report.only_this_call import only_this_call
 from pipeline.serving.report.sentences import findings, left_out, notes, problems
 from pipeline.serving.report.sides import sentences_of
 from pipeline.serving.report.sides_chart import sides_chart
@@ -64,6 +65,7 @@ def render(call: CallContent, now: datetime) -> bytes:
         problems=problems(call),
         notes=notes(call),
         findings=findings(call),
+        only_this_call=only_this_call(call),
         left_out=left_out(call),
         listed=call.stays[:MAX_TABLE_ROWS],
         charted=call.stays[: call.charted],

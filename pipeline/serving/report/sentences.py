@@ -13,6 +13,7 @@ from pipeline.planning.problems import counted
 from pipeline.serving.formatting import clock
 from pipeline.serving.report.content import MAX_TABLE_ROWS
 from pipeline.serving.report.values import CallContent
+from pipeline.serving.report.worst import worst_of
 
 __all__ = ["findings", "left_out", "notes", "problems"]
 
@@ -38,7 +39,7 @@ def notes(call: CallContent) -> tuple[str, ...]:
 
 def findings(call: CallContent) -> list[str]:
     """Return what is notable in the call, the most important first."""
-    found = [*_poor(call), *_low_at_once(call), *_unclassified(call), *_rejoined(call), *_warned(call)]
+    found = [*_poor(call), *worst_of(call), *_low_at_once(call), *_unclassified(call), *_rejoined(call), *_warned(call)]
     return found or (["Nothing unusual was found in the stored data."] if call.stays else [])
 
 

@@ -6,7 +6,7 @@ written in `facts` and `sentences`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -16,9 +16,23 @@ import numpy.typing as npt
 
 from pipeline.serving.report.sides import Way
 
-__all__ = ["CallContent", "CallSession", "LostTime", "MetricArrays", "Row", "Span", "StayContent", "TrackContent"]
+__all__ = [
+    "EVERYWHERE",
+    "Around",
+    "CallContent",
+    "CallSession",
+    "LostTime",
+    "MetricArrays",
+    "Row",
+    "Span",
+    "StayContent",
+    "TrackContent",
+]
 
 Row = Mapping[str, Any]
+EVERYWHERE = ("everywhere", "all")
+"""The dimension and value of all stays."""
+
 Span = tuple[datetime, datetime]
 """A stretch of time, [since, until)."""
 
@@ -139,6 +153,29 @@ class StayContent:
 
 
 @dataclass(frozen=True)
+class Around:
+    """What is known of the time, the day, the people and the clients of a call session.
+
+    Attributes:
+        day: the row of `around_day.sql`.
+        incidents: rows of `around_incidents.sql`.
+        values: dimensions and values that the poor stays have, with `EVERYWHERE` first; empty if none is poor.
+        shares: by dimension and value the row of `around_shares.sql`; None if the day has too many stays to count, and
+            no row if there is no other judged stay.
+        earlier: by poor user the row of `around_earlier.sql`; no row if there is no earlier judged stay.
+        releases: by client name and version the row of `around_releases.sql`; None if the database has too many stays
+            to compare, and no row if there is no lower version.
+    """
+
+    day: Row
+    incidents: Sequence[Row] = ()
+    values: Sequence[tuple[str, str]] = ()
+    shares: Mapping[tuple[str, str], Row] | None = field(default_factory=dict)
+    earlier: Mapping[str, Row] = field(default_factory=dict)
+    releases: Mapping[str, Row] | None = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class CallContent:
     """What a page shows of one call session.
 
@@ -151,6 +188,8 @@ class CallContent:
         shown: how many of them are on the timeline.
         charted: how many of them have charts.
         low_framerates: by kind of track, the frame rate under which it is low.
+        min_bitrates: by kind of track, the mean bitrate under which it is poor, in the unit of the source.
+        around: what is known around the call.
     """
 
     session: Row
@@ -161,6 +200,8 @@ class CallContent:
     shown: int
     charted: int
     low_framerates: Mapping[str, float]
+    min_bitrates: Mapping[str, float]
+    around: Around
 
     @property
     def session_ids(self) -> CallSession:

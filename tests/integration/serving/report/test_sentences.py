@@ -14,9 +14,10 @@ from tests.support.small_world import SmallWorld, seconds
 
 
 def test_findings_name_what_is_notable(published: Callable[[], Path]) -> None:
-    """Who is poor and why, who came back, and what the source warned about."""
+    """Who is poor and why, for how long and when most, who came back, and what the source warned about."""
     assert sentences.findings(read_call(published())) == [
         "Poor due to low framerate: ann.",
+        "ann, camera: under 7 frames per second for 4 min 05 s of 16 min 40 s; worst from 00:05 to 00:10 UTC.",
         "More than one stay: bob (2).",
         "2 warnings from the source: 2 × X.",
     ]
