@@ -27,7 +27,7 @@ HEAVY = ("dagster", "duckdb", "httpx", "numpy", "pyarrow", "pydantic", "rich")
         (("backfill", "--from", "2026-02-02", "--to", "2026-02-01"), {}, "swap them"),
         (("backfill", "--from", "2025-01-01", "--to", "2026-02-01"), {}, "CALL_METRICS_START"),
         (("backfill", "--from", "2026-02-01", "--to", "2999-01-01"), {}, "is in the future"),
-        (("backfill",), {}, "--from, --to"),
+        (("explain",), {}, "--from, --to"),
         (("status",), {"CALL_METRICS_DATE": "x"}, "did you mean CALL_METRICS_DATA?"),
         (("status",), {"CALL_METRICS_CONCURRENCY": "many"}, "CALL_METRICS_CONCURRENCY is 'many'"),
         (("sql", "SELECT 1"), {}, "does not exist yet"),
