@@ -85,7 +85,7 @@ class Flow:
         self._turns = choose_turns(settings.warehouse, settings.location, settings.work / "locks")
         self._locks = DayLocks(self._turns)
         self._quota_file = QuotaFile(StoredFile(self.store, ".work/quotas.json"))
-        self._session = ApiSession(settings, connect, self._quota_file)
+        self._session = ApiSession(settings, connect, self._quota_file if settings.alerts else None)
         self.landing = Landing(raw, redactor=lambda: redactor(settings.client_ip, ErasedUsers.read(self._erased_file)))
         self._inventories = Inventories(self.landing, self._temporary)
         self.extract = Extract(
@@ -280,6 +280,20 @@ class Flow:
                     expiries[day] = day_ends(day) + RETENTION
         return sorted(expiries, key=lambda day: (expiries[day], day))
 
+    def days_never_landed(self, now: datetime) -> list[date]:
+        """Return the days before today, from CALL_METRICS_START on, of which nothing has landed, oldest first.
+
+        Those of which the source has forgotten who took part are left out.
+        """
+        landed = set(self.landing.days())
+        day = max(self.settings.start, (now - RETENTION).date())
+        found = []
+        while day < now.date():
+            if day not in landed and now < day_ends(day) + RETENTION:
+                found.append(day)
+            day += timedelta(days=1)
+        return found
+
     def day_quality(self, day: date) -> DayQuality:
         """Return how good the calls of a day were, from what is loaded, published or not."""
         with self.warehouse.reading() as database:
@@ -291,7 +305,7 @@ class Flow:
             return compared_releases(database)
 
     def quotas_seen(self) -> QuotaNote | None:
-        """Return what the latest run, here or elsewhere, saw of the quotas; None if there was none yet."""
+        """Return what the latest run, here or elsewhere, saw of the quotas while alerts were on; None if none did."""
         return self._quota_file.read()
 
     def unknown_fields(self, day: date) -> set[str]:

@@ -91,9 +91,8 @@ def days_at_risk(flow: Flow, now: datetime, more: Iterable[date] = ()) -> Iterat
         completeness = flow.completeness(day)
         if completeness.problems:
             yield DayAtRisk(day, completeness.expires_at, _gone_at(day), _missing(completeness))
-    first = max(flow.settings.start, now.date() - RETENTION) if landed else now.date()
-    before_today = {first + timedelta(days=offset) for offset in range((now.date() - first).days)}
-    for day in sorted((before_today | set(more)) - stored):
+    never = flow.days_never_landed(now) if landed else []
+    for day in sorted({*never, *more} - stored):
         if day >= flow.settings.start:
             starts = datetime.combine(day, time.min, UTC)
             yield DayAtRisk(day, starts + RETENTION, _gone_at(day), "it was never fetched")

@@ -69,14 +69,12 @@ def backfill(since: str | None, until: str | None, span: str | None, *, dry_run:
     source can still give.
     A backfill can be stopped and repeated: it fetches only what is still due.
     """
-    from pipeline.cli.dates import days_to_run, last_days
+    from pipeline.cli.dates import days_asked, yesterday
 
-    if span and (since or until):
-        raise FixSettings("--last stands instead of --from and --to; give one or the other")
-    if until and not since:
+    if until and not since and not span:
         raise click.UsageError("missing --from", click.get_current_context())
     settings = _settings()
-    days = last_days(span, settings) if span else days_to_run(since, until, settings) if since else None
+    days = days_asked(since, until, span, settings)
     if dry_run:
         from pipeline.cli.estimate import print_estimate
 
@@ -88,7 +86,7 @@ def backfill(since: str | None, until: str | None, span: str | None, *, dry_run:
         if settings.alerts:  # cron has started it, maybe, and nobody reads what it prints
             from pipeline.cli.alerts import tell_failure
 
-            tell_failure(settings, f"{days[0]}" if days else "yesterday", error)
+            tell_failure(settings, f"{days[0] if days else yesterday()}", error)
         raise
     if days is None:
         from pipeline.cli.due import due_days

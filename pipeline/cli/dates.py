@@ -9,9 +9,18 @@ from datetime import UTC, date, datetime, timedelta
 from pipeline.errors import FixSettings
 from pipeline.settings import Settings, parse_date
 
-__all__ = ["days_to_run", "days_to_show", "landed_between", "last_days", "none_between"]
+__all__ = ["days_asked", "days_to_run", "days_to_show", "landed_between", "last_days", "none_between", "yesterday"]
 
 _SPAN = re.compile(r"([1-9][0-9]{0,3})([dw])", re.ASCII)
+
+
+def days_asked(since: str | None, until: str | None, span: str | None, settings: Settings) -> list[date] | None:
+    """Return the days that --from and --to, or --last, name; None if none of them is given. Raises `FixSettings`."""
+    if span and (since or until):
+        raise FixSettings("--last stands instead of --from and --to; give one or the other")
+    if span:
+        return last_days(span, settings)
+    return days_to_run(since, until, settings) if since else None
 
 
 def days_to_run(since: str, until: str | None, settings: Settings) -> list[date]:
@@ -42,6 +51,11 @@ def last_days(span: str, settings: Settings) -> list[date]:
     back = int(parts[1]) * (7 if parts[2] == "w" else 1)
     today = datetime.now(UTC).date()
     return _range(max(today - timedelta(days=back), settings.start), today)
+
+
+def yesterday() -> date:
+    """Return the day before today, in UTC."""
+    return datetime.now(UTC).date() - timedelta(days=1)
 
 
 def days_to_show(landed: Sequence[date], since: str | None, until: str | None) -> list[date]:

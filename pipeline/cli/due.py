@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from pipeline.flow import Flow
-from pipeline.model import RETENTION
-from pipeline.planning.completeness import day_ends
 from pipeline.planning.due import TRAILING_DAYS
 from pipeline.settings import Settings
 
@@ -20,13 +18,7 @@ def due_days(settings: Settings) -> list[date]:
     `FixStorage`.
     """
     now = datetime.now(UTC)
+    last = {now.date() - timedelta(days=back) for back in range(1, TRAILING_DAYS + 1)}
     with Flow(settings) as flow:
-        due = {*flow.incomplete_days(now)} - {now.date()}
-        landed = set(flow.landing.days())
-    due |= {now.date() - timedelta(days=back) for back in range(1, TRAILING_DAYS + 1)}
-    day = settings.start
-    while day < now.date():
-        if day not in landed and now < day_ends(day) + RETENTION:
-            due.add(day)
-        day += timedelta(days=1)
-    return sorted(day for day in due if day >= settings.start)
+        older = {*flow.incomplete_days(now), *flow.days_never_landed(now)}
+    return sorted(day for day in last | older if settings.start <= day < now.date())

@@ -93,9 +93,9 @@ def _read(path: Path) -> dict[str, str]:
 def _write(path: Path, answers: dict[str, str]) -> None:
     try:
         path.touch(mode=0o600)
+        path.chmod(0o600)  # before the secret is in it; it stays so
         for name, value in answers.items():
             set_key(path, name, value, quote_mode="auto")
-        path.chmod(0o600)
     except OSError as error:
         raise FixStorage(f"{path} cannot be written ({error.strerror}); make it writable") from None
 

@@ -1,4 +1,4 @@
-"""What the latest run saw of the quotas, in one small file: for `status`, and to notice that we are refused for long.
+"""What the latest run saw of the quotas, in one small file, so that alerts notice that we are refused for long.
 
 It is written about once a minute while requests are sent, since a run that is refused waits, and so ends late. How a
 quota is followed is in `quota`.

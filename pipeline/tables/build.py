@@ -144,7 +144,7 @@ def build_tables(
         rows={name: lake.rows(name, day) for name in TABLES},
         paths={name: lake.path(name, day) for name in TABLES},
         changed=frozenset(changed | extra_changed),
-        unknown_fields=dict(provenance.unknown_fields),
+        unknown_fields=provenance.unknown_fields,
     )
 
 

@@ -29,8 +29,7 @@ class Provenance:
 
     def __init__(self) -> None:
         self._digests: dict[tuple[str, ...], Any] = {}
-        self.unknown_fields: Counter[str] = Counter()
-        self._unknown: set[tuple[EndpointName, str]] = set()
+        self._unknown: Counter[tuple[EndpointName, str]] = Counter()
 
     def add(self, endpoint: EndpointName, rows: pa.Table, bodies: Sequence[str]) -> None:
         """Take in the next bodies. `rows` has the ids of the call session of each."""
@@ -44,9 +43,15 @@ class Provenance:
     def search(self, endpoint: EndpointName, bodies: Sequence[str]) -> None:
         """Count unknown fields of bodies that are not about one call session."""
         for body in bodies:
-            found = unknown_fields(endpoint, body)
-            self.unknown_fields.update(found)
-            self._unknown.update((endpoint, name) for name in found)
+            self._unknown.update((endpoint, name) for name in unknown_fields(endpoint, body))
+
+    @property
+    def unknown_fields(self) -> dict[str, int]:
+        """How often responses have a field that we do not know, by field."""
+        counts: Counter[str] = Counter()
+        for (_, name), count in self._unknown.items():
+            counts[name] += count
+        return dict(counts)
 
     def unknown_of(self, *endpoints: EndpointName) -> list[str]:
         """Return the unknown fields of some endpoints, such as `participant_metrics: client.os`, sorted."""

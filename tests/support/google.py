@@ -17,15 +17,16 @@ import itertools
 import json
 import re
 import secrets
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlencode
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import jwt
+
+from tests.support.loopback import LoopbackServer
 
 ACCOUNT = "worker@project-of-tests.iam.gserviceaccount.com"
 AUDIENCE = "https://oauth2.googleapis.com/token"
@@ -53,19 +54,14 @@ class GoogleServer:
         self._generations = itertools.count(1_790_000_000_000_000)
         self._held: dict[str, str] = {}
         self._versions: dict[str, str] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
+        self._server = LoopbackServer(_handler(self))
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self._server.server_port}"
+        return self._server.address
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
 
     def write_key(self, path: Path, *, account: str = ACCOUNT) -> Path:
         """Write the file that Google's console gives for a service account; the server knows `ACCOUNT` only."""

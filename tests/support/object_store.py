@@ -12,16 +12,18 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote
+
+from pipeline.storage.objects import ObjectStore
+from tests.support.loopback import LoopbackServer
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "key-of-tests", "AWS_SECRET_ACCESS_KEY": "hunter2", "AWS_REGION": "us-east-1"}
 
@@ -110,19 +112,14 @@ class FaultProxy:
         self.faults: list[Fault] = []
         self.traffic = Traffic()
         self.on_call: Callable[[Call], None] = lambda _: None
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        self._thread.start()
+        self._server = LoopbackServer(_handler(self))
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://{self._server.address}"
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[Traffic]:
@@ -314,3 +311,15 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
         do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any  # noqa: N815
 
     return Handler
+
+
+def put(store: ObjectStore, key: str, content: bytes) -> None:
+    """Put an object in the place of any other."""
+    with store.replacing(key) as path:
+        path.write_bytes(content)
+
+
+def get(store: ObjectStore, key: str) -> bytes:
+    """Return an object."""
+    with store.open(key) as file:
+        return file.read()

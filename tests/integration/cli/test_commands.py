@@ -229,7 +229,7 @@ def _offered(shell: str, words: str, environment: dict[str, str], folder: Path) 
     ("words", "offered"),
     [
         ("ba", {"backfill"}),
-        ("d", {"demo", "doctor", "dashboard"}),
+        ("d", {"demo", "doctor", "diff", "dashboard"}),
         ("backfill --f", {"--from"}),
         ("sql --format ", {"table", "csv", "json", "parquet"}),
         ("sql --format p", {"parquet"}),

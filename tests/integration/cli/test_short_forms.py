@@ -205,6 +205,19 @@ def test_diff_finds_what_differs(folder: Path, tmp_path: Path, capsys: pytest.Ca
     assert "participant_sessions" not in {row["table"] for row in json.loads(capsys.readouterr().out)}
 
 
+def test_diff_compares_a_lake(
+    folder: Path, flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A DuckLake that is made from a folder equals it: its files are where the settings say."""
+    lake = f"ducklake:{folder.parent}/catalog.ducklake"
+    with Emulator(SMALL) as emulator:
+        flow_for(emulator, warehouse_file=lake).load([YESTERDAY])
+    monkeypatch.setenv("CALL_METRICS_DATA", str(folder))
+    monkeypatch.chdir(folder.parent)
+    assert print_differences(f"{folder}", lake, [], as_json=False) == 0
+    assert "the same: " in capsys.readouterr().out
+
+
 def test_diff_refuses_what_is_not_ours(folder: Path, tmp_path: Path) -> None:
     """A missing path, a folder without tables, a broken file and an unknown column have a sentence each."""
     (tmp_path / "broken.duckdb").write_bytes(b"no database" * 1000)

@@ -11,11 +11,7 @@ import duckdb
 import pytest
 
 from pipeline.emulator import Emulator, Fault, ManualClock, WireFormat
-from pipeline.errors import Interrupted
-from pipeline.extract.client import StreamApi
 from pipeline.flow import Flow
-from pipeline.model import Request, Response
-from pipeline.planning.details import PROBES
 from tests.integration.details.worlds import AFTERWARDS, DAY, START, call, loss, world
 from tests.support.flows import published, traces
 
@@ -81,58 +77,6 @@ def test_narrower_setting_keeps_what_has_landed(flow_for: Callable[..., Flow]) -
         assert rows(flow) == before
         flow.rebuild([DAY])
         assert rows(flow) == before != []
-
-
-def test_killed_run_resumes_without_asking_twice(flow_for: Callable[..., Flow]) -> None:
-    """What had landed when a run was interrupted is not requested again."""
-
-    class Killed(StreamApi):
-        async def fetch(self, request: Request) -> Response:
-            if request.endpoint == DETAILS and self.sent.get(DETAILS, 0) == 4:
-                raise Interrupted("killed")
-            return await super().fetch(request)
-
-    with Emulator(world(POOR, GOOD), clock=ManualClock(AFTERWARDS)) as emulator:
-        flow = flow_for(emulator, details="all", concurrency=1)
-        dying = Flow(
-            flow.settings, connect=lambda settings: Killed(settings.base_url, settings.credentials(), concurrency=1)
-        )
-        with dying, pytest.raises(Interrupted):
-            dying.run(DAY)
-        first = asked(emulator)
-        assert len(first) == 4
-        flow.run(DAY)
-        assert emulator.count(DETAILS) == 9
-        windows = [
-            (*request.ids.values(), request.since) for request in emulator.requests if request.endpoint == DETAILS
-        ]
-        assert len(set(windows)) == 9
-
-
-def test_live_call_is_not_requested(flow_for: Callable[..., Flow]) -> None:
-    """Details of a call are requested once, when its report is made."""
-    clock = ManualClock(START.replace(minute=10))
-    with Emulator(world(GOOD), clock=clock) as emulator:
-        flow = flow_for(emulator, details="all")
-        flow.run(DAY)
-        assert emulator.count(DETAILS) == 0
-        clock.now = AFTERWARDS
-        flow.run(DAY)
-        assert emulator.count(DETAILS) == 3
-
-
-@pytest.mark.parametrize("kind", ["forbidden", "not_found"])
-def test_app_without_details_is_remembered(kind: str, flow_for: Callable[..., Flow]) -> None:
-    """After a few refusals no other stay is requested, not by the next run either; the day is complete."""
-    calls = [call(f"call-{number}") for number in range(PROBES + 1)]
-    with Emulator(world(*calls), clock=ManualClock(AFTERWARDS), faults=(Fault(kind, DETAILS),)) as emulator:
-        flow = flow_for(emulator, details="all")
-        flow.run(DAY)
-        assert emulator.count(DETAILS) == PROBES
-        assert len({of for of, _ in asked(emulator)}) == PROBES
-        assert flow.completeness(DAY).is_complete
-        flow.run(DAY)
-        assert emulator.count(DETAILS) == PROBES
 
 
 def test_refusal_for_one_stay_does_not_affect_the_others(flow_for: Callable[..., Flow]) -> None:

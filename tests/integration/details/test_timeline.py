@@ -15,11 +15,7 @@ import duckdb
 import pytest
 
 from pipeline.emulator import Emulator, EventSpec, Fault, ManualClock, WireFormat
-from pipeline.errors import Interrupted
-from pipeline.extract.client import StreamApi
 from pipeline.flow import Flow
-from pipeline.model import Request, Response
-from pipeline.planning.details import PROBES
 from tests.integration.details.worlds import AFTERWARDS, DAY, START, call, event, loss, world
 from tests.support.flows import published, traces
 
@@ -129,55 +125,6 @@ def test_event_that_the_source_forgets_stays(flow_for: Callable[..., Flow]) -> N
             ("second", "{}"),
         ]
         assert len(found) == len(set(found)) + 1 == 7  # the camera left later too: it has left twice
-
-
-def test_killed_run_resumes_without_asking_twice(flow_for: Callable[..., Flow]) -> None:
-    """What had landed when a run was interrupted is not requested again."""
-
-    class Killed(StreamApi):
-        async def fetch(self, request: Request) -> Response:
-            if request.endpoint == TIMELINE and self.sent.get(TIMELINE, 0) == 2:
-                raise Interrupted("killed")
-            return await super().fetch(request)
-
-    with Emulator(world(POOR, GOOD), clock=ManualClock(AFTERWARDS)) as emulator:
-        flow = flow_for(emulator, details="all", concurrency=1)
-        dying = Flow(
-            flow.settings, connect=lambda settings: Killed(settings.base_url, settings.credentials(), concurrency=1)
-        )
-        with dying, pytest.raises(Interrupted):
-            dying.run(DAY)
-        assert emulator.count(TIMELINE) == 2
-        flow.run(DAY)
-        assert len(set(asked(emulator))) == emulator.count(TIMELINE) == 6
-        assert {row["call_id"] for row in rows(flow)} == {"good", "poor"}
-
-
-def test_live_call_is_not_requested(flow_for: Callable[..., Flow]) -> None:
-    """The timeline of a stay is requested once, when the report of its call is made."""
-    clock = ManualClock(START.replace(minute=10))
-    with Emulator(world(GOOD), clock=clock) as emulator:
-        flow = flow_for(emulator, details="all")
-        flow.run(DAY)
-        assert emulator.count(TIMELINE) == 0
-        clock.now = AFTERWARDS
-        flow.run(DAY)
-        assert emulator.count(TIMELINE) == 3
-
-
-@pytest.mark.parametrize("kind", ["forbidden", "not_found"])
-def test_app_without_timelines_is_remembered(kind: str, flow_for: Callable[..., Flow]) -> None:
-    """After a few refusals no other stay is requested, not by the next run either; details are not affected."""
-    calls = [call(f"call-{number}") for number in range(PROBES + 1)]
-    with Emulator(world(*calls), clock=ManualClock(AFTERWARDS), faults=(Fault(kind, TIMELINE),)) as emulator:
-        flow = flow_for(emulator, details="all")
-        flow.run(DAY)
-        assert emulator.count(TIMELINE) == PROBES
-        assert len({of for of, _ in asked(emulator)}) == PROBES
-        assert emulator.count("participant_details") == 3 * len(calls)
-        assert flow.completeness(DAY).is_complete
-        flow.run(DAY)
-        assert emulator.count(TIMELINE) == PROBES
 
 
 @pytest.mark.parametrize("kind", ["forbidden", "not_found"])

@@ -25,6 +25,7 @@ from pipeline.warehouse.attach import attach
 from tests.integration.storage.conftest import Cloud, Start, finish
 from tests.integration.storage.test_lake import BOTH, TWO, on_days
 from tests.support.flows import AFTERWARDS, DAY, WORLD, assert_published, published
+from tests.support.object_store import get, put
 from tests.support.postgres import Database
 
 
@@ -45,18 +46,6 @@ def data_url(data: Cloud) -> str:
 def store(data: Cloud, tmp_path: Path) -> ObjectStore:
     """Return a store on the container."""
     return ObjectStore(data.url, tmp_path / "scratch")
-
-
-def put(store: ObjectStore, key: str, content: bytes) -> None:
-    """Put an object in the place of any other."""
-    with store.replacing(key) as path:
-        path.write_bytes(content)
-
-
-def get(store: ObjectStore, key: str) -> bytes:
-    """Return an object."""
-    with store.open(key) as file:
-        return file.read()
 
 
 def test_container_holds_files_as_a_folder_does(store: ObjectStore, data: Cloud) -> None:

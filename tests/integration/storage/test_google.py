@@ -13,7 +13,7 @@ from pipeline.storage.objects import ObjectStore
 from pipeline.warehouse.attach import attach
 from tests.integration.storage.conftest import Cloud
 from tests.support.google import GoogleServer
-from tests.support.object_store import Fault, FaultProxy
+from tests.support.object_store import Fault, FaultProxy, put
 from tests.support.postgres import Database
 
 
@@ -150,12 +150,6 @@ def test_store_that_ignores_googles_condition_is_refused(store: ObjectStore, pro
 def contents_of(google: Cloud) -> list[bytes]:
     """Return the content of everything that the bucket keeps, sorted."""
     return sorted(google.everything())
-
-
-def put(store: ObjectStore, key: str, content: bytes) -> None:
-    """Put an object in the place of any other."""
-    with store.replacing(key) as path:
-        path.write_bytes(content)
 
 
 def test_old_versions_are_deleted(google: Cloud, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:

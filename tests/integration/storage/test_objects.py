@@ -11,19 +11,7 @@ from pipeline.errors import FixStorage
 from pipeline.storage.objects import ObjectStore
 from pipeline.storage.ranged import TAIL_BYTES
 from tests.integration.storage.conftest import S3
-from tests.support.object_store import Fault
-
-
-def put(store: ObjectStore, key: str, content: bytes) -> None:
-    """Put an object in the place of any other."""
-    with store.replacing(key) as path:
-        path.write_bytes(content)
-
-
-def get(store: ObjectStore, key: str) -> bytes:
-    """Return an object."""
-    with store.open(key) as file:
-        return file.read()
+from tests.support.object_store import Fault, get, put
 
 
 def test_store_holds_files_as_a_folder_does(store: ObjectStore, s3: S3) -> None:
