@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,14 +26,14 @@ def rows(flow: Flow, table: str) -> list[dict[str, Any]]:
         return database.execute(f"SELECT * FROM {table} ORDER BY ALL").to_arrow_table().to_pylist()
 
 
-def test_incident_is_in_both_warehouses(settings_for: Callable[..., Settings], tmp_path: Path) -> None:
+def test_incident_is_in_both_warehouses(settings_for: Callable[..., Settings], lake_setting: str) -> None:
     """Ten of the twenty people of one media server get worse for ten minutes: one row, with its ten calls."""
     with Emulator(incident_world(), clock=ManualClock(AFTERWARDS)) as emulator:
         with Flow(settings_for(emulator)) as flow:
             flow.run(DAY)
             (incident,) = rows(flow, "incidents")
             calls = rows(flow, "incident_calls")
-        lake = settings_for(emulator, warehouse_file=f"ducklake:{tmp_path / 'catalog.ducklake'}")
+        lake = settings_for(emulator, warehouse_file=lake_setting)
         with Flow(lake) as flow:
             flow.load([DAY])
             assert rows(flow, "incidents") == [incident]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,10 +75,14 @@ def asked(flow: Flow, query: str) -> list[tuple[Any, ...]]:
         return database.execute(adapted(database, query)).fetchall()
 
 
-@pytest.mark.parametrize("warehouse", ["file", "lake"])
-def test_every_judged_stay_has_a_prediction(warehouse: str, flow_for: Callable[..., Flow], tmp_path: Any) -> None:
+@pytest.mark.parametrize("warehouse", ["file", "lake", "lake in PostgreSQL"])
+def test_every_judged_stay_has_a_prediction(
+    warehouse: str, flow_for: Callable[..., Flow], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """The view computes what the model says, for rated and silent stays, in a file and in a lake."""
-    given = {"warehouse_file": f"ducklake:{tmp_path / 'c.ducklake'}"} if warehouse == "lake" else {}
+    given = {"warehouse_file": f"ducklake:{tmp_path / 'c.ducklake'}"} if warehouse != "file" else {}
+    if warehouse == "lake in PostgreSQL":
+        given["warehouse_file"] = request.getfixturevalue("database").setting()
     with Emulator(world(share=0.8), clock=NOW) as emulator:
         flow = backfilled(flow_for(emulator, **given))
         ((abstained, ratings, response_rate, error),) = asked(

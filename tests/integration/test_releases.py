@@ -45,8 +45,11 @@ class Released(ManyDays):
         self.stay("mute", client_name=None, client_version=None)
 
 
-def published(kind: str, folder: Path) -> tuple[Path | LakeCatalog, list[dict[str, Any]]]:
-    """Load the day into a warehouse of a kind. Returns where it is, and its releases as the check reads them."""
+def published(kind: str, folder: Path, setting: str) -> tuple[Path | LakeCatalog, list[dict[str, Any]]]:
+    """Load the day into a warehouse of a kind: a file, or a lake of a setting, which may be an app's.
+
+    Returns where it is, and its releases as the check reads them.
+    """
     source = Released()
     if kind == "file":
         warehouse = Warehouse(folder / "published.duckdb", folder / "writer.duckdb")
@@ -54,7 +57,7 @@ def published(kind: str, folder: Path) -> tuple[Path | LakeCatalog, list[dict[st
         with warehouse.reading() as database:
             return folder / "published.duckdb", compared_releases(database)
     app = "support" if kind == "app of a lake" else None
-    catalog = LakeCatalog.parse(f"ducklake:{folder / 'c.ducklake'}", folder / "data", app=app)
+    catalog = LakeCatalog.parse(setting, folder / "data", app=app)
     lake = DuckLake(catalog, turns=choose_turns(catalog, f"{folder / 'data'}", folder / "locks"))
     lake.load(source, source.days())
     with lake.reading() as database:
@@ -63,10 +66,20 @@ def published(kind: str, folder: Path) -> tuple[Path | LakeCatalog, list[dict[st
     return catalog, releases
 
 
-@pytest.mark.parametrize("kind", ["file", "lake", "app of a lake"])
-def test_release_is_compared(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "lake_setting"),
+    [
+        ("file", "file"),
+        ("lake", "file"),
+        ("app of a lake", "file"),
+        ("lake", "postgres"),
+        ("app of a lake", "postgres"),
+    ],
+    indirect=["lake_setting"],
+)
+def test_release_is_compared(kind: str, lake_setting: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The views and the macro have the same figures everywhere, and the check says them in a sentence."""
-    warehouse, releases = published(kind, tmp_path)
+    warehouse, releases = published(kind, tmp_path, lake_setting)
     with open_published(warehouse) as database:
         listed = database.execute(
             "SELECT client_version, stays, publishers, poor, poor_share, first_day FROM client_releases"

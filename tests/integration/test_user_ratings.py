@@ -47,6 +47,20 @@ def rows(flow: Flow) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for row in flow.lake.read("user_ratings", DAY).to_pylist()]
 
 
+def test_ratings_are_the_same_in_a_lake(flow_for: Callable[..., Flow], lake_setting: str) -> None:
+    """A lake has every column of every rating, and forgets them with the person."""
+    world = World((call("a", person("ann", rating(2, "no sound", role="patient")), person("bob", rating(5))),))
+    with Emulator(world, clock=ManualClock(NEXT_MORNING)) as emulator:
+        flow_for(emulator).run(DAY)
+        file = flow_for(emulator)
+        lake = flow_for(emulator, warehouse_file=lake_setting)
+        lake.load([DAY])
+        assert published(lake, "user_ratings") == published(file, "user_ratings")
+        assert len(published(lake, "user_ratings")) == 2
+        lake.forget("ann")
+        assert [row[4] for row in published(lake, "user_ratings")] == ["bob"]
+
+
 def test_ratings_are_listed_once_and_only_for_rated_calls(flow_for: Callable[..., Flow]) -> None:
     """A call session without a rating costs no request, and the second run requests none."""
     people = [person(f"user-{number:03}", rating(1 + number % 5, after=timedelta(seconds=1))) for number in range(230)]

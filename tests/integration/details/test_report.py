@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -54,10 +54,14 @@ def test_publisher_without_viewers_is_unknown(flow_for: Callable[..., Flow]) -> 
     assert found == {"None": {(minute, (UNKNOWN,)) for minute in range(20)}}
 
 
-@pytest.mark.parametrize("lake", [False, True])
-def test_page_has_both_sides_and_the_sentence(lake: bool, flow_for: Callable[..., Flow], tmp_path: Any) -> None:
+@pytest.mark.parametrize("lake", [None, "file", "postgres"])
+def test_page_has_both_sides_and_the_sentence(
+    lake: str | None, flow_for: Callable[..., Flow], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """A chart per stay with details, and sentences with the place, from a file and from a DuckLake."""
     given = {"warehouse_file": f"ducklake:{tmp_path / 'catalog.ducklake'}"} if lake else {}
+    if lake == "postgres":
+        given["warehouse_file"] = request.getfixturevalue("database").setting()
     spec = call("a", losses={"viewer-0": loss("downlink")})
     with Emulator(world(spec), clock=ManualClock(AFTERWARDS)) as emulator:
         flow = flow_for(emulator, details="all", **given)

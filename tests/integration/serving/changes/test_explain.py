@@ -23,10 +23,14 @@ from tests.support.explained import AFTER, BEFORE, Worse
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(params=["file", "lake"])
+@pytest.fixture(params=["file", "lake", "lake in PostgreSQL"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Return settings with an empty warehouse of one kind."""
-    warehouse = f"{tmp_path / 'warehouse.duckdb'}" if request.param == "file" else f"ducklake:{tmp_path / 'c.ducklake'}"
+    warehouse = f"ducklake:{tmp_path / 'c.ducklake'}"
+    if request.param == "file":
+        warehouse = f"{tmp_path / 'warehouse.duckdb'}"
+    elif request.param == "lake in PostgreSQL":
+        warehouse = request.getfixturevalue("database").setting()
     return Settings.model_validate({"CALL_METRICS_DATA": f"{tmp_path / 'data'}", "CALL_METRICS_WAREHOUSE": warehouse})
 
 
@@ -35,6 +39,8 @@ def run(settings: Settings, tmp_path: Path) -> Iterator[Run]:
     """Return a function that runs `call-metrics` on the warehouse."""
     names = {"CALL_METRICS_DATA": settings.location, "CALL_METRICS_WAREHOUSE": f"{settings.warehouse}"}
     environment = {"PATH": os.environ["PATH"], "HOME": f"{tmp_path}", "COLUMNS": "200", **names}
+    if "PGPASSWORD" in os.environ:  # set by the fixture of a lake in PostgreSQL
+        environment["PGPASSWORD"] = os.environ["PGPASSWORD"]
 
     def ran(*arguments: str) -> tuple[int, str, str]:
         done = subprocess.run(
