@@ -85,7 +85,7 @@ def test_page_without_details_has_no_such_section(flow_for: Callable[..., Flow])
 
 
 @pytest.mark.parametrize("lake", [False, True])
-def test_page_has_the_timeline_escaped(lake: bool, flow_for: Callable[..., Flow], tmp_path: Any) -> None:
+def test_page_has_the_timeline_escaped(lake: bool, flow_for: Callable[..., Flow], tmp_path: Path) -> None:
     """Kinds of events are a small table and marks on the chart; a type that is HTML stays text, also in the script."""
     given = {"warehouse_file": f"ducklake:{tmp_path / 'catalog.ducklake'}"} if lake else {}
     odd = "<script>alert(1)</script>"
