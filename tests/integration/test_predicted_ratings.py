@@ -75,7 +75,7 @@ def asked(flow: Flow, query: str) -> list[tuple[Any, ...]]:
         return database.execute(adapted(database, query)).fetchall()
 
 
-@pytest.mark.parametrize("warehouse", ["file", "lake", "lake in PostgreSQL"])
+@pytest.mark.parametrize("warehouse", ["file", "lake", pytest.param("lake in PostgreSQL", marks=pytest.mark.slow)])
 def test_every_judged_stay_has_a_prediction(
     warehouse: str, flow_for: Callable[..., Flow], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -11,6 +11,9 @@ The stories, which tests check:
 - Some meetings go wrong for everyone at once for five minutes.
 - Screen shares are sharp and slow: a low frame rate is normal for them.
 - One user a day loses the connection and comes back twice.
+- Some people rate their call, and those whose video froze give fewer stars (`opinions`).
+- Participant details show where media got lost: phones on mobile networks lose packets on their uplink for two minutes,
+  and participants from Brazil on their downlink in the evening.
 - A release of the web app is worse than the one before, and a media server has an incident (`workshops`).
 """
 
@@ -22,8 +25,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
 
+from .opinions import with_ratings
 from .series import Episode, Level, Signal
-from .specs import CallSpec, ClientSpec, LocationSpec, StaySpec, TrackSpec, WarningSpec
+from .specs import CallSpec, ClientSpec, LocationSpec, LossSpec, StaySpec, TrackSpec, WarningSpec
 from .timestamps import midnight
 from .workshops import workshops
 from .world import World
@@ -50,6 +54,9 @@ MOBILE: Final = (
     Level(150_000, 11, 180, 320, weight=8),
     Level(40_000, 4, 180, 320, weight=2),
 )
+EVENING: Final = 17
+"""The hour (UTC) from which the network in Brazil is busy."""
+
 STARVED: Final = Level(60_000, 5, 320, 180, weight=0)
 VOICE: Final = Signal((Level(36_000, weight=5), Level(9_000)), STEP_SECONDS, hold_points=6)
 SCREEN: Final = Signal(
@@ -83,7 +90,7 @@ def demo_world(today: date, days: int = 3, seed: int = 0) -> World:
             *workshops(day, dates[-2] if days else today, PLACES, _random(f"{seed}:{day}:workshops")),
         )
     ]
-    return World(tuple(calls), seed)
+    return World(tuple(with_ratings(call, f"{seed}:ratings") for call in calls), seed)
 
 
 def _random(seed: str) -> random.Random:
@@ -150,8 +157,6 @@ def _meeting(day: date, number: int, started: datetime, people: list[_Person], d
         ended,
         tuple(stays),
         cq_score=score,
-        avg_user_rating=round(1 + score / 25, 1) if number % 3 == 0 else None,
-        min_user_rating=max(1, score // 25) if number % 3 == 0 else None,
         call_event_count=len(stays) * 2,
     )
 
@@ -238,14 +243,23 @@ def _stay(
         freezes_duration_ms=4_200 if mobile else 0,
         cq_score=58 if mobile else 91,
         sfu="sfu-1" if person.client.location in PLACES[:3] else "sfu-2",
+        losses=tuple(_losses(person, joined, left)),
     )
+
+
+def _losses(person: _Person, joined: datetime, left: datetime) -> Iterator[LossSpec]:
+    if person.client.network_type == "cellular":
+        since = joined + timedelta(seconds=60)
+        yield LossSpec(since, since + timedelta(minutes=2), "uplink", 0.07)
+    if person.evening_dip and joined.hour >= EVENING:
+        yield LossSpec(joined, left, "downlink", 0.05)
 
 
 def _camera(name: str, person: _Person, joined: datetime, left: datetime, trouble: datetime | None) -> TrackSpec:
     client = person.client
     mobile, seconds = client.network_type == "cellular", int((left - joined).total_seconds())
     levels: tuple[Level, ...] = MOBILE if mobile else PHONE if client.name in ("ios", "android") else GOOD
-    if person.evening_dip and joined.hour >= 17:
+    if person.evening_dip and joined.hour >= EVENING:
         levels = tuple(
             Level(level.bitrate // 3, level.framerate, level.width, level.height, level.weight) for level in levels
         )

@@ -3,7 +3,8 @@
 - Version 6.4.0 of the web app, which more people have every day, stalls the camera of one in five. Before it, in 6.3.0,
   one in 25 had a bad connection.
 - On the newest whole day, from 14:05 to 14:15 UTC, the media server `sfu-2` is overloaded: six in ten of its publishers
-  drop to a few frames per second. People on the other servers, in the same workshops, do not.
+  drop to a few frames per second. People on the other servers, in the same workshops, do not. What the affected still
+  send gets lost in the server by a third, which participant details show.
 
 What else happens in the demo is in `demo`, which also says where everyone is.
 """
@@ -16,7 +17,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from .series import Episode, Level, Signal
-from .specs import CallSpec, ClientSpec, LocationSpec, StaySpec, TrackSpec, WarningSpec
+from .specs import CallSpec, ClientSpec, LocationSpec, LossSpec, StaySpec, TrackSpec, WarningSpec
 from .timestamps import midnight
 
 PEOPLE: Final = 20
@@ -108,6 +109,7 @@ def _stay(
     server = draw.choice(SERVERS)
     episodes: list[Episode] = []
     warnings: list[WarningSpec] = []
+    losses: tuple[LossSpec, ...] = ()
     if turns.is_one((version, chosen), BAD[version]):
         begins = draw.randrange(120, 1100)
         episodes.append(Episode(begins, begins + 240, STALLED))
@@ -119,6 +121,7 @@ def _stay(
     if is_there and turns.is_one(("incident", version, chosen), 0.6):
         begins = int((overload - joined).total_seconds()) + draw.randrange(45)
         episodes.insert(0, Episode(begins, begins + int(INCIDENT[1].total_seconds()), OVERLOADED))
+        losses = (LossSpec(overload, overload + INCIDENT[1], "server", 0.33),)
         warnings.append(
             WarningSpec(overload + timedelta(seconds=70), "low_bandwidth", "Available bandwidth under 100 kbit/s")
         )
@@ -140,4 +143,5 @@ def _stay(
         freezes_duration_ms=0,
         cq_score=draw.randint(80, 97),
         sfu=server,
+        losses=losses,
     )

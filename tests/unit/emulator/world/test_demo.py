@@ -43,3 +43,36 @@ def test_demo_world_contains_its_stories() -> None:
     assert (crowd["call_type"], crowd["publishers"]) == ("livestream", 2)
     visits = Counter((row["call_session_id"], row["user_id"]) for row in expected["participant_sessions"])
     assert max(visits.values()) == 3
+
+
+def test_demo_world_has_single_ratings() -> None:
+    """Some people rate, those with trouble more often and worse: too few in two days for a model, which needs 200."""
+    world = demo_world(DAY.date(), days=2)
+    asked = [call for call in world.calls if any(stay.ratings for stay in call.participants)]
+    assert {call.call_type for call in asked} == {"meeting", "workshop"}
+    given: dict[bool, list[int]] = {True: [], False: []}
+    people = Counter[bool]()
+    for call in asked:
+        for stay in call.participants:
+            trouble = any(track.warnings for track in stay.tracks)
+            people[trouble] += 1
+            given[trouble] += [rating.rating for rating in stay.ratings]
+            assert all(stay.left_at < rating.at for rating in stay.ratings if stay.left_at)
+    assert 0.1 < len(given[False]) / people[False] < 0.3
+    assert 0.2 < len(given[True]) / people[True] < 0.5
+    assert sum(given[True]) / len(given[True]) < 3.2 < 4 < sum(given[False]) / len(given[False])
+    whole_days = [call for call in world.calls if call.started_at < DAY]
+    assert 40 < sum(len(stay.ratings) for call in whole_days for stay in call.participants) < 150
+
+
+def test_demo_world_loses_media_in_each_place() -> None:
+    """Phones lose on their uplink, Brazil on its downlink in the evening, and a server loses during its incident."""
+    stays = [stay for call in demo_world(DAY.date(), days=2).calls for stay in call.participants]
+    for stay in stays:
+        places = {loss.where for loss in stay.losses}
+        if "uplink" in places:
+            assert stay.client
+            assert stay.client.network_type == "cellular"
+        if "server" in places:
+            assert stay.sfu == "sfu-2"
+    assert {loss.where for stay in stays for loss in stay.losses} == {"uplink", "server", "downlink"}
