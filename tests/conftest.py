@@ -80,10 +80,24 @@ def database(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Database:
     return postgres.create_database()
 
 
-@pytest.fixture(params=["file", "postgres"])
+@pytest.fixture(params=[pytest.param("file", marks=pytest.mark.slow), "postgres"])
 def lake_setting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return a value of CALL_METRICS_WAREHOUSE: a DuckLake with its catalog in a file, or in PostgreSQL."""
+    """Return a value of CALL_METRICS_WAREHOUSE: a DuckLake with its catalog in a file, or in PostgreSQL.
+
+    They differ in little but the attachment, so that one of them is enough for most runs.
+    """
     if request.param == "file":
+        return f"ducklake:{tmp_path / 'catalog.ducklake'}"
+    setting: str = request.getfixturevalue("database").setting()
+    return setting
+
+
+@pytest.fixture(params=["file", "lake", pytest.param("lake in PostgreSQL", marks=pytest.mark.slow)])
+def warehouse_setting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return a value of CALL_METRICS_WAREHOUSE: a database, or a DuckLake with its catalog in a file or PostgreSQL."""
+    if request.param == "file":
+        return f"{tmp_path / 'warehouse.duckdb'}"
+    if request.param == "lake":
         return f"ducklake:{tmp_path / 'catalog.ducklake'}"
     setting: str = request.getfixturevalue("database").setting()
     return setting

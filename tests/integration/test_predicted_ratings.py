@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,16 +74,10 @@ def asked(flow: Flow, query: str) -> list[tuple[Any, ...]]:
         return database.execute(adapted(database, query)).fetchall()
 
 
-@pytest.mark.parametrize("warehouse", ["file", "lake", pytest.param("lake in PostgreSQL", marks=pytest.mark.slow)])
-def test_every_judged_stay_has_a_prediction(
-    warehouse: str, flow_for: Callable[..., Flow], tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_every_judged_stay_has_a_prediction(warehouse_setting: str, flow_for: Callable[..., Flow]) -> None:
     """The view computes what the model says, for rated and silent stays, in a file and in a lake."""
-    given = {"warehouse_file": f"ducklake:{tmp_path / 'c.ducklake'}"} if warehouse != "file" else {}
-    if warehouse == "lake in PostgreSQL":
-        given["warehouse_file"] = request.getfixturevalue("database").setting()
     with Emulator(world(share=0.8), clock=NOW) as emulator:
-        flow = backfilled(flow_for(emulator, **given))
+        flow = backfilled(flow_for(emulator, warehouse_file=warehouse_setting))
         ((abstained, ratings, response_rate, error),) = asked(
             flow, "SELECT abstained_because, ratings, response_rate, calibration_error FROM rating_model"
         )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -55,17 +53,11 @@ def test_publisher_without_viewers_is_unknown(flow_for: Callable[..., Flow]) -> 
     assert found == {"None": {(minute, (UNKNOWN,)) for minute in range(20)}}
 
 
-@pytest.mark.parametrize("lake", [None, "file", "postgres"])
-def test_page_has_both_sides_and_the_sentence(
-    lake: str | None, flow_for: Callable[..., Flow], tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_page_has_both_sides_and_the_sentence(warehouse_setting: str, flow_for: Callable[..., Flow]) -> None:
     """A chart per stay with details, and sentences with the place, from a file and from a DuckLake."""
-    given = {"warehouse_file": f"ducklake:{tmp_path / 'catalog.ducklake'}"} if lake else {}
-    if lake == "postgres":
-        given["warehouse_file"] = request.getfixturevalue("database").setting()
     spec = call("a", losses={"viewer-0": loss("downlink")})
     with Emulator(world(spec), clock=ManualClock(AFTERWARDS)) as emulator:
-        flow = flow_for(emulator, details="all", **given)
+        flow = flow_for(emulator, details="all", warehouse_file=warehouse_setting)
         flow.run(DAY)
         html = report.make(flow.settings.warehouse, "a-1", None, AFTERWARDS).html.decode()
     assert 'id="sides-1"' in html
@@ -85,10 +77,8 @@ def test_page_without_details_has_no_such_section(flow_for: Callable[..., Flow])
     assert 'id="sides-' not in html
 
 
-@pytest.mark.parametrize("lake", [False, True])
-def test_page_has_the_timeline_escaped(lake: bool, flow_for: Callable[..., Flow], tmp_path: Path) -> None:
+def test_page_has_the_timeline_escaped(warehouse_setting: str, flow_for: Callable[..., Flow]) -> None:
     """Kinds of events are a small table and marks on the chart; a type that is HTML stays text, also in the script."""
-    given = {"warehouse_file": f"ducklake:{tmp_path / 'catalog.ducklake'}"} if lake else {}
     odd = "<script>alert(1)</script>"
     events = (
         *(event(minute, "reconnect", severity="warning", reason=f"ice {minute}") for minute in (3, 9)),
@@ -97,7 +87,7 @@ def test_page_has_the_timeline_escaped(lake: bool, flow_for: Callable[..., Flow]
     )
     spec = call("a", events={"viewer-0": events})
     with Emulator(world(spec), clock=ManualClock(AFTERWARDS)) as emulator:
-        flow = flow_for(emulator, details="all", **given)
+        flow = flow_for(emulator, details="all", warehouse_file=warehouse_setting)
         flow.run(DAY)
         html = report.make(flow.settings.warehouse, "a-1", "viewer-0", AFTERWARDS).html.decode()
     assert "Timeline of the user, as Stream tells it" in html

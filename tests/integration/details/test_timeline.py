@@ -61,9 +61,8 @@ def test_wider_setting_asks_once_for_each_stay(flow_for: Callable[..., Flow]) ->
         assert {row["call_id"] for row in rows(flow)} == {"good", "poor"}
 
 
-@pytest.mark.parametrize("lake", [False, True])
 @pytest.mark.parametrize("form", ["ns", "rfc3339"])
-def test_events_are_those_of_the_source(form: str, lake: bool, flow_for: Callable[..., Flow], tmp_path: Path) -> None:
+def test_events_are_those_of_the_source(form: str, warehouse_setting: str, flow_for: Callable[..., Flow]) -> None:
     """Instants, types, severities and data are the source's, in a file and in a DuckLake."""
     events = (
         event(1.5, "network_changed", severity="warning", to={"kind": "cellular", "rtt": 1.5}, n=[1, None]),
@@ -71,10 +70,9 @@ def test_events_are_those_of_the_source(form: str, lake: bool, flow_for: Callabl
         replace(event(3, "nothing more"), extra=(("data", None), ("severity", None))),
         event(-5, "ringing"),
     )
-    given = {"warehouse_file": f"ducklake:{tmp_path / 'catalog.ducklake'}"} if lake else {}
     spec = world(call("a", events={"viewer-0": events}, losses={"viewer-0": loss("downlink")}))
     with Emulator(spec, clock=ManualClock(AFTERWARDS), wire=WireFormat(datetimes=form)) as emulator:
-        flow = flow_for(emulator, details="all", **given)
+        flow = flow_for(emulator, details="all", warehouse_file=warehouse_setting)
         flow.run(DAY)
         every, found = rows(flow), rows(flow, "viewer-0")
         stored = published(flow, "timeline_events")

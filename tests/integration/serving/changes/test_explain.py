@@ -23,15 +23,12 @@ from tests.support.explained import AFTER, BEFORE, Worse
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(params=["file", "lake", "lake in PostgreSQL"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+@pytest.fixture
+def settings(warehouse_setting: str, tmp_path: Path) -> Settings:
     """Return settings with an empty warehouse of one kind."""
-    warehouse = f"ducklake:{tmp_path / 'c.ducklake'}"
-    if request.param == "file":
-        warehouse = f"{tmp_path / 'warehouse.duckdb'}"
-    elif request.param == "lake in PostgreSQL":
-        warehouse = request.getfixturevalue("database").setting()
-    return Settings.model_validate({"CALL_METRICS_DATA": f"{tmp_path / 'data'}", "CALL_METRICS_WAREHOUSE": warehouse})
+    return Settings.model_validate(
+        {"CALL_METRICS_DATA": f"{tmp_path / 'data'}", "CALL_METRICS_WAREHOUSE": warehouse_setting}
+    )
 
 
 @pytest.fixture
