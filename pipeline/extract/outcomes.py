@@ -24,6 +24,9 @@ __all__ = ["TRANSLATIONS", "Attempt", "decode", "judge", "translated", "usable_r
 AUTH_CODES = frozenset({2, 5, 40, 41, 42, 43})
 """Stream's error codes for a key, a token or a signature that it does not accept."""
 
+FINAL = frozenset({httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND})
+"""Statuses after which something may never be requested again. A gateway in front of Stream must not decide that."""
+
 MAX_MESSAGE = 300
 """Characters of the source's own error message that are kept."""
 
@@ -91,10 +94,8 @@ def judge(attempt: Attempt) -> bytes:
         return attempt.content
     try:
         error = _ERROR.decode(attempt.content)
-        is_stream = True
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         error = _Error()
-        is_stream = not attempt.content.strip()
     code = f", code {error.code}" if error.code is not None else ""
     words = f": {error.message.strip()[:MAX_MESSAGE]}" if error.message.strip() else ""
     summary = f"HTTP {status}{code}{words}"
@@ -102,9 +103,9 @@ def judge(attempt: Attempt) -> bytes:
         raise FixCredentials(
             f"Stream refuses STREAM_API_KEY or STREAM_API_SECRET ({summary}); check both in its dashboard"
         )
+    if status in FINAL and not error.is_from_stream:
+        raise AskAgain(f"{summary}, and not from Stream; check STREAM_BASE_URL and the gateway in front of it")
     if status == httpx.codes.NOT_FOUND:
-        if not is_stream:  # such as a gateway's page: the source itself did not say that it does not know
-            raise AskAgain(f"{summary}, and not from Stream; check STREAM_BASE_URL and the gateway in front of it")
         raise Gone(summary, status=status)
     if 300 <= status < 400:
         raise DoNotAskAgain(f"{summary}; check STREAM_BASE_URL", status=status)
@@ -144,6 +145,13 @@ class _Error(msgspec.Struct):
     code: int | None = None
     message: str = ""
     unrecoverable: bool = False
+
+    @property
+    def is_from_stream(self) -> bool:
+        """Whether Stream wrote the body: its errors always have a code of its own (`APIError` in its specification).
+        A gateway has none, or repeats an HTTP status.
+        """
+        return self.code is not None and self.code < 400
 
 
 _OF_A_STAY: Mapping[EndpointName, type[msgspec.Struct]] = {

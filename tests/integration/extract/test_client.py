@@ -205,13 +205,13 @@ def test_fetch_does_not_retry_a_final_error(fault: Fault, status: int) -> None:
         assert emulator.count() == 1
 
 
-@pytest.mark.parametrize(("body", "is_gone"), [(b"<html>not here</html>", False), (b"", True), (b"{}", True)])
-def test_fetch_retries_a_404_from_a_gateway(body: bytes, is_gone: bool) -> None:
-    """Only a 404 from the source is final, because a gateway may be wrong for a while."""
-    server = ScriptedServer(http_response(body, 404))
-    response = server.use(lambda api: api.fetch(METRICS))
-    assert (response.status, response.attempts) == ((404, 1) if is_gone else (None, MAX_ATTEMPTS))
-    assert is_gone or "check STREAM_BASE_URL" in (response.error or "")
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("body", [b"<html>not here</html>", b"", b"{}"])
+def test_fetch_retries_what_a_gateway_refuses(body: bytes, status: int) -> None:
+    """Only the source's own 403 or 404 is final, because a gateway may be wrong for a while."""
+    response = ScriptedServer(http_response(body, status)).use(lambda api: api.fetch(METRICS))
+    assert (response.status, response.attempts) == (None, MAX_ATTEMPTS)
+    assert "check STREAM_BASE_URL" in (response.error or "")
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,19 @@ def test_list_of_calls_with_a_row_that_is_not_a_call_is_retried(row: object) -> 
 
 STREAM = b'{"code": 4, "message": "bad input"}'
 HTML = b"<html>not from Stream</html>"
+GATEWAYS = (
+    HTML,
+    b"",
+    b"404 page not found",
+    b"null",
+    b"[]",
+    b'{"message": "no Route matched with those values"}',
+    b'{"code": 404, "message": "no such route"}',
+    b'{"code": 403, "message": "blocked"}',
+    b'{"code": "NotFound", "message": "no such route"}',
+    b'{"error": {"code": 16}}',
+)
+"""Bodies of gateways, which are not in the shape of Stream's errors."""
 
 
 @pytest.mark.parametrize(
@@ -87,8 +100,8 @@ HTML = b"<html>not from Stream</html>"
         (403, STREAM, DoNotAskAgain),
         *((403, f'{{"code": {code}}}'.encode(), FixCredentials) for code in sorted(AUTH_CODES)),
         (404, STREAM, Gone),
-        (404, b"", Gone),
-        (404, HTML, AskAgain),
+        *((403, content, AskAgain) for content in GATEWAYS),
+        *((404, content, AskAgain) for content in GATEWAYS),
         (408, b"", AskAgain),
         (409, b"", DoNotAskAgain),
         (425, b"", AskAgain),
