@@ -3,6 +3,9 @@
 -- that was requested; `belongs` is false for sessions that say they started on another. `most_publishers` is the greatest
 -- count of publishers on any page. `rated_at` is when a page first had the ratings that the latest page with ratings
 -- has; NULL if none has any.
+--
+-- A start as float seconds is exact to a quarter of a microsecond, and rounding may move it over midnight. The source
+-- compared the exact one when it listed the session for the day, so that it is moved back into the day.
 WITH listed AS (
     SELECT n, fetched_at, unnest(call_stats_body(body).call_stats) AS stats
     FROM pages
@@ -34,7 +37,20 @@ latest AS (
         stats.call_type AS call_type,
         stats.call_id AS call_id,
         stats.call_session_id AS call_session_id,
-        arg_max(instant(stats.call_started_at), n) AS started_at,
+        arg_max(
+            CASE
+                WHEN
+                    stats.call_started_at SIMILAR TO '\d+\.\d+'
+                    AND instant(stats.call_started_at) BETWEEN $day::DATE - INTERVAL 1 MICROSECOND
+                    AND $day::DATE + INTERVAL 1 DAY
+                    THEN least(
+                        greatest(instant(stats.call_started_at), $day::DATE),
+                        $day::DATE + INTERVAL '1 day' - INTERVAL 1 MICROSECOND
+                    )
+                ELSE instant(stats.call_started_at)
+            END,
+            n
+        ) AS started_at,
         arg_max(instant(stats.call_ended_at), n) AS ended_at,
         arg_max(instant(stats.generated_at), n) AS generated_at,
         arg_max(stats.counts.participants, n) AS participants,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from pipeline.planning.listings import updated_sessions
 from tests.support import DAY, at
@@ -22,6 +24,29 @@ def test_call_session_belongs_to_the_utc_day_of_its_start(tmp_path: Path) -> Non
     day = Day(tmp_path, page)
     assert [row["call_id"] for row in day.call_sessions.to_pylist()] == ["a", "b", "e"]
     assert day.of_other_days == 2
+
+
+@pytest.mark.parametrize(
+    ("start", "started_at"),
+    [
+        (1793491199.9999998, at(0)),
+        (1793491200.0, at(0)),
+        (1793577599.9999998, at(23, 59, 59.999999)),
+        (1793577600.0, at(23, 59, 59.999999)),
+        (1793491200.5, at(0, 0, 0.5)),
+        (1793491199.5, None),
+        (1793577600.5, None),
+        (1793577600, None),
+    ],
+)
+def test_start_in_float_seconds_stays_on_the_day_that_lists_it(
+    start: float, started_at: datetime | None, tmp_path: Path
+) -> None:
+    """Rounding does not move a call session over midnight, where no list of the other day has it."""
+    call = {"call_type": "default", "call_id": "a", "call_session_id": "s", "call_started_at": start}
+    day = Day(tmp_path, call_stats_page(call))
+    assert [row["started_at"] for row in day.call_sessions.to_pylist()] == [started_at][: started_at is not None]
+    assert day.of_other_days == (started_at is None)
 
 
 def test_call_session_keeps_the_latest_value_of_each_column(tmp_path: Path) -> None:
