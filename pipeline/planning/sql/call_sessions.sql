@@ -4,6 +4,9 @@
 -- count of publishers on any page. `rated_at` is when a page first had the ratings that the latest page with ratings
 -- has; NULL if none has any.
 --
+-- A call session that had ended is live again, without an end, if a newer report counts live user sessions and has no
+-- end. A page that only leaves the end out, or repeats an older report, does not remove it.
+--
 -- A start as float seconds is exact to a quarter of a microsecond, and rounding may move it over midnight. The source
 -- compared the exact one when it listed the session for the day, so that it is moved back into the day.
 WITH listed AS (
@@ -51,7 +54,16 @@ latest AS (
             END,
             n
         ) AS started_at,
-        arg_max(instant(stats.call_ended_at), n) AS ended_at,
+        arg_max(instant(stats.call_ended_at), n) AS last_ended_at,
+        max(instant(stats.generated_at)) FILTER (WHERE instant(stats.call_ended_at) IS NOT NULL) AS end_reported_at,
+        arg_max(
+            CASE
+                WHEN instant(stats.call_ended_at) IS NULL AND stats.counts.live_sessions > 0
+                    THEN instant(stats.generated_at)
+                ELSE '-infinity'::TIMESTAMPTZ
+            END,
+            n
+        ) FILTER (WHERE stats.counts.live_sessions IS NOT NULL) AS live_reported_at,
         arg_max(instant(stats.generated_at), n) AS generated_at,
         arg_max(stats.counts.participants, n) AS participants,
         arg_max(stats.counts.sessions, n) AS sessions,
@@ -79,7 +91,8 @@ latest AS (
 
 SELECT
     $day::DATE AS session_date,
-    *,
+    * EXCLUDE (last_ended_at, end_reported_at, live_reported_at),
+    CASE WHEN live_reported_at > end_reported_at THEN NULL ELSE last_ended_at END AS ended_at,
     call_type || ':' || call_id AS call_cid,
     ended_at IS NULL AS is_live,
     coalesce(started_at::DATE = $day::DATE, true) AS belongs

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.model import Response
 from pipeline.planning.listings import updated_sessions
 from tests.support import DAY, at
 from tests.support.responses import Day, attendance_page, call_stats_page, nanoseconds
@@ -72,6 +73,32 @@ def test_call_session_keeps_the_latest_value_of_each_column(tmp_path: Path) -> N
     call = listed["standup"]
     assert (call["cq_score"], call["sessions"], call["ended_at"], call["is_live"]) == (80, 3, at(11), False)
     assert listed["other"]["is_live"]
+
+
+def test_call_session_that_goes_live_again_has_no_end_until_a_new_one(tmp_path: Path) -> None:
+    """Only a newer report with live user sessions takes the end away."""
+    ids = {"call_type": "default", "call_id": "a", "call_session_id": "s", "call_started_at": nanoseconds(at(10))}
+
+    def report(hour: int, live: int | None, ended_at: datetime | None = None) -> Response:
+        counts = {} if live is None else {"live_sessions": live}
+        end = {} if ended_at is None else {"call_ended_at": nanoseconds(ended_at)}
+        return call_stats_page(
+            ids | end | {"generated_at": nanoseconds(at(hour)), "counts": counts}, fetched_at=at(12 + len(pages))
+        )
+
+    pages: list[Response] = []
+    for page, ended_at in (
+        ((11, 0, at(11)), at(11)),
+        ((12, None), at(11)),
+        ((10, 2), at(11)),  # a report from before the end
+        ((13, 2), None),
+        ((13, None), None),
+        ((14, 0, at(14)), at(14)),
+        ((15, 0), at(14)),
+    ):
+        pages.append(report(*page))
+        (call,) = Day(tmp_path / f"{len(pages)}", *pages).call_sessions.to_pylist()
+        assert (call["ended_at"], call["is_live"]) == (ended_at, ended_at is None), page
 
 
 def test_participants_remain_if_a_later_list_is_empty(tmp_path: Path) -> None:
