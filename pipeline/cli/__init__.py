@@ -10,6 +10,22 @@ What commands share is in `dates`, `console`, `outcome` and `signals`.
 A command imports what it needs when it runs, so that `call-metrics --help` and shell completion are quick.
 """
 
-from pipeline.cli.main import main
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from pipeline.cli.outcome import ExitCode, end_with
+from pipeline.cli.signals import interrupt_on_sigterm
 
 __all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. `arguments` are those of the process by default."""
+    interrupt_on_sigterm()
+    try:  # the import takes a tenth of a second, in which a signal may arrive
+        from pipeline.cli.main import run
+    except KeyboardInterrupt:
+        return end_with(ExitCode.INCOMPLETE, "stopped")
+    return run(sys.argv[1:] if arguments is None else arguments)

@@ -15,22 +15,20 @@ from click.shell_completion import shell_complete
 
 from pipeline.cli.commands import COMPLETION_VARIABLE, call_metrics
 from pipeline.cli.outcome import PROGRAM, ExitCode, end_with
-from pipeline.cli.signals import interrupt_on_sigterm
 from pipeline.cli.usage import usage_error
 from pipeline.errors import CallMetricsError, Interrupted
 
-__all__ = ["main"]
+__all__ = ["run"]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. `arguments` are those of the process by default."""
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
     if request := os.environ.get(COMPLETION_VARIABLE):  # from the script of `call-metrics completion`, at each Tab
         return shell_complete(call_metrics, {}, PROGRAM, COMPLETION_VARIABLE, request)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that lacks a character
-    interrupt_on_sigterm()
     try:
-        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        code = _run(list(arguments))
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads the pipe has seen enough
         _discard_output()
