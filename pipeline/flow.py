@@ -29,6 +29,7 @@ from pipeline.landing.days import DayLocks, without_broken_segments
 from pipeline.landing.erasure import ErasedUsers
 from pipeline.landing.landing import Landing
 from pipeline.landing.redaction import redactor
+from pipeline.limits import allow_open_files
 from pipeline.model import RETENTION, Call
 from pipeline.planning.completeness import DayCompleteness, day_ends, is_certified, judge_day
 from pipeline.planning.inventory import Inventories
@@ -70,6 +71,7 @@ class Flow:
         connect: Callable[[Settings], StreamApi] | None = None,
         report: Callable[[Progress], None] = lambda _: None,
     ) -> None:
+        allow_open_files()
         self.settings = settings
         self.store = open_store(settings)
         shared = open_shared_store(settings) if settings.app else self.store

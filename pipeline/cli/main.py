@@ -17,6 +17,7 @@ from pipeline.cli.commands import COMPLETION_VARIABLE, call_metrics
 from pipeline.cli.outcome import PROGRAM, ExitCode, end_with
 from pipeline.cli.usage import usage_error
 from pipeline.errors import CallMetricsError, Interrupted
+from pipeline.limits import allow_open_files
 
 __all__ = ["run"]
 
@@ -28,6 +29,7 @@ def run(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that lacks a character
     try:
+        allow_open_files()
         code = _run(list(arguments))
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads the pipe has seen enough
