@@ -26,6 +26,7 @@ __all__ = [
     "day_folder",
     "day_of",
     "folder_name",
+    "is_locked",
     "locked",
     "log_quarantine",
     "names_in",
@@ -111,6 +112,20 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether another process holds the lock at `path`. Raises `FixStorage` if that cannot be found out."""
+    if not path.exists():
+        return False
+    with _lock_errors(path):
+        lock = filelock.FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            return True
+        lock.release()
+        return False
+
+
 @contextlib.contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
     """Hold the lock at `path` for the length of the block. Wait while another process holds it, and log that once.
@@ -118,7 +133,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
     It is a lock of the operating system and dies with its process, so a killed run never blocks the next one. Not
     reentrant. Raises `FixStorage` if the file cannot be created.
     """
-    try:
+    with _lock_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(path)
         try:
@@ -126,14 +141,20 @@ def locked(path: Path, what: str) -> Iterator[None]:
         except filelock.Timeout:
             log.info("another process is working on %s; waiting for it", what)
             lock.acquire()
-    except OSError as error:
-        raise FixStorage(
-            f"{path} cannot be locked ({error.strerror or error}); make its folder writable, or set another"
-        ) from None
     try:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def _lock_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FixStorage(
+            f"{path} cannot be locked ({error.strerror or error}); make its folder writable, or set another"
+        ) from None
 
 
 @contextlib.contextmanager

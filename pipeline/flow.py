@@ -172,15 +172,16 @@ class Flow:
     def load(self, days: Sequence[date], *, rebuild: bool = False) -> Loaded:
         """Load the tables of these days if they changed (or if `rebuild`), and publish the database.
 
-        First rebuilds tables written by an earlier version, for every day that still has raw responses.
+        First rebuilds tables written by an earlier version, for every day that still has raw responses. A day that
+        another process works on is left to it, or to the next load, if its tables can be read as they are.
         """
         if self._is_upgraded:
             return self._with_model(self.warehouse.load(self.lake, days, rebuild=rebuild))
-        loaded = self._with_model(self.warehouse.load(self.lake, [*days, *self._upgrade_tables()], rebuild=rebuild))
+        upgraded, self._is_upgraded = self._upgrade_tables()
+        loaded = self._with_model(self.warehouse.load(self.lake, [*days, *upgraded], rebuild=rebuild))
         self._upgrade_mark.delete()
-        if self.store.is_remote and not self._has_checked_rules():
+        if self._is_upgraded and self.store.is_remote and not self._has_checked_rules():
             self._rules_mark.replace(rules().encode())
-        self._is_upgraded = True
         return loaded
 
     def compact(self, day: date) -> int:
@@ -350,21 +351,22 @@ class Flow:
                 loaded.published |= self.warehouse.load(self.lake, []).published
         return loaded
 
-    def _upgrade_tables(self) -> list[date]:
-        """Rebuild tables written by an earlier version. Returns the days to load because of it.
+    def _upgrade_tables(self) -> tuple[list[date], bool]:
+        """Rebuild tables written by an earlier version. Returns the days to load because of it, and whether all are.
 
         These are all days if an earlier upgrade was interrupted between its tables and its database.
         """
         if self._has_checked_rules():
-            return []
+            return [], True
         landed = set(self.landing.days())
         days = [day for day in self.lake.days() if day in landed and is_outdated(self.lake.fingerprint("windows", day))]
-        if days:
-            log.info("rebuilding the tables of %d days, which an earlier version of Call Metrics wrote", len(days))
-        for day in days:
+        free = [day for day in days if not (self.lake.fingerprint("windows", day) and self._locks.is_taken(day))]
+        if free:
+            log.info("rebuilding the tables of %d days, which an earlier version of Call Metrics wrote", len(free))
+        for day in free:
             self._upgrade_mark.create(b"")  # for each day: another process may have finished its upgrade meanwhile
             self.build_tables(day)
-        return self.lake.days() if self._upgrade_mark.exists() else []
+        return self.lake.days() if self._upgrade_mark.exists() else [], free == days
 
     def _has_checked_rules(self) -> bool:
         """Return whether another process has found that all tables in an object store are made by our rules.

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.files import day_folder, locked
+from pipeline.files import day_folder, is_locked, locked
 
 __all__ = ["FileTurns", "StillMine", "Turns"]
 
@@ -27,6 +27,9 @@ class Turns(Protocol):
 
     def of_day(self, day: date) -> AbstractContextManager[StillMine]:
         """Work on a day, alone."""
+
+    def is_taken(self, day: date) -> bool:
+        """Return whether another process works on a day just now."""
 
     def of_publishing(self) -> AbstractContextManager[StillMine]:
         """Publish, alone."""
@@ -47,7 +50,11 @@ class FileTurns:
 
     def of_day(self, day: date) -> AbstractContextManager[StillMine]:
         """Work on a day, alone on this machine. Raises `FixStorage`."""
-        return _held(day_folder(self._folder, day).with_suffix(".lock"), f"{day}")
+        return _held(self._of_day(day), f"{day}")
+
+    def is_taken(self, day: date) -> bool:
+        """Return whether another process of this machine works on a day just now. Raises `FixStorage`."""
+        return is_locked(self._of_day(day))
 
     def of_publishing(self) -> AbstractContextManager[StillMine]:
         """Publish, alone on this machine. Raises `FixStorage`."""
@@ -60,6 +67,9 @@ class FileTurns:
     def of_alerting(self) -> AbstractContextManager[StillMine]:
         """Tell people what is wrong, alone on this machine. Raises `FixStorage`."""
         return _held(self._folder / "alerts.lock", "alerts")
+
+    def _of_day(self, day: date) -> Path:
+        return day_folder(self._folder, day).with_suffix(".lock")
 
 
 @contextmanager

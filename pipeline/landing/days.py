@@ -20,6 +20,10 @@ class DayLocks:
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
 
+    def is_taken(self, day: date) -> bool:
+        """Return whether another process works on a day just now. Raises `FixStorage`."""
+        return self._turns.is_taken(day)
+
     def run(self, day: date, step: Callable[[], T]) -> T:
         """Run a step that writes to a day, alone. Waits for another process on the same day.
 

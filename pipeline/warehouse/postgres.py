@@ -60,7 +60,12 @@ class PostgresTurns:
 
     def of_day(self, day: date) -> AbstractContextManager[StillMine]:
         """Work on a day of this data root, alone among all machines. Raises `FixStorage`."""
-        return self._held(f"{self._data} {day}", f"{day}")
+        return self._held(self._day(day), f"{day}")
+
+    def is_taken(self, day: date) -> bool:
+        """Return whether another process works on a day of this data root just now. Raises `FixStorage`."""
+        with explain(self._catalog), contextlib.closing(_connect(self._catalog)) as connection:
+            return not _is_locked(connection, _key(self._day(day)))  # closing the connection gives it back
 
     def of_publishing(self) -> AbstractContextManager[StillMine]:
         """Publish in this lake, alone among all machines. Raises `FixStorage`."""
@@ -73,6 +78,9 @@ class PostgresTurns:
     def of_alerting(self) -> AbstractContextManager[StillMine]:
         """Tell people what is wrong with this data root, alone among all machines. Raises `FixStorage`."""
         return self._held(f"{self._data} alerting", "alerts")
+
+    def _day(self, day: date) -> str:
+        return f"{self._data} {day}"
 
     @contextmanager
     def _held(self, name: str, what: str) -> Iterator[StillMine]:

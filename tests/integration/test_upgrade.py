@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
@@ -16,6 +18,8 @@ from pipeline.errors import FixStorage, Interrupted
 from pipeline.flow import Flow
 from pipeline.landing.segment import RAW_SCHEMA
 from tests.support.flows import AFTERWARDS, DAY, START, WORLD, assert_published, published, run
+
+HOLD = "import filelock, sys\nwith filelock.FileLock(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
 
 
 def test_tables_of_an_earlier_version_are_rebuilt(
@@ -75,6 +79,34 @@ def test_interrupted_upgrade_resumes(flow_for: Callable[..., Flow], monkeypatch:
             interrupted.load([])
         flow_for(emulator).load([])
         assert published(flow, "participant_sessions") == before
+
+
+def test_upgrade_does_not_wait_for_a_day_that_another_process_works_on(flow_for: Callable[..., Flow]) -> None:
+    """Its tables are read as they are, and upgraded by the next load."""
+    days = [DAY, DAY + timedelta(days=1)]
+    world = uniform_world(days[0], calls=1, people=1, minutes=5) + uniform_world(days[1], calls=1, people=1, minutes=5)
+    with Emulator(world, clock=ManualClock(AFTERWARDS)) as emulator:
+        flow = flow_for(emulator)
+        run(flow, *days)
+    current = {day: flow.lake.fingerprint("windows", day) for day in days}
+    for path in (flow.settings.tables).rglob("*.parquet"):
+        pq.write_table(
+            pq.read_table(path).replace_schema_metadata(
+                {"call_metrics.fingerprint": "0" * 32, "call_metrics.tables_version": "1"}
+            ),
+            path,
+        )
+    upgraded = Flow(flow.settings)
+    lock = flow.settings.work / "locks" / f"session_date={DAY}.lock"
+    with subprocess.Popen([sys.executable, "-c", HOLD, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline()
+        upgraded.load([])
+        marks = {day: upgraded.lake.fingerprint("windows", day) for day in days}
+        assert marks == {days[0]: "0" * 32, days[1]: current[days[1]]}
+    upgraded.load([])
+    assert {day: upgraded.lake.fingerprint("windows", day) for day in days} == current
+    assert_published(flow, emulator.expected_rows())
 
 
 def test_data_of_a_later_version_is_refused(flow_for: Callable[..., Flow]) -> None:

@@ -131,11 +131,13 @@ def test_turn_on_a_day_is_waited_for_and_free_when_its_process_dies(
     with turns.of_publishing():
         pass
     assert caplog.messages == []
+    assert [turns.is_taken(day) for day in DAYS[:2]] == [True, False]
     threading.Timer(0.5, holder.kill).start()
     began = time.monotonic()
     with turns.of_day(DAYS[0]):
         assert 0.4 < time.monotonic() - began < 10
     assert caplog.messages == [f"another process is working on {DAYS[0]}; waiting for it"]
+    assert not turns.is_taken(DAYS[0])
 
 
 def test_threads_of_one_process_take_turns_too(turns: PostgresTurns) -> None:
