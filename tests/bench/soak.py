@@ -1,9 +1,10 @@
 """Thousands of requests with one fault in five, kills at random moments, and disks and files that fail.
 
-    python -m tests.bench.soak [SECONDS]
+    python -m tests.bench.soak [--requests N] [--kills N]
 
-Backfills of four odd days are killed at random moments for some time (default: 120 seconds). Each resumes where the
-last one stopped, and one request in five meets a fault. At the end the database is compared with the source by row.
+Backfills of four odd days are killed at random moments (default: 2,000 requests and 5 kills; 100,000 and 50 take an
+hour). Each resumes where the last one stopped, and one request in five meets a fault. Whenever one gets to its end, the
+database is compared with the source by row, and the next one starts with an empty folder.
 Then, one by one: a full disk (a small tmpfs, if mounting is allowed), a data folder that cannot be written, a broken
 segment, a broken table, broken and foreign databases, and a clock that is an hour off. Prints a line per case. Exits
 with 1 if anything was lost or doubled, or if a case did not print the sentence that it should.
@@ -11,21 +12,22 @@ with 1 if anything was lost or doubled, or if a case did not print the sentence 
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
-from pipeline.emulator import Emulator, Fault, Quota, World, odd_world, skewed
-from pipeline.endpoints import ENDPOINT_NAMES
+from pipeline.emulator import Emulator, Fault, World, odd_world, skewed
 from pipeline.files import quarantined
 from pipeline.landing.landing import Landing
 from tests.bench.measuring import environment
@@ -37,9 +39,9 @@ KINDS = ("server_error", "dropped", "truncated", "not_json", "empty_body", "wron
 COMMAND = [sys.executable, "-m", "pipeline", "backfill", "--from", f"{FIRST}", "--to", f"{LAST}"]
 
 
-def world() -> World:
+def world(scale: float = 0.3) -> World:
     """Return four days of odd calls that have all ended."""
-    odd = odd_world(FIRST, days=3, scale=0.3)
+    odd = odd_world(FIRST, days=3, scale=scale)
     return World(tuple(call for call in odd.calls if call.ended_at is not None))
 
 
@@ -52,11 +54,14 @@ def faults() -> tuple[Fault, ...]:
 
 
 def main() -> int:
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 120
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--requests", type=int, default=2_000)
+    parser.add_argument("--kills", type=int, default=5)
+    wanted = parser.parse_args()
     wrong = 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        wrong += soak(folder, seconds)
+        wrong += soak(folder, wanted.requests, wanted.kills)
         for case in (full_disk, unwritable, broken_segment, broken_table, broken_databases, wrong_clock):
             data = folder / case.__name__
             try:
@@ -67,37 +72,42 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-def soak(folder: Path, seconds: int) -> int:
-    """Kill and restart backfills until the time is up, then let one finish and compare."""
+def soak(folder: Path, requests: int, kills: int) -> int:
+    """Kill and restart backfills until there were so many requests and kills. Compare each that gets to its end."""
     chance = random.Random(7)
-    quotas = {"participant_metrics": Quota(120, 2.0)}
-    with Emulator(world(), faults=faults(), quotas=quotas) as emulator:
+    total = Counter[str]()
+    found: list[str] = []
+    with Emulator(world(3), faults=faults(), max_logged_requests=0) as emulator:
         variables = environment(emulator.url, folder / "soak")
-        until = time.monotonic() + seconds
-        kills = runs = 0
-        while time.monotonic() < until:
-            if runs and runs % 5 == 0:
-                shutil.rmtree(folder / "soak", ignore_errors=True)  # every fifth run starts with an empty folder
+        while total["requests"] < requests or total["kills"] < kills:
+            code = None
+            while code != 0:
+                process = _start(variables, folder)
+                total["runs"] += 1
+                # enough of them to get the kills that are wanted, and not so many that no run gets to its end
+                is_doomed = total["kills"] / max(kills, 1) <= total["requests"] / max(requests, 1)
+                try:
+                    out, _ = process.communicate(timeout=chance.uniform(1.5, 12) if is_doomed else None)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    out, _ = process.communicate()
+                    total["kills"] += 1
+                code = process.returncode
+                if code not in (0, 1, -signal.SIGKILL) or "Traceback" in out:
+                    found.append(f"exit code {code}: {out[-1000:]}")
+                    break
+                total["requests"] += emulator.count()
                 emulator.clear_requests()
-            process = _start(variables, folder)
-            runs += 1
-            try:
-                process.wait(timeout=chance.uniform(1.5, 12))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                kills += 1
-            process.communicate()
-        code, _ = _finish(variables, folder)
-        tries = 1
-        while code == 1 and tries < 5:  # a window may meet six faults in a row; the next run requests only that one
-            code, _ = _finish(variables, folder)
-            tries += 1
+            total["compared"] += 1
+            found += _differences(folder / "soak", emulator)
+            shutil.rmtree(folder / "soak")
         met = sum(emulator.faults_met().values())
-        requests = sum(emulator.count(name) for name in ENDPOINT_NAMES)
-        found = _differences(folder / "soak", emulator)
-        print(f"soak: {runs} runs, {kills} kills, {requests} requests since the last empty folder, {met} faults in all")
-        print(f"soak: exit code {code} after {tries} runs; {'; '.join(found) or 'nothing lost, nothing doubled'}")
-        return int(bool(found) or code != 0)
+    print(
+        f"soak: {total['requests']} requests in {total['runs']} runs, {total['kills']} of them killed, {met} faults; "
+        f"{total['compared']} databases compared: {'; '.join(found) or 'nothing lost, nothing doubled'}",
+        flush=True,
+    )
+    return int(bool(found))
 
 
 def full_disk(data: Path) -> str:
