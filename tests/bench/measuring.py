@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -69,15 +70,31 @@ def environment(url: str, data: Path) -> dict[str, str]:
     }
 
 
+_LAUNCH = """
+import json, os, sys
+pid = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+with open(int(sys.argv[1]), "w") as report:
+    json.dump([os.waitstatus_to_exitcode(status), usage.ru_utime, usage.ru_stime, usage.ru_maxrss / 1024], report)
+"""
+"""Starts a process from one that is small: Linux counts the memory of the parent as the child's until it has begun."""
+
+
 def cost_of(command: list[str], variables: dict[str, str], folder: Path) -> Cost:
     """Run a process to its end and return what it cost, as the operating system counts it."""
     began = datetime.now(UTC)
+    theirs, ours = os.pipe()
     process = subprocess.Popen(
-        command, env=variables, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-c", _LAUNCH, f"{ours}", *command],
+        env=variables,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        pass_fds=[ours],
     )
-    assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall = (datetime.now(UTC) - began).total_seconds()
-    return Cost(usage.ru_utime, usage.ru_stime, wall, usage.ru_maxrss / 1024, process.returncode, output)
+    os.close(ours)
+    output, _ = process.communicate()
+    with os.fdopen(theirs) as report:
+        code, user, system, megabytes = json.load(report)
+    return Cost(user, system, (datetime.now(UTC) - began).total_seconds(), megabytes, code, output)
