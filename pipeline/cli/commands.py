@@ -19,7 +19,9 @@ from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 from pipeline.cli.outcome import KEEPS_VERSIONS, PROGRAM, ExitCode, end_with, may_keep
 from pipeline.cli.usage import Commands, QueryCommand, WholeNumber
+from pipeline.cli.verbosity import chosen_level, say
 from pipeline.errors import FixSettings, FixStorage
+from pipeline.logs import to_stderr
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -127,7 +129,6 @@ def rebuild(since: str | None, until: str | None) -> int:
 @click.option("--user", required=True, metavar="ID", help="User id, as the app gave it to Stream.")
 def forget(user: str) -> int:
     """Remove a person from raw responses, tables and database, for good."""
-    from pipeline.cli import console
     from pipeline.flow import Flow
     from pipeline.planning.problems import counted
     from pipeline.storage import OldVersions
@@ -135,7 +136,7 @@ def forget(user: str) -> int:
     if not user:
         raise FixSettings("--user is empty; give the id of the user to forget")
     settings = _settings()
-    with console.logging_to_stderr(), Flow(settings) as flow:
+    with Flow(settings) as flow:
         if not flow.landing.days():
             raise FixSettings(
                 f"nothing has landed under {settings.location}; set CALL_METRICS_DATA to what holds the data"
@@ -147,8 +148,8 @@ def forget(user: str) -> int:
         left = [str(path) for path in flow.quarantined()]
         versions = flow.store.old_versions()
     found = f"was removed from {counted(len(days), 'day')}" if days else "was not found"
-    print(f"The user {found}, and is left out of everything that lands from now on.")
-    print(f"The data folder is {settings.location}.")
+    say(f"The user {found}, and is left out of everything that lands from now on.")
+    say(f"The data folder is {settings.location}.")
     if left:
         print(f"Quarantined files may still name them, and are yours to deal with: {', '.join(left)}")
     if versions is OldVersions.KEPT:
@@ -207,7 +208,7 @@ def report(session: str | None, participant: str | None, output: str | None) -> 
     else:
         path = Path(output or page.file_name)
         write(page, path)
-        print(f"{path} ({len(page.html) / 1e6:.1f} MB)")
+        say(f"{path} ({len(page.html) / 1e6:.1f} MB)")
     if not page.problems:
         return ExitCode.COMPLETE
     return end_with(
@@ -290,7 +291,6 @@ def alerts(*, dry_run: bool, test: bool) -> int:
 )
 def serve(host: str, port: int) -> int:
     """Serve the published database, read-only, to DuckDB on other machines; needs the extra `serve`."""
-    from pipeline.cli import console
     from pipeline.serving.access_token import token_file
     from pipeline.serving.server import LOOPBACK, Server, run
 
@@ -305,8 +305,7 @@ def serve(host: str, port: int) -> int:
             print("The protocol does not encrypt: let clients come through a TLS proxy or an SSH tunnel")
         sys.stdout.flush()
 
-    with console.logging_to_stderr():
-        return run(settings, settings.warehouse_path, host=host, port=port, ready=ready)
+    return run(settings, settings.warehouse_path, host=host, port=port, ready=ready)
 
 
 @call_metrics.command()
@@ -444,10 +443,13 @@ def completion(shell: str) -> int:
 
 
 def _settings() -> Settings:
-    """Load the settings; the import takes longer than all of `--help`."""
+    """Load the settings, and log as they say from now on. The import takes longer than all of `--help`."""
     from pipeline.settings import Settings
 
-    return Settings.load()
+    settings = Settings.load()
+    if (logs := click.get_current_context().find_object(contextlib.ExitStack)) is not None:
+        logs.enter_context(to_stderr(settings.log_format, chosen_level()))
+    return settings
 
 
 def _refuse_used(port: int) -> None:
