@@ -100,12 +100,27 @@ def backfill(since: str | None, until: str | None, span: str | None, *, dry_run:
 
 
 @call_metrics.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every problem.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every problem; the same as --format json.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "openmetrics"]),
+    help="Format of the status: text (default), json, or openmetrics for a collector of metrics.",
+)
 @click.option("--ledger", is_flag=True, help="Show what the source can still give, its cost, and when it is lost.")
 @SINCE
 @UNTIL
-def status(*, as_json: bool, ledger: bool, since: str | None, until: str | None) -> int:
+def status(*, as_json: bool, form: str | None, ledger: bool, since: str | None, until: str | None) -> int:
     """Show per day what is known, landed and missing."""
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} cannot be given together")
+    if ledger and form == "openmetrics":
+        raise click.UsageError("--ledger has no format openmetrics; leave out --ledger: the metrics have its totals")
+    if form == "openmetrics":
+        from pipeline.cli.metrics import print_metrics
+
+        return print_metrics(_settings(), since, until)
+    as_json = as_json or form == "json"
     if ledger:
         from pipeline.cli.ledger import print_ledger
 
