@@ -304,7 +304,13 @@ def alerts(*, dry_run: bool, test: bool) -> int:
     metavar="PORT",
     help="TCP port; 0 takes any that is free.",
 )
-def serve(host: str, port: int) -> int:
+@click.option(
+    "--health-port",
+    type=PORT_OR_ANY,
+    metavar="PORT",
+    help="Also answer GET /health on this TCP port: 200 while clients can read, else 503.",
+)
+def serve(host: str, port: int, health_port: int | None) -> int:
     """Serve the published database, read-only, to DuckDB on other machines; needs the extra `serve`."""
     from pipeline.serving.access_token import token_file
     from pipeline.serving.server import LOOPBACK, Server, run
@@ -313,14 +319,16 @@ def serve(host: str, port: int) -> int:
     if settings.warehouse_path is None:
         raise FixSettings(f"{settings.warehouse} needs no server: let DuckDB attach it; `serve` is for a file")
 
-    def ready(server: Server) -> None:
+    def ready(server: Server, health: str | None) -> None:
         token = "in CALL_METRICS_SERVE_TOKEN" if settings.serve_token else f"in {token_file(settings)}"
         print(f"{settings.warehouse} is served, read-only, at {server.uri} (Ctrl-C ends it); the token is {token}")
         if host != LOOPBACK:
             print("The protocol does not encrypt: let clients come through a TLS proxy or an SSH tunnel")
+        if health is not None:
+            print(f"{health} says whether clients can read")
         sys.stdout.flush()
 
-    return run(settings, settings.warehouse_path, host=host, port=port, ready=ready)
+    return run(settings, settings.warehouse_path, host=host, port=port, health_port=health_port, ready=ready)
 
 
 @call_metrics.command()
