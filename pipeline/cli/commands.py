@@ -19,7 +19,7 @@ from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 from pipeline.cli.outcome import KEEPS_VERSIONS, PROGRAM, ExitCode, end_with, may_keep
 from pipeline.cli.usage import Commands, QueryCommand, WholeNumber
-from pipeline.cli.verbosity import chosen_level, say
+from pipeline.cli.verbosity import chosen_level, is_quiet, say
 from pipeline.errors import FixSettings, FixStorage
 from pipeline.logs import to_stderr
 
@@ -390,7 +390,8 @@ def ui(port: int) -> int:
     if settings.remote:
         environment["CALL_METRICS_SCRATCH"] = str(settings.root)
     print(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
-    os.execve(sys.executable, ui_command(port), environment)  # noqa: S606 - our own interpreter, no shell
+    command = ui_command(port, log_format=settings.log_format, quiet=is_quiet())
+    os.execve(sys.executable, command, environment)  # noqa: S606 - our own interpreter, no shell
 
 
 @call_metrics.command()
