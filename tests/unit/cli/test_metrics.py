@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import math
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
+from pipeline.cli import metrics
 from pipeline.cli.metrics import day_gauges
 from pipeline.cli.openmetrics import Gauge, render
 from pipeline.planning.completeness import DayCompleteness
@@ -92,3 +96,13 @@ def test_first_of_what_is_missing_is_forgotten() -> None:
         assert "missing_forgotten_timestamp_seconds" not in nothing
         assert "missing_forgotten_seconds" not in nothing
         assert not any(map(math.isnan, nothing.values()))
+
+
+def test_every_metric_is_documented() -> None:
+    """The page names all metrics that there are, and no other."""
+    tree = ast.parse(Path(metrics.__file__).read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and "Gauge" in ast.unparse(node.func)]
+    names = {f"call_metrics_{call.args[0].value}" for call in calls if isinstance(call.args[0], ast.Constant)}
+    assert len(names) > 20
+    page = (Path(__file__).parents[3] / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"call_metrics_\w+", page)) == names
