@@ -58,7 +58,7 @@ class ProgressReporter:
             day += f" (day {self._days.index(progress.day) + 1} of {len(self._days)})"
         if self._bar is not None:
             if self._task is None:
-                self._task = self._bar.add_task("")
+                self._task = self._bar.add_task("", left=left)
             self._bar.update(
                 self._task,
                 description=f"{day}, {progress.unit}",
