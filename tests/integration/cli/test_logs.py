@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,17 @@ def test_errors_are_json_too(command: Callable[..., Any]) -> None:
         line = json.loads(err)
         assert (line["level"], line["exit_code"]) == ("error", 2)
         assert expected in line["message"]
+
+
+def test_unforeseen_error_is_one_line_too(environment: dict[str, str]) -> None:
+    """The traceback is a field of it; the exit code is that of Python."""
+    broken = "from pipeline.cli import main, status; status.print_status = None; raise SystemExit(main(['status']))"
+    variables = environment | {"CALL_METRICS_LOG_FORMAT": "json"}
+    done = subprocess.run([sys.executable, "-c", broken], capture_output=True, text=True, env=variables, check=False)
+    line = json.loads(done.stderr)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert (line["level"], line["message"]) == ("critical", "call-metrics: TypeError")
+    assert line["exception"].startswith("Traceback")
 
 
 def test_format_that_there_is_not_is_refused(command: Callable[..., Any]) -> None:
