@@ -21,7 +21,8 @@ from pipeline.settings import Settings
 
 settings = Settings.load()
 
-contextlib.ExitStack().enter_context(to_stderr(settings.log_format, logging.INFO))  # as long as the process lives
+logs = contextlib.ExitStack()  # as long as the process lives
+logs.enter_context(to_stderr(settings.log_format, logging.INFO))
 
 health = Health(settings.warehouse, lambda: run_query(Settings.load().warehouse, "span"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -24,8 +25,12 @@ def port(tmp_path: Path) -> Iterator[int]:
     """Serve the dashboard of an empty folder on a free port, and yield it; end it afterwards."""
     chosen = free_port()
     environment = {"PATH": os.environ["PATH"], "HOME": f"{tmp_path}", "CALL_METRICS_DATA": f"{tmp_path / 'data'}"}
+    environment["CALL_METRICS_LOG_FORMAT"] = "json"
     command = [sys.executable, "-m", "pipeline", "dashboard", "--port", f"{chosen}"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as process:
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=environment) as process,
+    ):
         try:
             yield chosen
         finally:
@@ -53,9 +58,14 @@ def wait_for(port: int, path: str, status: int) -> bytes:
 
 
 def test_dashboard_is_healthy_while_its_pages_can_read(port: int, tmp_path: Path) -> None:
-    """Streamlit's own answer says that it runs, also without a database; ours says whether there is anything to see."""
+    """Streamlit's own answer says that it runs, also without a database; ours says whether there is anything to see.
+
+    The log says why not, as JSON.
+    """
     assert b"no published database" in wait_for(port, "/health", 503)
     assert get(port, "/_stcore/health") == (200, b"ok")
+    (line,) = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
+    assert line["message"].startswith(f"not healthy: {tmp_path}/data/warehouse.duckdb does not exist yet")
     world = SmallWorld()
     world.call()
     world.stay("ann", 0, 900)
