@@ -44,8 +44,10 @@ def test_quiet_leaves_data_and_what_is_missing(command: Callable[..., Any], tmp_
     """A result that was asked for is printed, and so is a line for what is missing; an error too."""
     (tmp_path / "a").mkdir()
     assert finish(command("diff", "a", "a", "-q"))[0] == 2
-    code, out, err = finish(command("rebuild", "-q"))
-    assert (code, err) == (0, "")
+    code, out, err = finish(command("doctor", "--quiet"))
+    assert (code, err) == (2, "")
+    assert out.startswith("FAIL  credentials: set STREAM_API_KEY")
+    assert out.count("\n") == 1
     code, out, err = finish(command("status", "-q", "--from", f"{YESTERDAY}", "--to", f"{YESTERDAY}"))
     assert (code, err) == (1, "")
     assert f"missing: {YESTERDAY}: " in out
