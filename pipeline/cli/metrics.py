@@ -19,6 +19,7 @@ from pipeline.cli.openmetrics import Gauge, render
 from pipeline.cli.outcome import ExitCode
 from pipeline.errors import CallMetricsError
 from pipeline.flow import Flow
+from pipeline.landing.writer import STAMP
 from pipeline.model import RETENTION
 from pipeline.planning.completeness import DayCompleteness, day_ends
 from pipeline.schema import WINDOW_STATES
@@ -29,11 +30,6 @@ from pipeline.warehouse.published import check, open_published, published_at, re
 __all__ = ["collect", "day_gauges", "print_metrics"]
 
 log = logging.getLogger(__name__)
-
-STAMP = "%Y%m%dT%H%M%S.%fZ"
-"""How the name of a segment begins: when it was written, see `landing.writer`."""
-
-STAMP_LENGTH = 23
 
 LEDGER = """
 SELECT sum(requests) AS requests, min(start_by) AS start_by, sum(stays_lost_now) AS stays_lost_now FROM ledger
@@ -138,7 +134,7 @@ def _files(flow: Flow) -> Iterator[Gauge]:
     written = []
     for key in raw:
         with suppress(ValueError):  # a file that is no segment
-            stamp = key.rpartition("/")[2][:STAMP_LENGTH]
+            stamp = key.rpartition("/")[2].partition("-")[0]
             written.append(datetime.strptime(stamp, STAMP).replace(tzinfo=UTC))
     if written:
         yield Gauge.of("newest_response_timestamp_seconds", "When the newest response was stored", max(written))
