@@ -13,9 +13,9 @@ This is the way of a day. `flow` joins the rooms:
 - `serving` is how people read it: SQL, a server, reports, a dashboard.
 - `cli` and `orchestration` (Dagster) are the two doors. `emulator` stands in for Stream's API.
 - `storage` is where files lie: in a folder or in an object store.
-- `model`, `endpoints`, `schema`, `settings`, `errors`, `files`, `sql`, `turns` (who may do what, among processes),
-  `limits` (open files) and `catalog` (where a DuckLake is) are shared by all but `emulator`, which imports nothing
-  else.
+- `model`, `endpoints`, `schema`, `settings`, `errors`, `logs`, `files`, `sql`, `turns` (who may do what, among
+  processes), `limits` (open files) and `catalog` (where a DuckLake is) are shared by all but `emulator`, which imports
+  nothing else.
 
 Read `flow` first, then the rooms in the order of the picture. `docs/architecture.md` is a tour of them.
 """

@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -139,8 +140,11 @@ def locked(path: Path, what: str) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:
-            log.info("another process is working on %s; waiting for it", what)
+            log.info("another process is working on %s; waiting for it", what, extra={"waits_for": what})
+            started_at = time.monotonic()
             lock.acquire()
+            seconds = time.monotonic() - started_at
+            log.debug("waited %.1f s for %s", seconds, what, extra={"waits_for": what, "seconds": round(seconds, 3)})
     try:
         yield
     finally:

@@ -135,7 +135,7 @@ class Flow:
         def build() -> TablesBuilt:
             with self.landing.listing_once():
                 inventory = self._inventories.of(day)
-                return build_tables(
+                built = build_tables(
                     day,
                     inventory,
                     self.landing,
@@ -144,6 +144,8 @@ class Flow:
                     details=self.settings.details != "off",
                     rebuild=rebuild,
                 )
+                log.debug("%s: tables built: %s", day, ", ".join(sorted(built.changed)) or "none", extra={"day": day})
+                return built
 
         return self._locks.run(day, build)
 
@@ -342,6 +344,9 @@ class Flow:
 
     def _with_model(self, loaded: Loaded) -> Loaded:
         """Make the model of ratings again if ratings were loaded, and publish it. In a backfill, only at its end."""
+        if loaded.rows or loaded.published:
+            count = sum(loaded.rows.values())
+            log.debug("loaded %d rows%s", count, ", and published" * loaded.published, extra={"rows": count})
         self._model_is_due |= any(table == "user_ratings" and rows for (table, _), rows in loaded.rows.items())
         if self._model_is_due and not self._trains_seldom:
             self._model_is_due = False

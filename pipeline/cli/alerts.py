@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.alerts.messages import Message
 from pipeline.alerts.teller import Told, preview, run_failed, send_trial, tell
-from pipeline.cli import console
 from pipeline.cli.outcome import ExitCode, end_with
+from pipeline.cli.verbosity import is_quiet
 from pipeline.errors import CallMetricsError, FixSettings, Interrupted
 from pipeline.flow import Flow
 from pipeline.planning.problems import counted
@@ -39,13 +39,14 @@ def print_alerts(settings: Settings, *, dry_run: bool, test: bool) -> ExitCode:
         count = len(settings.alert_addresses)
         print(f"addresses that accepted a test message: {count - len(failures)} of {count}")
         return _end(failures)
-    with console.logging_to_stderr(), Flow(settings) as flow:
+    with Flow(settings) as flow:
         if dry_run:
             messages, told = preview(flow)
         else:
             told = tell(flow)
             messages = list(told.messages)
-    _print(messages, told, verb="would tell" if dry_run else "told")
+    if dry_run or not is_quiet():
+        _print(messages, told, verb="would tell" if dry_run else "told")
     return _end([*told.failures, *told.unseen])
 
 
@@ -64,7 +65,7 @@ def telling_failure(settings: Settings, subject: str) -> Iterator[None]:
 def tell_failure(settings: Settings, subject: str, error: CallMetricsError) -> None:
     """Tell that a run failed, if alerts are on."""
     if settings.alerts:
-        with contextlib.suppress(CallMetricsError), console.logging_to_stderr(), Flow(settings) as flow:
+        with contextlib.suppress(CallMetricsError), Flow(settings) as flow:
             run_failed(flow, subject, str(error))
 
 

@@ -13,6 +13,7 @@ from pipeline.alerts.teller import run_ended, run_failed
 from pipeline.cli import console, signals, status
 from pipeline.cli.alerts import telling_failure
 from pipeline.cli.outcome import ExitCode, end_with
+from pipeline.cli.verbosity import is_quiet
 from pipeline.errors import CallMetricsError, FixCredentials, FixStorage, Interrupted
 from pipeline.flow import Flow
 from pipeline.orchestration.instance import open_instance
@@ -29,14 +30,12 @@ def run_days(settings: Settings, days: Sequence[date]) -> ExitCode:
     If a run stops before its last day, what is finished is published and printed. Raises the error that stopped it if
     no day was finished, unless it was interrupted.
     """
-    terminal = console.stderr()
-    reporter = console.ProgressReporter(terminal, days)
+    reporter = console.ProgressReporter(console.stderr(), days)
     finished: list[date] = []
     stopped: CallMetricsError | None = None
     with (
         telling_failure(settings, f"{days[0]}"),
         signals.deferred() as check_signals,
-        console.logging_to_stderr(terminal),
         Flow(settings, report=reporter) as flow,
         open_instance(settings) as instance,
     ):
@@ -68,7 +67,7 @@ def run_days(settings: Settings, days: Sequence[date]) -> ExitCode:
 
 
 def _print_results(settings: Settings, results: Sequence[DayCompleteness], requests: dict[str, int]) -> None:
-    if results:
+    if results and not is_quiet():
         console.stdout().print(status.days_table(results))
         print(f"requests: {', '.join(f'{name} {count}' for name, count in requests.items()) or 'none'}")
         print(f"database: {settings.warehouse}")

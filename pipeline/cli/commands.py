@@ -19,7 +19,9 @@ from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
 from pipeline.cli.outcome import KEEPS_VERSIONS, PROGRAM, ExitCode, end_with, may_keep
 from pipeline.cli.usage import Commands, QueryCommand, WholeNumber
+from pipeline.cli.verbosity import chosen_level, is_quiet, say
 from pipeline.errors import FixSettings, FixStorage
+from pipeline.logs import to_stderr
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
@@ -98,12 +100,27 @@ def backfill(since: str | None, until: str | None, span: str | None, *, dry_run:
 
 
 @call_metrics.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every problem.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every problem; the same as --format json.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "openmetrics"]),
+    help="Format of the status: text (default), json, or openmetrics for a collector of metrics.",
+)
 @click.option("--ledger", is_flag=True, help="Show what the source can still give, its cost, and when it is lost.")
 @SINCE
 @UNTIL
-def status(*, as_json: bool, ledger: bool, since: str | None, until: str | None) -> int:
+def status(*, as_json: bool, form: str | None, ledger: bool, since: str | None, until: str | None) -> int:
     """Show per day what is known, landed and missing."""
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} cannot be given together")
+    if ledger and form == "openmetrics":
+        raise click.UsageError("--ledger has no format openmetrics; leave out --ledger: the metrics have its totals")
+    if form == "openmetrics":
+        from pipeline.cli.metrics import print_metrics
+
+        return print_metrics(_settings(), since, until)
+    as_json = as_json or form == "json"
     if ledger:
         from pipeline.cli.ledger import print_ledger
 
@@ -127,7 +144,6 @@ def rebuild(since: str | None, until: str | None) -> int:
 @click.option("--user", required=True, metavar="ID", help="User id, as the app gave it to Stream.")
 def forget(user: str) -> int:
     """Remove a person from raw responses, tables and database, for good."""
-    from pipeline.cli import console
     from pipeline.flow import Flow
     from pipeline.planning.problems import counted
     from pipeline.storage import OldVersions
@@ -135,7 +151,7 @@ def forget(user: str) -> int:
     if not user:
         raise FixSettings("--user is empty; give the id of the user to forget")
     settings = _settings()
-    with console.logging_to_stderr(), Flow(settings) as flow:
+    with Flow(settings) as flow:
         if not flow.landing.days():
             raise FixSettings(
                 f"nothing has landed under {settings.location}; set CALL_METRICS_DATA to what holds the data"
@@ -147,8 +163,8 @@ def forget(user: str) -> int:
         left = [str(path) for path in flow.quarantined()]
         versions = flow.store.old_versions()
     found = f"was removed from {counted(len(days), 'day')}" if days else "was not found"
-    print(f"The user {found}, and is left out of everything that lands from now on.")
-    print(f"The data folder is {settings.location}.")
+    say(f"The user {found}, and is left out of everything that lands from now on.")
+    say(f"The data folder is {settings.location}.")
     if left:
         print(f"Quarantined files may still name them, and are yours to deal with: {', '.join(left)}")
     if versions is OldVersions.KEPT:
@@ -207,7 +223,7 @@ def report(session: str | None, participant: str | None, output: str | None) -> 
     else:
         path = Path(output or page.file_name)
         write(page, path)
-        print(f"{path} ({len(page.html) / 1e6:.1f} MB)")
+        say(f"{path} ({len(page.html) / 1e6:.1f} MB)")
     if not page.problems:
         return ExitCode.COMPLETE
     return end_with(
@@ -288,9 +304,14 @@ def alerts(*, dry_run: bool, test: bool) -> int:
     metavar="PORT",
     help="TCP port; 0 takes any that is free.",
 )
-def serve(host: str, port: int) -> int:
+@click.option(
+    "--health-port",
+    type=PORT_OR_ANY,
+    metavar="PORT",
+    help="Also answer GET /health on this TCP port: 200 while clients can read, else 503.",
+)
+def serve(host: str, port: int, health_port: int | None) -> int:
     """Serve the published database, read-only, to DuckDB on other machines; needs the extra `serve`."""
-    from pipeline.cli import console
     from pipeline.serving.access_token import token_file
     from pipeline.serving.server import LOOPBACK, Server, run
 
@@ -298,15 +319,16 @@ def serve(host: str, port: int) -> int:
     if settings.warehouse_path is None:
         raise FixSettings(f"{settings.warehouse} needs no server: let DuckDB attach it; `serve` is for a file")
 
-    def ready(server: Server) -> None:
+    def ready(server: Server, health: str | None) -> None:
         token = "in CALL_METRICS_SERVE_TOKEN" if settings.serve_token else f"in {token_file(settings)}"
         print(f"{settings.warehouse} is served, read-only, at {server.uri} (Ctrl-C ends it); the token is {token}")
         if host != LOOPBACK:
             print("The protocol does not encrypt: let clients come through a TLS proxy or an SSH tunnel")
+        if health is not None:
+            print(f"{health} says whether clients can read")
         sys.stdout.flush()
 
-    with console.logging_to_stderr():
-        return run(settings, settings.warehouse_path, host=host, port=port, ready=ready)
+    return run(settings, settings.warehouse_path, host=host, port=port, health_port=health_port, ready=ready)
 
 
 @call_metrics.command()
@@ -368,7 +390,8 @@ def ui(port: int) -> int:
     if settings.remote:
         environment["CALL_METRICS_SCRATCH"] = str(settings.root)
     print(f"Dagster at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
-    os.execve(sys.executable, ui_command(port), environment)  # noqa: S606 - our own interpreter, no shell
+    command = ui_command(port, log_format=settings.log_format, quiet=is_quiet())
+    os.execve(sys.executable, command, environment)  # noqa: S606 - our own interpreter, no shell
 
 
 @call_metrics.command()
@@ -444,10 +467,13 @@ def completion(shell: str) -> int:
 
 
 def _settings() -> Settings:
-    """Load the settings; the import takes longer than all of `--help`."""
+    """Load the settings, and log as they say from now on. The import takes longer than all of `--help`."""
     from pipeline.settings import Settings
 
-    return Settings.load()
+    settings = Settings.load()
+    if (logs := click.get_current_context().find_object(contextlib.ExitStack)) is not None:
+        logs.enter_context(to_stderr(settings.log_format, chosen_level()))
+    return settings
 
 
 def _refuse_used(port: int) -> None:

@@ -1,6 +1,6 @@
-"""The terminal: consoles, log lines, and how far a backfill is. Progress goes to stderr, results to stdout.
+"""The terminal: consoles, and how far a backfill is. Progress goes to stderr, results to stdout.
 
-Tables of results are in `status`.
+Tables of results are in `status`, and log lines in `pipeline.logs`.
 """
 
 from __future__ import annotations
@@ -17,19 +17,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
+from pipeline.cli.verbosity import is_quiet
 from pipeline.extract.crawl import Progress
+from pipeline.logs import are_json
 
-__all__ = ["ProgressReporter", "logging_to_stderr", "stderr", "stdout"]
+__all__ = ["ProgressReporter", "stderr", "stdout"]
+
+log = logging.getLogger(__name__)
 
 WIDTH_WITHOUT_TERMINAL = 160
 """Columns if stdout is not a terminal; wide enough that nothing is cut off."""
 
 SECONDS_BETWEEN_LINES = 5.0
-"""Pause between lines of progress if stderr is not a terminal."""
+"""Pause between lines of progress if there is no bar."""
 
 
 class ProgressReporter:
-    """Shows how far a backfill is: a bar with the time left on a terminal, else a line every few seconds."""
+    """Shows how far a backfill is: a bar with the time left on a terminal, else a log line every few seconds."""
 
     def __init__(self, console: Console, days: Sequence[date]) -> None:
         self._console = console
@@ -47,13 +51,14 @@ class ProgressReporter:
             if self._part is None:
                 self._printed_at = now
             self._part, self._part_start = part, (now, progress.done)
-        left = _duration(self._seconds_left(progress, now))
+        seconds = self._seconds_left(progress, now)
+        left = _duration(seconds)
         day = f"{progress.day}"
         if len(self._days) > 1 and progress.day in self._days:
             day += f" (day {self._days.index(progress.day) + 1} of {len(self._days)})"
         if self._bar is not None:
             if self._task is None:
-                self._task = self._bar.add_task("")
+                self._task = self._bar.add_task("", left=left)
             self._bar.update(
                 self._task,
                 description=f"{day}, {progress.unit}",
@@ -64,12 +69,16 @@ class ProgressReporter:
         elif now - self._printed_at >= SECONDS_BETWEEN_LINES:
             self._printed_at = now
             line = f"{day}: {progress.done} of {progress.total} {progress.unit}"
-            self._console.print(f"{line}, {left} for the day" if progress.unit == "windows" else line, highlight=False)
+            fields = {name: getattr(progress, name) for name in ("day", "unit", "done", "total")}
+            if progress.unit == "windows":
+                line += f", {left} for the day"
+                fields["seconds_left"] = None if seconds is None else math.ceil(seconds)
+            log.info("%s", line, extra=fields)
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the bar within the block, if stderr is a terminal."""
-        if not self._console.is_terminal:
+        """Show the bar within the block, if stderr is a terminal and for a person to read."""
+        if not self._console.is_terminal or are_json() or is_quiet():
             yield
             return
         columns = (
@@ -93,32 +102,6 @@ class ProgressReporter:
         if done and now > started_at:
             paces.append(done / (now - started_at))
         return (progress.total - progress.done) / min(paces) if paces else None
-
-
-class _ConsoleHandler(logging.Handler):
-    """Prints log messages on a console, above the bar."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._console = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print the message."""
-        self._console.print(record.getMessage(), markup=False, emoji=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def logging_to_stderr(console: Console | None = None) -> Iterator[None]:
-    """Print what our own modules log, from level INFO on, within the block."""
-    logger = logging.getLogger("pipeline")
-    handler = _ConsoleHandler(console or stderr())
-    logger.addHandler(handler)
-    before, logger.level = logger.level, logging.INFO
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.level = before
 
 
 def stderr() -> Console:

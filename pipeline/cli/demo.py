@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from pipeline.cli.outcome import ExitCode
+from pipeline.cli.verbosity import is_quiet, say
 from pipeline.errors import FixSettings, FixStorage
 from pipeline.planning.problems import counted
 from pipeline.settings import Secret, Settings
@@ -56,12 +57,12 @@ def run_demo(settings: Settings, days: int) -> ExitCode:
                 "start": min(settings.start, dates[0]),
             }
         )
-        print(
+        say(
             f"An emulator of Stream's API answers at {access['url']}; backfilling {counted(days, 'day')} through "
             "Dagster."
         )
         code = run_days(settings, dates)
-    if code != ExitCode.COMPLETE:
+    if code != ExitCode.COMPLETE or is_quiet():
         return code
     print(f"\nA first query, the five calls with the lowest framerate:\n\n{FIRST_QUERY}\n")
     print_result(settings.warehouse, FIRST_QUERY, "table")

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.catalog import LakeCatalog
 from pipeline.cli.outcome import KEEPS_VERSIONS, ExitCode, may_keep
+from pipeline.cli.verbosity import say
 from pipeline.endpoints import ENDPOINTS
 from pipeline.errors import CallMetricsError, FixCredentials, FixSettings, RequestFailed
 from pipeline.extract.client import StreamApi
@@ -35,10 +36,13 @@ class Finding:
 
 
 def print_findings(settings: Settings) -> ExitCode:
-    """Print each finding as soon as it is there. Returns the worst code."""
+    """Print each finding as soon as it is there; with `-q` only what is wrong. Returns the worst code."""
     worst = ExitCode.COMPLETE
     for finding in examine(settings):
-        print(f"{'ok  ' if finding.code == ExitCode.COMPLETE else 'FAIL'}  {finding.text}", flush=True)
+        if finding.code == ExitCode.COMPLETE:
+            say(f"ok    {finding.text}")
+        else:
+            print(f"FAIL  {finding.text}", flush=True)
         worst = max(worst, finding.code)
     return worst
 

@@ -5,7 +5,9 @@ The commands themselves are in `commands`.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -14,12 +16,15 @@ import click
 from click.shell_completion import shell_complete
 
 from pipeline.cli.commands import COMPLETION_VARIABLE, call_metrics
-from pipeline.cli.outcome import PROGRAM, ExitCode, end_with
+from pipeline.cli.outcome import PROGRAM, ExitCode, complain, end_with
 from pipeline.cli.usage import usage_error
 from pipeline.errors import CallMetricsError, Interrupted
 from pipeline.limits import allow_open_files
+from pipeline.logs import LOG_FORMAT, are_json, to_stderr
 
 __all__ = ["run"]
+
+log = logging.getLogger(__name__)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -28,9 +33,17 @@ def run(arguments: Sequence[str]) -> int:
         return shell_complete(call_metrics, {}, PROGRAM, COMPLETION_VARIABLE, request)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that lacks a character
+    with contextlib.ExitStack() as logs:
+        if os.environ.get(LOG_FORMAT, "").strip() == "json":  # what is wrong with arguments and settings is JSON too
+            logs.enter_context(to_stderr("json", logging.WARNING))
+        return _end(list(arguments), logs)
+
+
+def _end(arguments: Sequence[str], logs: contextlib.ExitStack) -> int:
+    """Run the command, and end it: whatever happens becomes an exit code, and one sentence on stderr."""
     try:
         allow_open_files()
-        code = _run(list(arguments))
+        code = _run(arguments, logs)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads the pipe has seen enough
         _discard_output()
@@ -45,21 +58,28 @@ def run(arguments: Sequence[str]) -> int:
         return end_with(ExitCode.INCOMPLETE, "stopped")
     except CallMetricsError as error:
         return end_with(ExitCode.NOT_STARTED, error)
+    except Exception as error:
+        if not are_json():
+            raise  # Python prints the traceback, on many lines
+        log.critical("%s: %s", PROGRAM, type(error).__name__, exc_info=True)
+        return ExitCode.INCOMPLETE  # as Python ends
     return code
 
 
-def _run(arguments: list[str]) -> int:
-    """Parse the arguments and run the command. Does not use `call_metrics()`, which handles errors in click's way."""
+def _run(arguments: Sequence[str], logs: contextlib.ExitStack) -> int:
+    """Parse the arguments and run the command. Does not use `call_metrics()`, which handles errors in click's way.
+
+    The command enters in `logs` how it logs, once it knows the settings.
+    """
     try:
         if not all(_is_text(argument) for argument in arguments):
             raise click.UsageError("an argument is not in the encoding of your terminal; type it again")
-        with call_metrics.make_context(PROGRAM, arguments) as context:
+        with call_metrics.make_context(PROGRAM, list(arguments), obj=logs) as context:
             code: int = call_metrics.invoke(context)
     except click.exceptions.Exit as end:  # of --help and --version
         return end.exit_code
     except click.UsageError as error:
-        print(usage_error(error), file=sys.stderr)
-        return ExitCode.NOT_STARTED
+        return complain(ExitCode.NOT_STARTED, usage_error(error))
     return code
 
 

@@ -5,10 +5,15 @@ Which error gives which code is in `main`.
 
 from __future__ import annotations
 
+import logging
 import sys
 from enum import IntEnum
 
-__all__ = ["KEEPS_VERSIONS", "PROGRAM", "ExitCode", "end_with", "may_keep"]
+from pipeline.logs import are_json
+
+__all__ = ["KEEPS_VERSIONS", "PROGRAM", "ExitCode", "complain", "end_with", "may_keep"]
+
+log = logging.getLogger(__name__)
 
 PROGRAM = "call-metrics"
 
@@ -42,5 +47,13 @@ class ExitCode(IntEnum):
 
 def end_with(code: ExitCode, message: object) -> ExitCode:
     """Print the message on stderr and return the exit code."""
-    print(f"{PROGRAM}: {message}", file=sys.stderr)
+    return complain(code, f"{PROGRAM}: {message}")
+
+
+def complain(code: ExitCode, sentence: str) -> ExitCode:
+    """Print the sentence on stderr, or log it if that is where JSON goes, and return the exit code."""
+    if are_json():
+        log.error("%s", sentence, extra={"exit_code": int(code)})
+    else:
+        print(sentence, file=sys.stderr)
     return code

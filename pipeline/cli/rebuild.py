@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from datetime import date
 
-from pipeline.cli import console, status
+from pipeline.cli import status
 from pipeline.cli.dates import landed_between, none_between
 from pipeline.cli.outcome import ExitCode
+from pipeline.cli.verbosity import say
 from pipeline.flow import Flow
 from pipeline.settings import Settings
 from pipeline.tables.build import TablesBuilt
@@ -19,7 +20,7 @@ __all__ = ["run_rebuild"]
 
 def run_rebuild(settings: Settings, since: str | None, until: str | None) -> ExitCode:
     """Rebuild the landed days from --from to --to. Raises `FixSettings` if these are not dates in order."""
-    with console.logging_to_stderr(), Flow(settings) as flow:
+    with Flow(settings) as flow:
         landed = flow.landing.days()
         chosen = landed_between(landed, since, until)
         flow.rebuild(chosen, _print_built)
@@ -33,4 +34,4 @@ def run_rebuild(settings: Settings, since: str | None, until: str | None) -> Exi
 
 
 def _print_built(day: date, built: TablesBuilt) -> None:
-    print(f"{day}: {built.rows['call_sessions']} calls, {built.rows['metric_points']} points", flush=True)
+    say(f"{day}: {built.rows['call_sessions']} calls, {built.rows['metric_points']} points")

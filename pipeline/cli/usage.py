@@ -10,11 +10,21 @@ from typing import Any
 import click
 
 from pipeline.cli.outcome import PROGRAM
+from pipeline.cli.verbosity import OPTIONS
 
 __all__ = ["Command", "Commands", "QueryCommand", "WholeNumber", "usage_error"]
 
 
-class Command(click.Command):
+class _Verbosity(click.Command):
+    """A command with `-v` and `-q`."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return its own options, then these two, then `--help`."""
+        *params, help_option = super().get_params(ctx)
+        return [*params, *OPTIONS, help_option]
+
+
+class Command(_Verbosity):
     """A command that names all missing arguments at once, and whose summary is not cut off in the list of commands."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -41,7 +51,7 @@ class QueryCommand(Command):
         return super().parse_args(ctx, [f" {arg}" if arg[:1] == "-" and len(arg.split()) > 1 else arg for arg in args])
 
 
-class Commands(click.Group):
+class Commands(_Verbosity, click.Group):
     """A group that lists its commands in the order of their definition."""
 
     command_class = Command

@@ -29,14 +29,26 @@ MAX_POINTS = 4096
 """Points of a series of participant details: the most that the API gives."""
 
 
+PEOPLE = {name: f"{{{name}}}" for name in ("user_id", "user_session_id")}
+"""What stands for the ids of people in the paths of logs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One HTTP request, without host and authentication. `path` is percent-encoded, `query` is not."""
+    """One HTTP request, without host and authentication. `path` is percent-encoded, `query` is not.
+
+    `logged` is the path without the ids of people: logs are kept elsewhere, and nobody erases them there.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
+    logged: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.logged:
+            object.__setattr__(self, "logged", self.path)
 
 
 def address_of(request: Request) -> Address:
@@ -57,7 +69,7 @@ def address_of(request: Request) -> Address:
             raise ValueError(f"a request to {request.endpoint} needs a stay and a window")
         ids |= {"user_id": request.stay.user_id, "user_session_id": request.stay.user_session_id}
         if request.endpoint == "participant_timeline":
-            return Address(endpoint.method, _path(endpoint, ids))  # without bounds: the whole stay
+            return _address(endpoint, ids, {})  # without bounds: the whole stay
         # It is not documented whether `until` is inclusive. A window shorter than the widest is the last of its stay.
         # We request it a moment longer, so that a point at its very end is not lost, and so that a stay of no length
         # has a span at all.
@@ -68,7 +80,7 @@ def address_of(request: Request) -> Address:
         query = {"since": _rfc3339(request.window.since), "until": _rfc3339(until)}
         if is_details:
             query["max_points"] = str(MAX_POINTS)
-    return Address(endpoint.method, _path(endpoint, ids), query)
+    return _address(endpoint, ids, query)
 
 
 def _search(request: Request) -> dict[str, Any]:
@@ -104,8 +116,10 @@ def _ratings_of(call: Call, cursor: str | None) -> dict[str, Any]:
     return body
 
 
-def _path(endpoint: Endpoint, ids: Mapping[str, str]) -> str:
-    return endpoint.path.format_map({name: _segment(id_) for name, id_ in ids.items()})
+def _address(endpoint: Endpoint, ids: Mapping[str, str], query: Mapping[str, str]) -> Address:
+    segments = {name: _segment(id_) for name, id_ in ids.items()}
+    path = endpoint.path.format_map(segments)
+    return Address(endpoint.method, path, query, logged=endpoint.path.format_map(segments | PEOPLE))
 
 
 def _segment(text: str) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
@@ -33,6 +34,8 @@ from pipeline.model import Request, Response
 from pipeline.settings import Credentials
 
 __all__ = ["MAX_ATTEMPTS", "StreamApi", "backoff_seconds"]
+
+log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 6
 """Most requests sent for one response. If one in five fails, six failures in a row happen once in 15,000 requests."""
@@ -134,7 +137,7 @@ class StreamApi:
     def limiter(self, endpoint: str) -> Limiter:
         """Return the one limiter of an endpoint."""
         if endpoint not in self._limiters:
-            self._limiters[endpoint] = Limiter(share=self._quota_share, clock=self._clock)
+            self._limiters[endpoint] = Limiter(endpoint, share=self._quota_share, clock=self._clock)
         return self._limiters[endpoint]
 
     def rate(self, endpoint: str) -> float | None:
@@ -166,7 +169,9 @@ class StreamApi:
                 return Response(request, attempt.status, attempt.text, attempts, self.now(), error=str(error))
             except RequestFailed as error:
                 if isinstance(error, AskAgain) and attempts < MAX_ATTEMPTS:
-                    await self._clock.sleep(self._backoff(attempts + 1))
+                    pause = self._backoff(attempts + 1)
+                    log.debug("%s: attempt %d in %.1f s", request, attempts + 1, pause, extra={"attempt": attempts + 1})
+                    await self._clock.sleep(pause)
                     continue
                 body = "" if attempt is None else attempt.text
                 return Response(request, error.status, body, attempts, self.now(), error=str(error))
@@ -190,6 +195,7 @@ class StreamApi:
         limiter = self.limiter(endpoint)
         async with self._client() as client, limiter.slot():
             self.sent[endpoint] = self.sent.get(endpoint, 0) + 1
+            sent_at = time.monotonic()
             try:
                 async with (
                     asyncio.timeout(self._attempt_seconds),
@@ -199,7 +205,9 @@ class StreamApi:
                 ):
                     content = await _read_body(response)
             except tuple(TRANSLATIONS) as error:
+                _log_attempt(endpoint, address, None, sent_at)
                 raise translated(error, self._base_url, self._attempt_seconds) from None
+            _log_attempt(endpoint, address, response.status_code, sent_at)
             self._source_clock.read(response.headers)
             allowance = read_allowance(response.headers, self._clock, self._source_clock)
             if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
@@ -223,6 +231,25 @@ class StreamApi:
             if secret in content:
                 content = content.replace(secret, b"********")
         return content
+
+
+def _log_attempt(endpoint: str, address: Address, status: int | None, sent_at: float) -> None:
+    """Log one attempt, without its query, which has the key, and without people. `status` is None without a response.
+
+    `sent_at` is by the clock of `time.monotonic`.
+    """
+    if log.isEnabledFor(logging.DEBUG):
+        seconds = time.monotonic() - sent_at
+        fields = {"method": address.method, "path": address.logged, "status": status, "seconds": round(seconds, 3)}
+        outcome = "no response" if status is None else status
+        log.debug(
+            "%s %s: %s in %.3f s",
+            address.method,
+            address.logged,
+            outcome,
+            seconds,
+            extra={"endpoint": endpoint, **fields},
+        )
 
 
 async def _read_body(response: httpx.Response) -> bytes:

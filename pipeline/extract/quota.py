@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import logging
 import math
 import random
 from collections import deque
@@ -20,6 +21,8 @@ from datetime import UTC
 from pipeline.extract.clock import Clock, SourceClock
 
 __all__ = ["Allowance", "Limiter", "QuotaSeen", "QuotaState", "read_allowance", "read_retry_after"]
+
+log = logging.getLogger(__name__)
 
 MAX_BLIND_WAIT = 60.0
 """Most seconds to wait after a 429 that does not say how long: the quotas have a one-minute window."""
@@ -199,7 +202,8 @@ class QuotaState:
 class Limiter:
     """Lets requests of one endpoint through as its quota allows, in the order in which they arrive."""
 
-    def __init__(self, *, share: float = 1.0, clock: Clock | None = None) -> None:
+    def __init__(self, endpoint: str = "", *, share: float = 1.0, clock: Clock | None = None) -> None:
+        self._endpoint = endpoint
         self._state = QuotaState(share)
         self._clock = clock or Clock()
         self._in_flight = 0
@@ -279,6 +283,13 @@ class Limiter:
             if self._timer[0] <= at:
                 return
             self._timer[1].cancel()
+        log.debug(
+            "%s: waiting %.1f s for the quota, with %d requests in line",
+            self._endpoint,
+            seconds,
+            len(self._waiting),
+            extra={"endpoint": self._endpoint, "seconds": round(seconds, 3), "requests": len(self._waiting)},
+        )
         self._timer = (at, asyncio.get_running_loop().create_task(self._wake_after(seconds)))
 
     async def _wake_after(self, seconds: float) -> None:

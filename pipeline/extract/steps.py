@@ -115,9 +115,17 @@ def _step(
                 day,
                 what.format(counted(len(failures), COUNTED.get(endpoint, "call"))),
                 _reason(failures[0]),
+                extra={"day": day, "endpoint": endpoint},
             )
         sentences = [f"{failure.request}: {_reason(failure)}" for failure in failures]
         requests = extract.requests_sent.get(endpoint, 0) - before
+        log.debug(
+            "%s: %s fetched with %s",
+            day,
+            endpoint,
+            counted(requests, "request"),
+            extra={"day": day, "endpoint": endpoint, "requests": requests},
+        )
         return Landed(requests, sentences, extract.landing.folder(endpoint, day))
 
     return step
@@ -296,6 +304,7 @@ class Extract:
                 day,
                 LISTED[endpoint].format(counted(len(refused), COUNTED[endpoint])),
                 _reason(refused[0]),
+                extra={"day": day, "endpoint": endpoint},
             )
         return [failure for failure in failures if not is_refusal(failure.status)]
 

@@ -14,7 +14,10 @@ from pipeline.landing.segment import row_groups, unwritable, write_segment
 from pipeline.model import Response
 from pipeline.storage import Store
 
-__all__ = ["SEGMENT_BYTES", "SEGMENT_SECONDS", "LandingWriter", "Redact"]
+__all__ = ["SEGMENT_BYTES", "SEGMENT_SECONDS", "STAMP", "LandingWriter", "Redact"]
+
+STAMP = "%Y%m%dT%H%M%S.%fZ"
+"""How the name of a segment begins, up to its first dash: when it was written (UTC)."""
 
 Redact = Callable[[EndpointName, str], str]
 """Removes from a body what must not land."""
@@ -73,7 +76,7 @@ class LandingWriter:
 
 
 def _write(store: Store, folder: str, responses: list[Response], redact: Redact) -> None:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    stamp = datetime.now(UTC).strftime(STAMP)
     redacted = (replace(response, body=redact(response.request.endpoint, response.body)) for response in responses)
     with store.adding(f"{folder}/{stamp}-{secrets.token_hex(4)}.parquet") as path:
         write_segment(path, row_groups(redacted))

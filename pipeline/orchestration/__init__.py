@@ -7,5 +7,5 @@ one step of `flow` and reports what it did. What a step does is in its own room,
 Read `definitions` first (what Dagster loads), then `assets` with `lineage`, `day_quality`, `day_picture`, `incidents`,
 `releases` and `markdown` (what an asset reports), `names` (what several apps in one Dagster are called), `checks`,
 `schedules` and `sensors` (when a run starts), `resources` with `run_locks` (what a run needs and how its death is
-noticed), and `runner` with `instance` and `ui` (for the command line).
+noticed), `runner` with `instance`, `last_runs` and `ui` (for the command line), and `json_logs` (for log collectors).
 """

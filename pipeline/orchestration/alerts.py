@@ -4,7 +4,8 @@ Nothing of it is defined unless CALL_METRICS_ALERTS is set, and then it is on. W
 no address is in Dagster: not in a definition, a log line or metadata.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -25,8 +26,8 @@ UNEXPECTED = "it ended with an error that Call Metrics did not expect; Dagster s
 """The error itself may hold anything, and stays in Dagster."""
 
 
-def build_alert_job(names: AppNames) -> dg.JobDefinition:
-    """Return the job `alerts`: look at everything, and tell what is new or over."""
+def build_alert_job(names: AppNames, config: Mapping[str, Any] | None = None) -> dg.JobDefinition:
+    """Return the job `alerts`: look at everything, and tell what is new or over. `config` is that of its runs."""
 
     @dg.op(name="tell", description="Looks at everything that may need a person, and tells what is new or over")
     def tell_op(context: dg.OpExecutionContext, flow: dg.ResourceParam[Flow]) -> None:
@@ -37,6 +38,7 @@ def build_alert_job(names: AppNames) -> dg.JobDefinition:
         description="Tells the addresses in CALL_METRICS_ALERTS what needs a person, each once",
         tags=names.tags,
         executor_def=dg.in_process_executor,
+        config=dict(config or {}),
     )
     def alerts() -> None:
         tell_op()

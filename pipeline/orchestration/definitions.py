@@ -8,6 +8,7 @@ from pipeline.catalog import LakeCatalog
 from pipeline.orchestration.alerts import build_alert_job, build_alert_schedule, build_alert_sensors
 from pipeline.orchestration.assets import CLEANING, build_assets, build_cleaning, build_source
 from pipeline.orchestration.checks import build_morning_check
+from pipeline.orchestration.json_logs import run_loggers, use_loggers
 from pipeline.orchestration.names import AppNames
 from pipeline.orchestration.resources import flow_resource
 from pipeline.orchestration.schedules import build_cleaning_schedule, build_morning_schedule, build_nightly_schedule
@@ -39,12 +40,14 @@ def build_definitions(
     morning_check = build_morning_check(names)
     yesterday = dg.AssetSelection.checks(morning_check)
     by_day = dg.AssetSelection.all() - yesterday - dg.AssetSelection.groups(CLEANING)
-    ingest = dg.define_asset_job("ingest", selection=by_day, description=description, tags=names.tags)
+    loggers = use_loggers(settings)
+    ingest = dg.define_asset_job("ingest", selection=by_day, description=description, tags=names.tags, config=loggers)
     morning = dg.define_asset_job(
         "morning_check",
         selection=yesterday,
         description="Check that yesterday is in the database",
         tags=names.tags,
+        config=loggers,
     )
     jobs: list[Any] = [ingest, morning]
     schedules = [build_nightly_schedule(ingest, partitions), build_morning_schedule(morning)]
@@ -52,12 +55,18 @@ def build_definitions(
         cleaning = build_cleaning(names)
         assets.append(cleaning)
         jobs.append(
-            dg.define_asset_job("clean_lake", selection=[cleaning], description="Clean the DuckLake", tags=names.tags)
+            dg.define_asset_job(
+                "clean_lake",
+                selection=[cleaning],
+                description="Clean the DuckLake",
+                tags=names.tags,
+                config=loggers,
+            )
         )
         schedules.append(build_cleaning_schedule(jobs[-1]))
     sensors = [build_sensor(ingest, partitions)]
     if settings.alerts:
-        jobs.append(build_alert_job(names))
+        jobs.append(build_alert_job(names, loggers))
         schedules.append(build_alert_schedule(jobs[-1]))
         sensors += build_alert_sensors()
     return dg.Definitions(
@@ -67,6 +76,7 @@ def build_definitions(
         schedules=schedules,
         sensors=sensors,
         executor=dg.in_process_executor,
+        loggers=run_loggers(settings),
         resources={"flow": flow},
     )
 

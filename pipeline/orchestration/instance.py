@@ -25,7 +25,7 @@ from pipeline.files import locked
 from pipeline.orchestration.run_locks import end_dead_runs
 from pipeline.settings import Settings
 
-__all__ = ["home", "open_instance", "unusable_records"]
+__all__ = ["home", "open_instance", "recorded_instance", "unusable_records"]
 
 OVERRIDES = {
     "telemetry": {"enabled": False},
@@ -67,6 +67,25 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         raise unusable_records(folder, error) from None
     with instance:
         yield instance
+
+
+@contextmanager
+def recorded_instance(settings: Settings) -> Iterator[tuple[dg.DagsterInstance | None, Path]]:
+    """Open the Dagster instance as it is, to read its records, and its folder; None if there is none yet.
+
+    Raises `FixSettings` if dagster.yaml cannot be used.
+    """
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    folder = Path(os.environ.get("DAGSTER_HOME") or settings.root / "dagster")
+    if not (folder / "dagster.yaml").exists():
+        yield None, folder
+        return
+    try:
+        instance = _load_instance(folder)
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise unusable_records(folder, error) from None
+    with instance:
+        yield instance, folder
 
 
 def unusable_records(folder: Path, error: Exception) -> FixStorage:

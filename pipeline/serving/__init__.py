@@ -7,5 +7,5 @@ database is filled and published is in `warehouse`; the commands that call these
 
 Read `query` (`call-metrics sql`) first. The other parts can each be read alone: `server` with `publication` and
 `access_token` (`call-metrics serve`), `report` (`call-metrics report`), `dashboard` (`call-metrics dashboard`),
-`mcp` (`call-metrics mcp`). The report and the dashboard share `formatting`.
+`mcp` (`call-metrics mcp`). The report and the dashboard share `formatting`; servers share `health`.
 """

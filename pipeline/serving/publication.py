@@ -38,6 +38,8 @@ class Publication:
         self._attached: tuple[int, ...] | None = None
         self._reported: tuple[int, ...] | None = None
         self._previous: list[str] = []
+        self.problem: str | None = None
+        """Why what is published now is not what is served, in a sentence; None if it is."""
 
     def attach(self) -> None:
         """Attach the published file for the first time. Raises `FixStorage`."""
@@ -56,16 +58,17 @@ class Publication:
         self._previous.clear()
         found = identity(self._published)
         if found in (self._attached, None):  # a file that is missing will come back
+            self.problem = f"{self._published} is missing; serving the previous one instead" if found is None else None
             return False
         try:
             self._switch()
         except (duckdb.Error, OSError) as error:
+            self.problem = f"{self._published} cannot be served ({first_line(error)}); serving the previous one instead"
             if self._reported != found:
-                log.warning(
-                    "%s cannot be served (%s); serving the previous one instead", self._published, first_line(error)
-                )
+                log.warning("%s", self.problem)
             self._reported = found
             return False
+        self.problem = None
         return True
 
     def _switch(self) -> None:

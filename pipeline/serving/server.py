@@ -27,6 +27,7 @@ import duckdb
 
 from pipeline.errors import FixSettings, FixStorage, first_line
 from pipeline.serving.access_token import token_for
+from pipeline.serving.health import Health, serving_health
 from pipeline.serving.publication import Publication
 from pipeline.settings import Secret, Settings
 from pipeline.sql import literal, read_statement
@@ -113,6 +114,23 @@ class Server:
         """Switch to the file that is published now. Returns whether it is another one."""
         return self._publication.refresh()
 
+    def check(self) -> None:
+        """Raise `FixStorage` unless clients can read what is published now. May be called by another thread.
+
+        Reads by the server's own DuckDB: whoever opened the file once more and closed it would free the lock that the
+        server has on it, since locks of files are held per process.
+        """
+        if (problem := self._publication.problem) is not None:
+            raise FixStorage(problem)
+        try:
+            with self._database.cursor() as reader:
+                reader.execute("SELECT * FROM windows LIMIT 1").fetchone()
+            _probe(self._host, self._port)
+        except duckdb.Error as error:
+            raise FixStorage(f"{self._published} cannot be read ({first_line(error)})") from None
+        except (OSError, HTTPException) as error:
+            raise FixStorage(f"{self.uri} does not answer ({first_line(error)})") from None
+
     def _listen(self) -> None:
         try:
             self._database.execute(
@@ -123,24 +141,35 @@ class Server:
             raise _unusable(self._host, self._port, "DuckDB cannot listen there") from None
         # DuckDB listens in its own thread. If it is stopped before that thread is ready, the port stays in use until
         # the process ends.
-        with contextlib.closing(HTTPConnection(self._host, self._port, timeout=10)) as probe:
-            try:
-                probe.request("GET", "/")
-                probe.getresponse()
-            except (OSError, HTTPException) as error:
-                raise _unusable(self._host, self._port, first_line(error)) from None
+        try:
+            _probe(self._host, self._port)
+        except (OSError, HTTPException) as error:
+            raise _unusable(self._host, self._port, first_line(error)) from None
 
 
-def run(settings: Settings, published: Path, *, host: str, port: int, ready: Callable[[Server], None]) -> int:
+def run(
+    settings: Settings,
+    published: Path,
+    *,
+    host: str,
+    port: int,
+    health_port: int | None = None,
+    ready: Callable[[Server, str | None], None],
+) -> int:
     """Serve until SIGTERM or SIGINT, and return 0. Calls `ready` as soon as clients can connect.
 
-    Must be called in the main thread. Raises `FixSettings` and `FixStorage`.
+    With a `health_port`, `/health` on it says whether clients can read, and `ready` gets its address. Must be called in
+    the main thread. Raises `FixSettings` and `FixStorage`.
     """
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        with Server(published, token_for(settings), settings.work, host=host, port=port) as server:
-            ready(server)
+        with contextlib.ExitStack() as served:
+            server = served.enter_context(Server(published, token_for(settings), settings.work, host=host, port=port))
+            address = None
+            if health_port is not None:
+                address = served.enter_context(serving_health(Health(published, server.check), host, health_port))
+            ready(server, address)
             while not stop.wait(POLL_SECONDS):
                 if server.refresh():
                     log.info("serving what was published just now")
@@ -176,6 +205,13 @@ def _own_folder(path: Path) -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _probe(host: str, port: int) -> None:
+    """Return once DuckDB answers a request. Raises `OSError` and `HTTPException`."""
+    with contextlib.closing(HTTPConnection(host, port, timeout=10)) as probe:
+        probe.request("GET", "/")
+        probe.getresponse()
 
 
 def _usable_port(host: str, port: int) -> int:

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 
 from pipeline.catalog import LakeCatalog
 from pipeline.errors import FixSettings
+from pipeline.logs import LOG_FORMAT
 from pipeline.settings.data_root import DATA, place
 from pipeline.settings.refusals import refuse_unknown, refuse_unless, refusing_unparsed_lines
 from pipeline.settings.secret_files import SECRETS, read_secrets
@@ -37,6 +38,7 @@ from pipeline.settings.values import (
     Credentials,
     Days,
     DetailsSetting,
+    LogFormatSetting,
     PathOrLake,
     Refused,
     Secret,
@@ -131,6 +133,12 @@ class Settings(BaseSettings):
         "addresses that are told what needs a person, as the library Apprise takes them (`slack://…`, `mailto://…`, "
         "`json://…` for a webhook, and many more), with blanks between them; never printed, never stored. Needs the "
         "extra `alerts`",
+    )
+
+    log_format: LogFormatSetting = _setting(
+        LOG_FORMAT,
+        "text",
+        "what is written to standard error: `text` for people, or `json`, one object a line, for a log collector",
     )
 
     _remote: str | None = PrivateAttr(None)

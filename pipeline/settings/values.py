@@ -24,6 +24,7 @@ from pydantic import (
 
 from pipeline.catalog import LAKE_PREFIX, LakeCatalog
 from pipeline.errors import FixSettings
+from pipeline.logs import LogFormat
 
 __all__ = [
     "MIN_TOKEN",
@@ -38,6 +39,7 @@ __all__ = [
     "Days",
     "Details",
     "DetailsSetting",
+    "LogFormatSetting",
     "PathOrLake",
     "Refused",
     "Secret",
@@ -174,6 +176,7 @@ ClientIp = Literal["keep", "truncate", "drop"]
 ClientIpSetting = Annotated[ClientIp, _or_refuse("is {value}; write keep, truncate or drop")]
 Details = Literal["off", "poor", "all"]
 DetailsSetting = Annotated[Details, _or_refuse("is {value}; write off, poor or all")]
+LogFormatSetting = Annotated[LogFormat, _or_refuse("is {value}; write text or json")]
 Concurrency = Annotated[
     int,
     Field(ge=1, le=256),

@@ -47,6 +47,14 @@ class LocalStore:
         """Return the keys of all files at any depth, sorted."""
         return sorted(path.relative_to(self._root).as_posix() for path in self._root.rglob("*") if path.is_file())
 
+    def sizes(self) -> Mapping[str, int]:
+        """Return the bytes of all files at any depth, by key."""
+        found = {}
+        for key in self.list_keys():
+            with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
+                found[key] = self.path(key).stat().st_size
+        return found
+
     def old_versions(self) -> OldVersions:
         """Return that a deleted file is gone."""
         return OldVersions.NONE

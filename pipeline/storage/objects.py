@@ -66,8 +66,12 @@ class ObjectStore:
 
     def list_keys(self) -> list[str]:
         """Return the keys of all objects at any depth, sorted: one request per 1,000."""
+        return sorted(self.sizes())
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the bytes of all objects at any depth, by key: one request per 1,000."""
         start = len(self._folder) + 1 if self._folder else 0
-        return sorted(key[start:] for key in self._bucket.keys(self._folder))
+        return {key[start:]: size for key, size in self._bucket.sizes(self._folder)}
 
     def old_versions(self) -> OldVersions:
         """Return what becomes of objects that are replaced or deleted. Puts an object to see, and deletes it.

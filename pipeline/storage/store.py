@@ -44,6 +44,9 @@ class Store(Protocol):
     def list_keys(self) -> list[str]:
         """Return the keys of all files at any depth, sorted: one request per 1,000."""
 
+    def sizes(self) -> Mapping[str, int]:
+        """Return the bytes of all files at any depth, by key: one request per 1,000."""
+
     def old_versions(self) -> OldVersions:
         """Return what becomes of files that are replaced or deleted.
 

@@ -184,7 +184,13 @@ def _log_oddities(day: date, inventory: DayInventory, provenance: Provenance) ->
             "them",
             day,
             inventory.rows.of_other_days,
+            extra={"day": day},
         )
     if provenance.unknown_fields:
         fields = ", ".join(f"{name} ({count})" for name, count in sorted(provenance.unknown_fields.items()))
-        log.warning("%s: responses have unknown fields, which are kept in the raw responses: %s", day, fields)
+        log.warning(
+            "%s: responses have unknown fields, which are kept in the raw responses: %s",
+            day,
+            fields,
+            extra={"day": day},
+        )

@@ -143,6 +143,7 @@ def flatten_details(sql: BodySql, day: date, landing: Landing, provenance: Prove
             "window; their responses are kept, and their points are left out",
             day,
             suspect,
+            extra={"day": day},
         )
 
 

@@ -108,13 +108,16 @@ class PostgresTurns:
                 connection.close()
 
     def _wait(self, connection: psycopg2.extensions.connection, key: int, what: str) -> None:
-        pause = FIRST_WAIT
+        pause, started_at = FIRST_WAIT, time.monotonic()
         with explain(self._catalog):
             while not _is_locked(connection, key):
                 if pause == FIRST_WAIT:
-                    log.info("another process is working on %s; waiting for it", what)
+                    log.info("another process is working on %s; waiting for it", what, extra={"waits_for": what})
                 time.sleep(pause)
                 pause = min(pause * 1.5, LONGEST_WAIT)
+        if pause != FIRST_WAIT:
+            seconds = time.monotonic() - started_at
+            log.debug("waited %.1f s for %s", seconds, what, extra={"waits_for": what, "seconds": round(seconds, 3)})
 
 
 def _is_locked(connection: psycopg2.extensions.connection, key: int) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -16,11 +16,14 @@ import duckdb
 from pipeline.catalog import LakeCatalog, without_password
 from pipeline.errors import FixStorage, first_line
 from pipeline.sql import adapted, literal
-from pipeline.warehouse.attach import NoLake, attach, attach_to, lake_errors, lock_down, open_host
+from pipeline.warehouse.attach import LAKE, NoLake, attach, attach_to, lake_errors, lock_down, open_host
 from pipeline.warehouse.database import is_content_error, storage_errors
 from pipeline.warehouse.extensions import NO_DOWNLOADS
 
-__all__ = ["identity", "newest_day", "open_confined", "open_published", "read_errors"]
+__all__ = ["check", "identity", "newest_day", "open_confined", "open_published", "published_at", "read_errors"]
+
+CHECK_MEMORY = "256MB"
+"""Memory of DuckDB to see whether a database can be read."""
 
 
 def open_published(published: Path | LakeCatalog) -> duckdb.DuckDBPyConnection:
@@ -118,6 +121,26 @@ def newest_day(path: Path | LakeCatalog, day: date) -> tuple[date | None, bool]:
     with open_published(path) as database, read_errors(path):
         newest, is_there = database.execute(adapted(database, query), {"day": day}).fetchone() or (None, False)
     return newest, bool(is_there)
+
+
+def published_at(published: Path | LakeCatalog) -> datetime:
+    """Return when a database was published last (UTC); of a lake, by any of its apps. Raises `FixStorage`."""
+    if not isinstance(published, LakeCatalog):
+        with storage_errors(published):
+            return datetime.fromtimestamp(published.stat().st_mtime, UTC)
+    query = f"SELECT epoch(max(snapshot_time)) FROM ducklake_snapshots('{LAKE}')"
+    with open_published(published) as database, read_errors(published):
+        (seconds,) = database.execute(query).fetchone() or (0,)
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def check(published: Path | LakeCatalog) -> None:
+    """Raise `FixStorage` unless a database can be opened and read.
+
+    Uses a DuckDB of its own, so that what else this process has open neither hides a broken file nor is waited for.
+    """
+    with open_confined(published, memory=CHECK_MEMORY) as database, read_errors(published):
+        database.execute(adapted(database, "SELECT max(session_date) FROM store.loaded")).fetchone()
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ A document is run from top to bottom in one folder, like a reader would. What a 
 
 - `sh` is run by bash; exported variables last until the end of the document. `sh server` is started in the background
   and left running until the end; the rest of the line after `server` is the text that says it is ready. A port that a
-  document names after `--port` is replaced by a free one everywhere in the document.
+  document names after `--port` or `--health-port` is replaced by a free one everywhere in the document.
 - `python` is run as a program of its own, `sql` by `call-metrics sql`.
 - `text` after one of these is its output. A line `…` in it stands for any lines.
 - `diagram` is a drawing. Any other language is a file: `yaml file=x.yaml` writes it. Without `file=` it must parse.
@@ -199,7 +199,7 @@ class Document:
 def _own_ports(path: Path) -> dict[str, str]:
     """Return a free port for each port that a block of a document passes to a server."""
     text = "\n".join(block.text for block in blocks_of(path))
-    return {port: str(free_port()) for port in re.findall(r"--port (\d+)", text)}
+    return {port: str(free_port()) for port in re.findall(r"--(?:health-)?port (\d+)", text)}
 
 
 def shows(block: Block, output: str) -> bool:

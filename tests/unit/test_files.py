@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import threading
 import time
 from datetime import date
@@ -199,7 +200,8 @@ def test_names_in_are_sorted_names_and_none_without_the_folder(tmp_path: Path) -
 
 
 def test_lock_is_held_by_one_at_a_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The second waits for the first and logs once what it waits for."""
+    """The second waits for the first, logs once what it waits for, and as a detail how long it took."""
+    caplog.set_level("DEBUG", logger="pipeline")
     path = tmp_path / "locks" / "day.lock"
     order: list[str] = []
 
@@ -208,7 +210,7 @@ def test_lock_is_held_by_one_at_a_time(tmp_path: Path, caplog: pytest.LogCapture
             order.append("second")
 
     thread = threading.Thread(target=second)
-    with caplog.at_level("INFO"), locked(path, "the day"):
+    with locked(path, "the day"):
         thread.start()
         deadline = time.monotonic() + 10
         while not caplog.records and time.monotonic() < deadline:
@@ -216,7 +218,9 @@ def test_lock_is_held_by_one_at_a_time(tmp_path: Path, caplog: pytest.LogCapture
         order.append("first")
     thread.join(10)
     assert order == ["first", "second"]
-    assert [record.message for record in caplog.records] == ["another process is working on the day; waiting for it"]
+    waiting, waited = caplog.messages
+    assert waiting == "another process is working on the day; waiting for it"
+    assert re.fullmatch(r"waited \d+\.\d s for the day", waited)
 
 
 def test_lock_that_cannot_be_created_is_named(tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ def test_defaults_need_no_variable(tmp_path: Path) -> None:
         ("CALL_METRICS_DETAILS", "all", "details", "all"),
         ("CALL_METRICS_SERVE_TOKEN", "sixteen-letters!", "serve_token", Secret("sixteen-letters!")),
         ("CALL_METRICS_ALERTS", "json://localhost/a", "alerts", Secret("json://localhost/a")),
+        ("CALL_METRICS_LOG_FORMAT", "json", "log_format", "json"),
         (
             "CALL_METRICS_ALERTS",
             "mailto://me:word@mail.example, json://localhost/a?b=1,2",

@@ -5,7 +5,7 @@ comes with the extra `dashboard`. What the figures mean is decided by the views 
 `planning`. A page about one call that can be passed on is in `report`.
 
 Read `app` and `answers` (pages, and what the reader chooses), then `charts`, `tables` and `columns`; `launch` starts
-it.
+`served`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How the dashboard is started: the command line of Streamlit, with its options.
 
-What the dashboard shows is in `app`. The process that becomes Streamlit, and the check of its port, are in
-`cli.commands`.
+What is served is in `served`, and what the dashboard shows in `app`. The process that becomes Streamlit, and the check
+of its port, are in `cli.commands`.
 """
 
 from __future__ import annotations
@@ -31,5 +31,5 @@ def streamlit_command(port: int) -> list[str]:
     """
     if importlib.util.find_spec("streamlit") is None:
         raise FixSettings("the dashboard needs Streamlit; install it with `pip install 'call-metrics[dashboard]'`")
-    app = str(Path(__file__).with_name("app.py"))
+    app = str(Path(__file__).with_name("served.py"))
     return [sys.executable, "-m", "streamlit", "run", app, f"--server.port={port}", *OPTIONS]

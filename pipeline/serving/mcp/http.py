@@ -1,7 +1,8 @@
 """The server over HTTP, for clients that have the token. It is for this machine: HTTP does not encrypt.
 
 A page in a browser could let a name point to this machine (DNS rebinding). So the SDK checks the headers Host and
-Origin, and we check the token of each request first. `/health` needs no token and tells nothing.
+Origin, and we check the token of each request first. `/health` needs no token and tells nothing
+but whether the database can be read, see `serving.health`.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.errors import FixSettings, first_line
+from pipeline.serving.health import PATH as HEALTH
+from pipeline.serving.health import Health
 from pipeline.serving.mcp.server import Server
 from pipeline.settings import Secret
 
 __all__ = ["PATH", "application", "listen", "serve", "url_of"]
 
 PATH = "/mcp"
-HEALTH = "/health"
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
@@ -49,7 +51,7 @@ def url_of(host: str, listener: socket.socket) -> str:
     return f"http://{_bracketed(host)}:{listener.getsockname()[1]}{PATH}"
 
 
-def application(server: Server, token: Secret, host: str) -> ASGIApp:
+def application(server: Server, token: Secret, host: str, health: Health) -> ASGIApp:
     """Return the ASGI application. Each request is answered on its own, without a session, as JSON."""
     names = dict.fromkeys([_bracketed(host), *LOOPBACK, socket.gethostname()])
     protected = TransportSecuritySettings(
@@ -60,7 +62,7 @@ def application(server: Server, token: Secret, host: str) -> ASGIApp:
     app = server.streamable_http_app(
         streamable_http_path=PATH, stateless_http=True, json_response=True, transport_security=protected
     )
-    return _TokenRequired(app, token)
+    return _TokenRequired(app, token, health)
 
 
 async def serve(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]) -> None:
@@ -105,15 +107,17 @@ async def _stop_on_signal(server: uvicorn.Server) -> None:
 
 
 class _TokenRequired:
-    """Lets requests through that have the token."""
+    """Lets requests through that have the token, and answers whether the server is healthy."""
 
-    def __init__(self, app: ASGIApp, token: Secret) -> None:
+    def __init__(self, app: ASGIApp, token: Secret, health: Health) -> None:
         self._app = app
+        self._health = health
         self._expected = f"bearer {token.reveal()}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == HEALTH:
-            await JSONResponse({"status": "ok"})(scope, receive, send)
+            response = await self._health.answer()
+            await response(scope, receive, send)
         elif scope["type"] == "lifespan" or self._is_allowed(scope):
             await self._app(scope, receive, send)
         elif scope["type"] == "http":

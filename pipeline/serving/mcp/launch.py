@@ -37,12 +37,15 @@ def run_http(settings: Settings, *, host: str, port: int, seconds: float, ready:
     `FixStorage` if the token's file cannot.
     """
     _prepare()
+    from pipeline.serving.health import Health
     from pipeline.serving.mcp.http import application, listen, serve, url_of
     from pipeline.serving.mcp.server import build
+    from pipeline.warehouse.published import check
 
     token = token_for(settings)
+    health = Health(settings.warehouse, lambda: check(settings.warehouse))
     with listen(host, port) as listener:
-        app = application(build(settings, seconds), token, host)
+        app = application(build(settings, seconds), token, host, health)
         anyio.run(serve, app, listener, lambda: ready(url_of(host, listener)))
     return 0
 

@@ -8,6 +8,7 @@ calls; anyio starts and ends them.
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import re
@@ -22,6 +23,7 @@ import anyio
 import anyio.to_process
 
 from pipeline.errors import CallMetricsError, FixSettings
+from pipeline.logs import LogFormat, are_json, to_stderr
 
 __all__ = ["Workers", "too_slow"]
 
@@ -61,11 +63,12 @@ class Workers:
         needs too much memory. A task that is cancelled ends the process.
         """
         self._turns = self._turns or anyio.CapacityLimiter(MOST_AT_ONCE)
+        form: LogFormat = "json" if are_json() else "text"
         async with self._turns:
             with anyio.move_on_after(self.seconds + GRACE_SECONDS):
                 try:
                     found: object = await anyio.to_process.run_sync(
-                        _call, self.seconds, function, args, cancellable=True, limiter=anyio.CapacityLimiter(1)
+                        _call, self.seconds, form, function, args, cancellable=True, limiter=anyio.CapacityLimiter(1)
                     )
                 except anyio.BrokenWorkerProcess:
                     raise FixSettings("this needed too much time or memory and was ended; ask for less") from None
@@ -81,13 +84,14 @@ def too_slow(seconds: float) -> FixSettings:
     )
 
 
-def _call(seconds: float, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """Call the function in the process of the worker, with its limits."""
+def _call(seconds: float, form: LogFormat, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """Call the function in the process of the worker, with its limits. What it logs has the form of the server's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the server, which then ends us
     _limit_memory()
     _end_after(seconds + 2 * GRACE_SECONDS)
     try:
-        return function(*args)
+        with to_stderr(form, logging.WARNING):
+            return function(*args)
     except CallMetricsError as error:
         return _Refusal(str(error))
     except MemoryError:

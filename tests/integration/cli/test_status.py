@@ -7,8 +7,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
+
 from pipeline.emulator import Emulator, Fault, Quota
 from tests.support.command_line import DAYS, SMALL, YESTERDAY, finish
+
+PARTS = ("days", "files", "database", "ledger", "runs", "quotas")
+"""What metrics are read from."""
 
 
 def test_status_lists_what_is_missing(command: Callable[..., Any]) -> None:
@@ -25,6 +30,18 @@ def test_status_lists_what_is_missing(command: Callable[..., Any]) -> None:
         assert code == 1
         (day,) = json.loads(out)
         assert (day["day"], day["windows_due"], day["complete"]) == (f"{YESTERDAY}", 1, False)
+        assert finish(command("status", "--format", "json")) == (code, out, "")
+        code, out, err = finish(command("status", "--format", "openmetrics", CALL_METRICS_START=f"{YESTERDAY}"))
+        assert (code, err) == (1, "")
+        found = metrics(out)
+        assert {found[f"part_readable {part}"] for part in PARTS} == {1}
+        assert (found["days incomplete"], found["windows_due"]) == (1, 1)
+        assert found["requests_due"] > 1  # with days before it that were never listed
+        assert found["missing_forgotten_seconds"] > 80 * 86_400
+        assert found["newest_response_timestamp_seconds"] <= found["published_timestamp_seconds"]
+        assert found["published_timestamp_seconds"] <= found["run_finished_timestamp_seconds success"]
+        for size in ("raw_bytes participant_metrics", "table_bytes windows", "database_bytes"):
+            assert found[size] > 0
         assert finish(command("backfill", *DAYS, on=emulator))[0] == 0
         assert finish(command("status"))[0] == 0
 
@@ -48,6 +65,37 @@ def test_status_of_nothing_says_how_to_start(command: Callable[..., Any]) -> Non
     assert (code, err) == (0, "")
     assert "`call-metrics backfill` or `call-metrics demo`" in out
     assert json.loads(finish(command("status", "--json"))[1]) == []
+
+
+def test_metrics_say_what_could_not_be_read(command: Callable[..., Any]) -> None:
+    """Without a database, its metrics are left out, and that is a metric too. Every sample has the name of the app."""
+    code, out, err = finish(command("status", "--format", "openmetrics", CALL_METRICS_APP="support"))
+    assert code == 0
+    assert {sample.labels["app"] for family in read_openmetrics(out) for sample in family.samples} == {"support"}
+    found = metrics(out)
+    assert [part for part in PARTS if found[f"part_readable {part} support"] == 0] == ["database", "ledger"]
+    assert "the metrics of database are left out: " in err
+    assert not any(name.startswith(("published", "requests_due", "missing", "newest")) for name in found)
+
+
+def test_formats_that_do_not_go_together_are_refused(command: Callable[..., Any]) -> None:
+    """One sentence each."""
+    for arguments, why in (
+        (("--json", "--format", "text"), "--json and --format text cannot be given together"),
+        (("--ledger", "--format", "openmetrics"), "--ledger has no format openmetrics"),
+    ):
+        code, out, err = finish(command("status", *arguments))
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert why in err
+
+
+def metrics(text: str) -> dict[str, float]:
+    """Return the value of each metric, by its name without prefix and the values of its labels."""
+    return {
+        " ".join([sample.name.removeprefix("call_metrics_"), *sorted(sample.labels.values())]): sample.value
+        for family in read_openmetrics(text)
+        for sample in family.samples
+    }
 
 
 def test_ledger_says_what_can_still_be_had(command: Callable[..., Any]) -> None:

@@ -37,6 +37,8 @@ from tests.support.command_line import finish
         (("ui", "--port", "0"), "call-metrics ui: --port must be a whole number from 1 to 65535, not '0'"),
         (("completion", "pwsh"), "call-metrics completion: SHELL 'pwsh' is not one of 'bash', 'zsh', 'fish'"),
         (("mcp", "--seconds", "0"), "call-metrics mcp: --seconds must be a whole number from 1 to 3600, not '0'"),
+        (("-v", "status", "-q"), "call-metrics status: --verbose and --quiet cannot be given together"),
+        (("-qv", "status"), "call-metrics: --verbose and --quiet cannot be given together"),
         (("serve", "--port", "+1"), "call-metrics serve: --port must be a whole number from 0 to 65535, not '+1'"),
     ],
 )

@@ -47,6 +47,9 @@ def test_compose_sets_our_settings_and_runs_programs_that_the_image_has() -> Non
         service = services[name]
         assert ours(set(service["environment"])) <= OURS
         assert service["healthcheck"]["test"]
+        documented = re.search(r"/\w+_info|grpc-health-check -p 4000|liveness-check", service["healthcheck"]["test"])
+        assert documented
+        assert documented[0] in (ROOT / "docs" / "monitoring.md").read_text()
         program = shlex.split(service["command"])[0]
         assert importlib.util.find_spec(program.replace("dagster-daemon", "dagster").replace("-", "_"))
     for mounted in re.findall(r"\./([\w.-]+):/", (DEPLOY / "compose.yaml").read_text()):

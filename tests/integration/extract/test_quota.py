@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from datetime import timedelta
 
@@ -50,6 +51,24 @@ def test_quota_is_followed_with_any_clock_skew(skew: timedelta) -> None:
         use(emulator.url, send, concurrency=4)
         assert emulator.count(status=429) == 0
         assert emulator.count(status=404) == 9
+
+
+def test_waits_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """For the quota of an endpoint, and before another attempt: how long, and what for."""
+    caplog.set_level(logging.DEBUG, logger="pipeline")
+    refusals = (
+        Fault("rate_limited", times=1, retry_after="seconds", retry_after_seconds=7),
+        Fault("poisoned", times=1),
+    )
+    with Emulator(WORLD, clock=AFTERWARDS, faults=refusals, quotas={"participant_metrics": None}) as emulator:
+        fetch(emulator.url, METRICS, clock=SkippingClock().clock)
+    (wait,) = [record for record in caplog.records if "for the quota" in record.getMessage()]
+    assert wait.getMessage().startswith("participant_metrics: waiting 7.")
+    assert (wait.endpoint, wait.requests) == ("participant_metrics", 1)
+    (again,) = [record for record in caplog.records if "attempt" in record.getMessage()]
+    assert again.getMessage().startswith("participant_metrics, 2026-11-01, default:standup (session s1), ")
+    assert again.attempt == 2
+    assert [record.status for record in caplog.records if "path" in vars(record)] == [429, 500, 200]
 
 
 @pytest.mark.parametrize("joined", [False, True])

@@ -85,6 +85,17 @@ def test_ui_command_without_dg_prints_no_warning(environment: dict[str, str], tm
     assert "Warning" not in server.output
 
 
+@pytest.mark.parametrize("with_dg", [True, False])
+def test_ui_command_passes_on_how_to_log(with_dg: bool) -> None:
+    """Both programs know these options; without a choice, Dagster logs as it always did."""
+    plain = ui_command(3000, with_dg=with_dg)
+    chosen = ui_command(3000, with_dg=with_dg, log_format="json", quiet=True)
+    added = ["--log-format", "json", "--log-level", "error", "--code-server-log-level", "error"]
+    assert chosen == [*plain, *added]
+    known = subprocess.run([*chosen, "--help"], capture_output=True, text=True, timeout=60)
+    assert (known.returncode, "Usage" in known.stdout) == (0, True)
+
+
 def test_ui_command_prefers_dg() -> None:
     """The development install has `dg`."""
     assert ui_command(3000) == ui_command(3000, with_dg=True)

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ import duckdb
 import pytest
 
 from pipeline.errors import FixSettings, FixStorage
-from pipeline.serving.server import Server, extension
-from pipeline.settings import Secret
+from pipeline.serving.server import Server, extension, run
+from pipeline.settings import Secret, Settings
 from tests.support.remote import EXTENSION_FILES, TOKEN, Client, needs_extensions, publish
 
 
@@ -110,7 +111,7 @@ def test_command_serves_until_a_signal(
 ) -> None:
     """It prints the address but not the token, notices publications by itself, and ends cleanly."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "serve", "--port", "0"],
+        [sys.executable, "-m", "pipeline", "serve", "--port", "0", "--health-port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -136,12 +137,46 @@ def test_command_serves_until_a_signal(
         assert process.stderr
         assert "published just now" in process.stderr.readline()
         assert reader.run_on_server("SELECT count(*) FROM metric_points") == [[2]]
+        health = process.stdout.readline().split()[0]
+        with urllib.request.urlopen(health) as response:
+            assert (response.status, response.read()) == (200, b'{"status":"ok"}')
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
         assert (process.returncode, out, err) == (0, "", "")
     finally:
         process.kill()
         process.communicate()
+    assert not list((published_file.parent / ".work").iterdir())
+
+
+@needs_extensions
+def test_server_is_healthy_while_clients_read_what_is_published(
+    server: Server, published_file: Path, client: Callable[..., Client]
+) -> None:
+    """A file that is missing or broken is not, although the previous one is still served."""
+    server.check()
+    away = published_file.rename(published_file.with_name("away.duckdb"))
+    assert not server.refresh()
+    with pytest.raises(FixStorage, match="is missing; serving the previous one"):
+        server.check()
+    published_file.write_bytes(b"no database" * 1000)
+    assert not server.refresh()
+    with pytest.raises(FixStorage, match="cannot be served"):
+        server.check()
+    assert client(server.uri).run_on_server("SELECT count(*) FROM metric_points") == [[1]]
+    away.replace(published_file)
+    server.refresh()
+    server.check()
+
+
+@needs_extensions
+def test_health_port_that_is_in_use_is_refused(published_file: Path) -> None:
+    """One sentence names the option."""
+    settings = Settings(data=published_file.parent)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(FixSettings, match=f"port {port} cannot be used .*; choose another with --health-port"):
+            run(settings, published_file, host="127.0.0.1", port=0, health_port=port, ready=lambda *_: None)
     assert not list((published_file.parent / ".work").iterdir())
 
 

@@ -21,6 +21,8 @@ def test_store_holds_files_as_a_folder_does(store: ObjectStore, s3: S3) -> None:
     put(raw, "a/y.parquet", b"22")
     put(raw, "b/x.parquet", b"")
     assert s3.bucket.list_keys() == ["data/raw/a/x.parquet", "data/raw/a/y.parquet", "data/raw/b/x.parquet"]
+    assert raw.sizes() == {"a/x.parquet": 1, "a/y.parquet": 2, "b/x.parquet": 0}
+    assert raw.below("a").list_keys() == ["x.parquet", "y.parquet"]
     assert (raw.names(), raw.names("a"), raw.names("none")) == (["a", "b"], ["x.parquet", "y.parquet"], [])
     assert (get(raw, "a/y.parquet"), get(raw, "b/x.parquet")) == (b"22", b"")
     assert (raw.exists("a/x.parquet"), raw.exists("a"), raw.exists("none")) == (True, False, False)

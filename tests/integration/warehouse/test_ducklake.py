@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.catalog import Schemas
+from pipeline.cli.metrics import collect
 from pipeline.emulator import Emulator, ManualClock, demo_world, odd_world
 from pipeline.errors import FixSettings, FixStorage
 from pipeline.flow import Flow
@@ -289,7 +290,7 @@ def test_rebuild_gives_the_same_rows(flow_for: Callable[..., Flow], lake_setting
 
 
 def test_reports_and_dashboard_read_the_lake(flow_for: Callable[..., Flow], lake_setting: str) -> None:
-    """They read it as they read a file."""
+    """They read it as they read a file, and so do the metrics."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:
         flow = flow_for(emulator, warehouse_file=lake_setting)
         flow.run(FLOW_DAY)
@@ -298,6 +299,13 @@ def test_reports_and_dashboard_read_the_lake(flow_for: Callable[..., Flow], lake
     assert made.problems == ()
     assert len(run_query(flow.settings.warehouse, "days", first=FLOW_DAY, last=FLOW_DAY)) == 1
     assert newest_day(flow.settings.warehouse, FLOW_DAY) == (FLOW_DAY, True)
+    gauges, is_complete = collect(flow, [FLOW_DAY], AFTERWARDS)
+    found = {gauge.name: gauge.samples for gauge in gauges}
+    assert is_complete
+    assert set(found["part_readable"].values()) == {1}
+    assert abs((found["published_timestamp_seconds"][""] - datetime.now(UTC)).total_seconds()) < 600
+    assert found["lake_bytes"][""] > found["table_bytes"]["windows"] > 0
+    assert "database_bytes" not in found
 
 
 def test_queries_reach_nothing_but_the_lake(

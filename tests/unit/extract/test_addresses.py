@@ -31,6 +31,21 @@ def test_address_of_a_timeline_names_the_stay_and_no_bounds() -> None:
 
 
 @pytest.mark.parametrize(
+    ("endpoint", "logged"),
+    [
+        ("participant_metrics", "/api/v2/video/call/default/standup/session/s1/participant/{}/details/track"),
+        ("participant_timeline", "/api/v2/video/call_stats/default/standup/s1/participants/{}/timeline"),
+    ],
+)
+def test_path_in_logs_names_no_person(endpoint: EndpointName, logged: str) -> None:
+    """Nobody erases a person from logs. A path that names none is logged as it is."""
+    address = address_of(Request(endpoint, DAY, stay=STAY, window=Window(at(10), at(10, 30))))
+    assert address.logged == logged.format("{user_id}/{user_session_id}")
+    address = address_of(Request("participant_sessions", DAY, call=CALL))
+    assert address.logged == address.path
+
+
+@pytest.mark.parametrize(
     ("endpoint", "path"),
     [
         ("participant_sessions", "/api/v2/video/call/default/standup/session/s1/participant_sessions"),

@@ -26,6 +26,8 @@ def test_folder_is_a_store_of_whole_files(tmp_path: Path) -> None:
     os.utime(store.path("a/x"), ns=(1, 1))
     assert store.versions("a").keys() == before.keys()
     assert store.versions("a") != before
+    assert store.sizes() == {"a/x": 1}
+    assert store.below("none").sizes() == {}
     store.delete("a/x", "none")
     assert store.names("a") == []
 

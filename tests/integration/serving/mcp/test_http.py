@@ -12,11 +12,18 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
+from pipeline.serving.health import Health
+from pipeline.settings import Secret, Settings
+from pipeline.warehouse.published import check
 from tests.support.assistants import TOKEN, call_of_two, mcp, publish, refusal, run, values
 
 httpx2 = pytest.importorskip("httpx2", reason="needs the extra `mcp`")
+
+from pipeline.serving.mcp.http import application  # noqa: E402 - the extra is there
+from pipeline.serving.mcp.server import build  # noqa: E402
 
 ACCEPT = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
 PING = '{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
@@ -105,6 +112,22 @@ def test_health_needs_no_token(url: str) -> None:
         response = connection.getresponse()
         response.read()
         assert response.status == 401
+
+
+def test_health_is_that_of_the_database(tmp_path: Path) -> None:
+    """Without a database the server runs and is not healthy; it says why, and neither where nor to whom it belongs."""
+    settings = Settings(data=tmp_path / "data")
+    health = Health(settings.warehouse, lambda: check(settings.warehouse))
+    app = application(build(settings, 5), Secret(TOKEN), "127.0.0.1", health)
+
+    async def scenario() -> None:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            response = await client.get("/health")
+        assert response.status_code == 503
+        assert response.json() == {"status": "unavailable", "reason": "there is no published database"}
+
+    run(scenario)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
