@@ -59,7 +59,9 @@ def call(name: str, *, minutes: int, tracks: bool, reports: bool = False) -> Cal
 # What is published.
 
 
-@pytest.mark.parametrize("unit", ["s", "float_s", "ms", "us", "ns"])
+@pytest.mark.parametrize(
+    "unit", [*(pytest.param(unit, marks=pytest.mark.slow) for unit in ("s", "us")), "float_s", "ms", "ns"]
+)
 def test_database_has_the_rows_of_the_source_in_every_timestamp_unit(unit: str, flow_for: Callable[..., Flow]) -> None:
     """Two days of odd calls arrive complete."""
     with Emulator(ODD, clock=ManualClock(AFTERWARDS), wire=WireFormat(unit=unit)) as emulator:

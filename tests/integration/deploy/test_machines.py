@@ -74,6 +74,7 @@ def test_machine_that_is_killed_is_replaced_by_an_empty_one(cluster: Make, sourc
     assert found_differences(machines, source, tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_second_machine_on_a_day_waits_and_finds_nothing_to_do(cluster: Make, source: Emulator, tmp_path: Path) -> None:
     """Every window is requested once."""

@@ -63,7 +63,7 @@ def test_dg_checks_and_lists_the_definitions_of_a_checkout(environment: dict[str
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("command", ["dg", "dagster"])
+@pytest.mark.parametrize("command", [pytest.param("dg", marks=pytest.mark.slow), "dagster"])
 def test_dev_serves_the_same_code_location_from_a_checkout(
     command: str, environment: dict[str, str], tmp_path: Path
 ) -> None:

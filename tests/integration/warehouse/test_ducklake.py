@@ -98,7 +98,7 @@ def registered(settings: Settings) -> set[Path]:
     return {Path(row[0]) for row in query(lake_of(settings), every)}
 
 
-@pytest.mark.parametrize("world", ["demo", "odd"])
+@pytest.mark.parametrize("world", [pytest.param("demo", marks=pytest.mark.slow), "odd"])
 def test_lake_has_the_rows_of_the_embedded_database(
     world: str, flow_for: Callable[..., Flow], lake_setting: str
 ) -> None:
