@@ -21,10 +21,12 @@ from pipeline.planning.problems import counted
 from pipeline.schema import WINDOW_STATES
 from pipeline.serving.day_values import day_values
 from pipeline.settings import Settings
+from pipeline.storage.disk_use import DiskUse, database_bytes, disk_use, megabytes
 
 __all__ = [
     "days_before_the_first",
     "days_table",
+    "disk_line",
     "exit_code",
     "next_to_expire",
     "print_missing",
@@ -32,16 +34,21 @@ __all__ = [
     "problem_lines",
 ]
 
+PRUNED = {None: "", "raw": ", without raw responses", "all": ", pruned"}
+"""What follows the verdict on a day, by what was removed of it on purpose."""
+
 
 def print_status(settings: Settings, since: str | None, until: str | None, *, as_json: bool) -> ExitCode:
     """Print the status of each day from `since` to `until`, including days of which nothing has landed."""
     with Flow(settings) as flow:
-        landed = flow.landing.days()
+        landed = flow.known_days()
         days = [flow.completeness(day) for day in days_to_show(landed, since, until)]
         calls = {day.day: flow.certificates(day.day) for day in days} if as_json else {}
+        use = disk_use(flow.store)
+        database = None if as_json else database_bytes(settings)
     now = datetime.now(UTC)
     if as_json:
-        print(json.dumps([day_values(day, now, calls[day.day]) for day in days], indent=2, default=str))
+        print(json.dumps([day_values(day, now, calls[day.day], use) for day in days], indent=2, default=str))
     elif not days and landed:
         print(none_between(landed, since, until))
     elif not days:
@@ -50,18 +57,32 @@ def print_status(settings: Settings, since: str | None, until: str | None, *, as
             "`call-metrics demo`"
         )
     else:
-        console.stdout().print(days_table(days, now))
+        console.stdout().print(days_table(days, now, use))
+        print(disk_line(use, database))
         for line in (*next_to_expire(days, now), *days_before_the_first(landed, settings.start, now)):
             print(line)
         print_missing(days)
     return exit_code(days)
 
 
-def days_table(days: Sequence[DayCompleteness], now: datetime | None = None) -> Table:
-    """Return a row per day: what is known, landed and missing, and the days left until the source drops it."""
+def days_table(days: Sequence[DayCompleteness], now: datetime | None = None, use: DiskUse | None = None) -> Table:
+    """Return a row per day: what is known, landed and missing, and the days left until the source drops it.
+
+    With `use`, also how large its raw responses and tables are.
+    """
     now = now or datetime.now(UTC)
     table = Table(box=None, pad_edge=False)
-    for name in ("day", "calls", "live", "stays", *WINDOW_STATES, "due", "days left", ""):
+    for name in (
+        "day",
+        "calls",
+        "live",
+        "stays",
+        *WINDOW_STATES,
+        "due",
+        "days left",
+        *(("raw", "tables") if use else ()),
+        "",
+    ):
         table.add_column(name, justify="left" if name in ("day", "") else "right", no_wrap=True)
     for day in days:
         table.add_row(
@@ -72,14 +93,22 @@ def days_table(days: Sequence[DayCompleteness], now: datetime | None = None) -> 
             *(f"{day.windows.get(state, 0)}" for state in WINDOW_STATES),
             f"{day.due}",
             f"{day.days_left(now)}",
-            day.verdict,
+            *((megabytes(use.raw_bytes(day.day)), megabytes(use.table_bytes(day.day))) if use else ()),
+            f"{day.verdict}{PRUNED[day.pruned]}",
         )
     return table
 
 
+def disk_line(use: DiskUse, database: int | None) -> str:
+    """Return a sentence about the bytes of all days, and of the database."""
+    raw, tables = (sum(sum(its.values()) for its in by_day.values()) for by_day in (use.raw, use.tables))
+    stored = f"{megabytes(raw)} of raw responses, {megabytes(tables)} of tables"
+    return f"on disk: {stored}" + (f", {megabytes(database)} of the database" if database is not None else "")
+
+
 def next_to_expire(days: Sequence[DayCompleteness], now: datetime, most: int = 3) -> Iterator[str]:
     """Yield sentences about the days that expire next at the source, with what is missing of them."""
-    listed = [day for day in days if day.expires_at + timedelta(days=1) > now]
+    listed = [day for day in days if day.expires_at + timedelta(days=1) > now and not day.pruned]
     for day in sorted(listed, key=lambda day: (day.expires_at, day.day))[:most]:
         missing = "; ".join(map(str, day.problems[:3])) or "nothing is missing"
         yield f"{day.day} expires at the source in {counted(day.days_left(now), 'day')}: {missing}"
