@@ -6,7 +6,7 @@ What counts as missing is decided in `planning.completeness`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from rich.table import Table
@@ -14,6 +14,7 @@ from rich.table import Table
 from pipeline.cli import console
 from pipeline.cli.dates import days_to_show, none_between
 from pipeline.cli.outcome import ExitCode
+from pipeline.cli.sizes import size_columns, size_lines
 from pipeline.flow import Flow
 from pipeline.model import RETENTION
 from pipeline.planning.completeness import DayCompleteness
@@ -21,21 +22,17 @@ from pipeline.planning.problems import counted
 from pipeline.schema import WINDOW_STATES
 from pipeline.serving.day_values import day_values
 from pipeline.settings import Settings
-from pipeline.storage.disk_use import DiskUse, database_bytes, disk_use, megabytes
+from pipeline.storage.disk_use import database_bytes, disk_use
 
 __all__ = [
     "days_before_the_first",
     "days_table",
-    "disk_line",
     "exit_code",
     "next_to_expire",
     "print_missing",
     "print_status",
     "problem_lines",
 ]
-
-PRUNED = {None: "", "raw": ", without raw responses", "all": ", pruned"}
-"""What follows the verdict on a day, by what was removed of it on purpose."""
 
 
 def print_status(settings: Settings, since: str | None, until: str | None, *, as_json: bool) -> ExitCode:
@@ -57,32 +54,31 @@ def print_status(settings: Settings, since: str | None, until: str | None, *, as
             "`call-metrics demo`"
         )
     else:
-        console.stdout().print(days_table(days, now, use))
-        print(disk_line(use, database))
-        for line in (*next_to_expire(days, now), *days_before_the_first(landed, settings.start, now)):
+        terminal = console.stdout()
+        terminal.print(days_table(days, now, size_columns(use, terminal.width)))
+        for line in (
+            *size_lines(use, database, days),
+            *next_to_expire(days, now),
+            *days_before_the_first(landed, settings.start, now),
+        ):
             print(line)
         print_missing(days)
     return exit_code(days)
 
 
-def days_table(days: Sequence[DayCompleteness], now: datetime | None = None, use: DiskUse | None = None) -> Table:
+def days_table(
+    days: Sequence[DayCompleteness],
+    now: datetime | None = None,
+    sizes: Mapping[str, Callable[[date], str]] | None = None,
+) -> Table:
     """Return a row per day: what is known, landed and missing, and the days left until the source drops it.
 
-    With `use`, also how large its raw responses and tables are.
+    `sizes` are further columns, see `size_columns`.
     """
     now = now or datetime.now(UTC)
+    sizes = sizes or {}
     table = Table(box=None, pad_edge=False)
-    for name in (
-        "day",
-        "calls",
-        "live",
-        "stays",
-        *WINDOW_STATES,
-        "due",
-        "days left",
-        *(("raw", "tables") if use else ()),
-        "",
-    ):
+    for name in ("day", "calls", "live", "stays", *WINDOW_STATES, "due", "days left", *sizes, ""):
         table.add_column(name, justify="left" if name in ("day", "") else "right", no_wrap=True)
     for day in days:
         table.add_row(
@@ -93,17 +89,10 @@ def days_table(days: Sequence[DayCompleteness], now: datetime | None = None, use
             *(f"{day.windows.get(state, 0)}" for state in WINDOW_STATES),
             f"{day.due}",
             f"{day.days_left(now)}",
-            *((megabytes(use.raw_bytes(day.day)), megabytes(use.table_bytes(day.day))) if use else ()),
-            f"{day.verdict}{PRUNED[day.pruned]}",
+            *(size(day.day) for size in sizes.values()),
+            "pruned" if day.pruned == "all" else day.verdict,
         )
     return table
-
-
-def disk_line(use: DiskUse, database: int | None) -> str:
-    """Return a sentence about the bytes of all days, and of the database."""
-    raw, tables = (sum(sum(its.values()) for its in by_day.values()) for by_day in (use.raw, use.tables))
-    stored = f"{megabytes(raw)} of raw responses, {megabytes(tables)} of tables"
-    return f"on disk: {stored}" + (f", {megabytes(database)} of the database" if database is not None else "")
 
 
 def next_to_expire(days: Sequence[DayCompleteness], now: datetime, most: int = 3) -> Iterator[str]:
