@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.alerts.facts import days_at_risk
 from pipeline.cli.due import without_pruned
 from pipeline.emulator import Emulator, Fault, ManualClock
 from pipeline.errors import FixSettings
@@ -108,6 +109,7 @@ def test_a_day_that_is_removed_leaves_only_what_is_known_of_it(
     judged = flow.completeness(DAY)
     assert (judged.pruned, judged.verdict, judged.calls, judged.held) == ("all", "complete", 2, 4)
     assert flow.incomplete_days(AFTERWARDS) == []
+    assert DAY not in {risk.day for risk in days_at_risk(flow, AFTERWARDS, [DAY])}
     if is_lake:
         assert query(lake_of(flow.settings), "SELECT count(*) FROM store.loaded") == [(0,)]
 
