@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from pipeline.errors import FixSettings
+from pipeline.errors import FixSettings, FixStorage
 from pipeline.flow import Flow
 from pipeline.planning.completeness import day_ends
 from pipeline.planning.pruned import Removed
@@ -37,10 +37,14 @@ class Pruned:
 
 @dataclass(frozen=True)
 class Kept:
-    """A day that is old enough and stays, with the first reason why it is not complete."""
+    """A day that is old enough and stays, with the first reason why it is not complete.
+
+    `is_broken` says whether something of it cannot be used, so that this is not known.
+    """
 
     day: date
     why: str
+    is_broken: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def prune(
     """Remove what CALL_METRICS_KEEP_RAW_DAYS and CALL_METRICS_KEEP_DAYS let go at `now`, and finish what was begun.
 
     `report` is called with each day once its files are deleted. With `dry_run`, nothing is changed. Raises
-    `FixSettings` if neither is set, and `FixStorage`.
+    `FixSettings` if neither is set, and `FixStorage` if what is closed cannot be removed.
     """
     if flow.settings.keep_raw_days is None and flow.settings.keep_days is None:
         raise FixSettings(
@@ -78,7 +82,11 @@ def prune(
         removed = _due(flow.settings, day, now)
         if removed is None or begun.get(day) in ("all", removed) or (day in closed and removed == "raw"):
             continue
-        judged = flow.completeness(day) if dry_run else flow.close_day(day, removed)
+        try:
+            judged = flow.completeness(day) if dry_run else flow.close_day(day, removed)
+        except FixStorage as error:  # another day may be fine
+            kept.append(Kept(day, str(error), is_broken=True))
+            continue
         if judged.is_complete:
             pruned = [one for one in pruned if one.day != day]
             pruned.append(Pruned(day, removed, _size(use, day, removed)))

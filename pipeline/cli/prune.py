@@ -20,7 +20,10 @@ __all__ = ["run_prune"]
 
 
 def run_prune(settings: Settings, *, dry_run: bool) -> ExitCode:
-    """Remove what the settings let go, or only print it. Raises `FixSettings` and `FixStorage`."""
+    """Remove what the settings let go, or only print it. Returns `INCOMPLETE` if a day cannot be used.
+
+    Raises `FixSettings` and `FixStorage`.
+    """
     with console.logging_to_stderr(), Flow(settings) as flow:
         done = prune(flow, datetime.now(UTC), dry_run=dry_run, report=_print_day)
         versions = flow.store.old_versions() if done.pruned and not dry_run else OldVersions.NONE
@@ -37,7 +40,7 @@ def run_prune(settings: Settings, *, dry_run: bool) -> ExitCode:
         print(f"{megabytes(done.size)} of {counted(len(done.pruned), 'day')} removed")
     if versions is not OldVersions.NONE:
         print(f"{settings.location} may keep old versions of these files: how long is for its lifecycle rules to say")
-    return ExitCode.COMPLETE
+    return ExitCode.INCOMPLETE if any(kept.is_broken for kept in done.kept) else ExitCode.COMPLETE
 
 
 def _print_day(day: Pruned) -> None:

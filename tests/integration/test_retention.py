@@ -14,17 +14,16 @@ import pytest
 
 from pipeline.alerts.facts import days_at_risk
 from pipeline.cli.due import without_pruned
-from pipeline.emulator import Emulator, Fault, ManualClock
+from pipeline.emulator import Emulator, Fault, ManualClock, uniform_world
 from pipeline.errors import FixSettings
 from pipeline.flow import Flow
+from pipeline.landing.segment import RAW_SCHEMA
 from pipeline.planning.completeness import day_ends
 from pipeline.retention import prune
 from pipeline.schema import TABLES
-from pipeline.sql import adapted
 from pipeline.warehouse.published import open_published
 from tests.support import rows_in
-from tests.support.flows import AFTERWARDS, DAY, WORLD, published, traces
-from tests.support.lakes import lake_of, query
+from tests.support.flows import AFTERWARDS, DAY, WORLD, published, run, traces
 
 LATER = day_ends(DAY) + timedelta(days=30)
 """When everything of the day may go, by the settings of these tests."""
@@ -85,13 +84,11 @@ def test_a_day_without_raw_responses_stays_what_it_was(flow_for: Callable[..., F
     assert prune(flow, LATER).pruned == []
 
 
-@pytest.mark.parametrize("is_lake", [False, True])
 def test_a_day_that_is_removed_leaves_only_what_is_known_of_it(
-    flow_for: Callable[..., Flow], emulator: Emulator, tmp_path: Path, is_lake: bool
+    flow_for: Callable[..., Flow], emulator: Emulator
 ) -> None:
     """Raw responses, tables and rows are gone, and the ledger, the list of what is due and `status` do not miss it."""
-    lake = {"warehouse_file": f"ducklake:{tmp_path / 'catalog.ducklake'}"} if is_lake else {}
-    flow = flow_for(emulator, start=DAY, **ALL, **lake)
+    flow = flow_for(emulator, start=DAY, **ALL)
     flow.run(DAY)
     done = prune(flow, LATER)
     assert [(one.day, one.removed) for one in done.pruned] == [(DAY, "all")]
@@ -99,8 +96,8 @@ def test_a_day_that_is_removed_leaves_only_what_is_known_of_it(
     assert tables(flow) == {}
     assert all(not rows_in(flow.settings.warehouse, table) for table in TABLES)
     with open_published(flow.settings.warehouse) as database:
-        meta = adapted(database, "SELECT value FROM store.meta WHERE name = 'pruned'")
-        assert database.execute(meta).fetchall() == [(f"{DAY}",)]  # for the ledger
+        days = database.execute("SELECT value FROM store.meta WHERE name = 'pruned'").fetchall()
+    assert days == [(f"{DAY}",)]  # for the ledger
     requests = emulator.count()
     flow.run(DAY)
     flow.load([DAY])
@@ -110,8 +107,6 @@ def test_a_day_that_is_removed_leaves_only_what_is_known_of_it(
     assert (judged.pruned, judged.verdict, judged.calls, judged.held) == ("all", "complete", 2, 4)
     assert flow.incomplete_days(AFTERWARDS) == []
     assert DAY not in {risk.day for risk in days_at_risk(flow, AFTERWARDS, [DAY])}
-    if is_lake:
-        assert query(lake_of(flow.settings), "SELECT count(*) FROM store.loaded") == [(0,)]
 
 
 def test_an_incomplete_day_stays_however_old(flow_for: Callable[..., Flow]) -> None:
@@ -278,6 +273,24 @@ def test_a_lost_table_of_a_pruned_day_is_said(flow_for: Callable[..., Flow], emu
     assert not judged.needs_another_run
     flow = flow_for(emulator, **ALL)
     assert [one.day for one in prune(flow, LATER).kept] == [DAY]
+
+
+def test_a_day_that_cannot_be_used_does_not_stop_the_others(flow_for: Callable[..., Flow]) -> None:
+    """It stays, with the sentence about it, and the other days are pruned."""
+    days = [DAY, DAY + timedelta(days=1)]
+    world = uniform_world(days[0], calls=1, people=1, minutes=5) + uniform_world(days[1], calls=1, people=1, minutes=5)
+    with Emulator(world, clock=ManualClock(AFTERWARDS)) as source:
+        flow = flow_for(source, **RAW)
+        run(flow, *days)
+        (segment,) = flow.landing.segments("call_stats", DAY)
+        later = RAW_SCHEMA.with_metadata({"call_metrics.raw_version": "99"})
+        pq.write_table(pq.read_table(segment, partitioning=None).replace_schema_metadata(later.metadata), segment)
+        done = prune(flow, LATER + timedelta(days=1))
+        assert [one.day for one in done.pruned] == [days[1]]
+        (kept,) = done.kept
+        assert (kept.day, kept.is_broken) == (DAY, True)
+        assert "later version of Call Metrics; upgrade" in kept.why
+        assert Path(segment).exists()
 
 
 def test_pruning_without_a_setting_is_refused(flow_for: Callable[..., Flow], emulator: Emulator) -> None:
