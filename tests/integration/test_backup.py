@@ -56,12 +56,12 @@ def test_a_copy_taken_during_a_backfill_is_made_whole_by_the_next_one(
 ) -> None:
     """Only those windows are requested again whose segments are not in the copy, and the rows are the source's."""
     monkeypatch.setattr(writer, "SEGMENT_SECONDS", 0.05)
-    quotas = {"participant_metrics": Quota(40, 1.0)}
+    quotas = {"participant_metrics": Quota(20, 1.0)}
     with Emulator(LARGE, quotas=quotas) as emulator:
         flow = flow_for(emulator)
         backfill = threading.Thread(target=flow.run, args=(YESTERDAY,))
         backfill.start()
-        while emulator.count("participant_metrics", 200) < 10:
+        while not flow.landing.names("participant_metrics", YESTERDAY):  # three seconds before the last one
             time.sleep(0.01)
         copy_slowly(flow.settings.data, tmp_path / "copy", pause=0.02)
         backfill.join()
