@@ -33,6 +33,7 @@ from pipeline.limits import allow_open_files
 from pipeline.model import RETENTION, Call
 from pipeline.planning.completeness import DayCompleteness, day_ends, is_certified, judge_day
 from pipeline.planning.inventory import Inventories
+from pipeline.planning.pruned import PrunedDay, PrunedDays, Removed
 from pipeline.quality.day import DayQuality, day_quality, poor_calls
 from pipeline.quality.ratings.train import FACT, train
 from pipeline.quality.releases.compared import compared_releases
@@ -41,8 +42,10 @@ from pipeline.schema import CALL_KEY, TABLES
 from pipeline.settings import Settings
 from pipeline.storage import StoredFile, open_shared_store, open_store
 from pipeline.tables.build import UNKNOWN_FIELDS_IN, TablesBuilt, build_tables
+from pipeline.tables.kept import adapt_day, lost_tables, strike_day
 from pipeline.tables.lake import Lake
 from pipeline.tables.provenance import is_outdated, rules
+from pipeline.turns import StillMine
 from pipeline.warehouse.choice import choose_turns, choose_warehouse
 from pipeline.warehouse.day import Loaded
 from pipeline.warehouse.ducklake import Cleaned, DuckLake
@@ -90,10 +93,17 @@ class Flow:
         self._session = ApiSession(settings, connect, self._quota_file if settings.alerts else None)
         self.landing = Landing(raw, redactor=lambda: redactor(settings.client_ip, ErasedUsers.read(self._erased_file)))
         self._inventories = Inventories(self.landing, self._temporary)
-        self.extract = Extract(
-            self.landing, self._inventories, self._locks, self._session, workers=settings.concurrency, report=report
-        )
         self.lake = Lake(self.store.below("tables"))
+        self.pruned = PrunedDays(self.store.below("tables"))
+        self.extract = Extract(
+            self.landing,
+            self._inventories,
+            self._locks,
+            self._session,
+            workers=settings.concurrency,
+            report=report,
+            is_closed=self.pruned.has,
+        )
         self.warehouse = choose_warehouse(
             settings.warehouse,
             settings.work / "warehouse.duckdb",
@@ -130,24 +140,11 @@ class Flow:
         return self.completeness(day)
 
     def build_tables(self, day: date, *, rebuild: bool = False) -> TablesBuilt:
-        """Flatten what has landed of the day and write its tables, if their inputs changed (or if `rebuild`)."""
+        """Flatten what has landed of the day and write its tables, if their inputs changed (or if `rebuild`).
 
-        def build() -> TablesBuilt:
-            with self.landing.listing_once():
-                inventory = self._inventories.of(day)
-                built = build_tables(
-                    day,
-                    inventory,
-                    self.landing,
-                    self.lake,
-                    temporary=self._temporary,
-                    details=self.settings.details != "off",
-                    rebuild=rebuild,
-                )
-                log.debug("%s: tables built: %s", day, ", ".join(sorted(built.changed)) or "none", extra={"day": day})
-                return built
-
-        return self._locks.run(day, build)
+        Those of a pruned day stay as they are.
+        """
+        return self._locks.run(day, partial(self._build, day, look=self.settings.details != "off", rebuild=rebuild))
 
     def fetch_details(self, day: date) -> None:
         """Fetch the details and timelines that `CALL_METRICS_DETAILS` wants, and bring them to the database."""
@@ -186,10 +183,46 @@ class Flow:
             self._rules_mark.replace(rules().encode())
         return loaded
 
+    def close_day(self, day: date, removed: Removed) -> DayCompleteness:
+        """Note that `removed` of a day is to be removed, if the day is complete. Returns how complete it is.
+
+        From then on it counts as pruned: see `planning.pruned`. Its tables are brought up to date before. What is
+        removed, and when, is decided in `retention`.
+        """
+
+        def close(still_mine: StillMine) -> DayCompleteness:
+            self._build(day, look=True)
+            completeness = self.completeness(day)
+            if completeness.is_complete:
+                known = self.pruned.get(day)
+                tables = known.tables if known else {name: self.lake.rows(name, day) for name in TABLES}
+                still_mine()
+                self.pruned.put(PrunedDay.of(completeness, removed, self._session.now(), rules(), tables))
+            return completeness
+
+        return self._locks.run_asking(day, close)
+
+    def drop(self, days: Sequence[date]) -> Loaded:
+        """Remove days from the database, and publish it if there was something to remove."""
+        return self._with_model(self.warehouse.load(self.lake, [], drop=days))
+
+    def delete_files(self, day: date) -> None:
+        """Delete what a pruned day must not have any more: its raw responses, and its tables if all was removed."""
+
+        def delete() -> None:
+            if (known := self.pruned.get(day)) is not None:
+                self.landing.delete_day(day)
+                if known.removed == "all":
+                    self.lake.delete_day(day)
+
+        self._locks.run(day, delete)
+
     def compact(self, day: date) -> int:
         """Put the raw segments of a complete day together, if they are many. Returns how many were replaced."""
 
         def compact() -> int:
+            if self.pruned.has(day):
+                return 0
             endpoints = DAILY_ENDPOINTS if self.settings.details == "off" else ENDPOINT_NAMES
             with self.landing.listing_once():
                 if is_scattered(self.landing, day, endpoints) and self.completeness(day).is_complete:
@@ -211,7 +244,10 @@ class Flow:
                 self.load([])
 
     def rebuild(self, days: Sequence[date], report: Callable[[date, TablesBuilt], None] = lambda *_: None) -> None:
-        """Rebuild the tables of these days and the database from raw responses, without the API."""
+        """Rebuild the tables of these days and the database from raw responses, without the API.
+
+        The tables of pruned days stay as they are, and are loaded.
+        """
         for day in days:
             report(day, self.build_tables(day, rebuild=True))
         self.load(days, rebuild=True)
@@ -220,8 +256,9 @@ class Flow:
         """Erase a person from raw responses, tables and database, and leave them out from now on. Returns the days.
 
         A salted hash of the user id is kept, to recognize later responses about them. It is written first, so that an
-        interrupted erasure is continued by the next one. The writer's database is made from scratch, so that its file
-        keeps no trace. What a bucket keeps of the objects that were replaced goes last, when all of the new is there.
+        interrupted erasure is continued by the next one. The tables of pruned days lose their rows, since there is
+        nothing to rebuild them from. The writer's database is made from scratch, so that its file keeps no trace. What
+        a bucket keeps of the objects that were replaced goes last, when all of the new is there.
         Raises `FixSettings` for an empty id.
         """
         if not user_id:
@@ -238,9 +275,12 @@ class Flow:
         ]
         for day in self.landing.days():  # all days: an erasure that was interrupted left some behind
             self.build_tables(day, rebuild=day in days)
+        strike = partial(strike_day, self.lake, self.pruned, erased=erased)
+        days += [day for day in self.pruned.days() if self._locks.run(day, partial(strike, day)) and day not in days]
+        self._finish_removals()
         self._with_model(self.warehouse.load(self.lake, self.lake.days(), rebuild=True, from_scratch=True))
         self.store.delete_old_versions("raw", "tables", "lake")
-        return days
+        return sorted(days)
 
     def clean_lake(self) -> Cleaned | None:
         """Remove old snapshots and unused files of a DuckLake; None if the warehouse is a file."""
@@ -250,12 +290,18 @@ class Flow:
 
     def completeness(self, day: date) -> DayCompleteness:
         """Return what is stored of a day and what is missing."""
+        if (pruned := self.pruned.get(day)) is not None:
+            return pruned.completeness(lost_tables(self.lake, pruned))
         with self.landing.listing_once():
             inventory = without_broken_segments(lambda: self._inventories.of(day))
             listings = self._inventories.listings_of_calls(day)
             requests = self._inventories.window_requests(day)
         windows = self.lake.read("windows", day, [*CALL_KEY, "state"]) if self.lake.has("windows", day) else None
         return judge_day(day, inventory, listings, requests, windows, self._session.now())
+
+    def known_days(self) -> list[date]:
+        """Return the days of which something has landed, and those that were pruned, oldest first."""
+        return sorted({*self.landing.days(), *self.pruned.days()})
 
     def row_counts(self, day: date) -> dict[str, int]:
         """Return how many rows each table of a day has. Raises `FixStorage` if one of them is not built."""
@@ -275,8 +321,9 @@ class Flow:
         Judging a day reads all its listings. So it is done only if its tables do not certify that it is complete.
         """
         expiries = {}
+        pruned = set(self.pruned.days())  # they were complete, and are not requested again
         for day in self.landing.days():
-            if now < day_ends(day) + RETENTION and not self._is_certified(day):
+            if day not in pruned and now < day_ends(day) + RETENTION and not self._is_certified(day):
                 try:
                     completeness = self.completeness(day)
                     if completeness.needs_another_run or not self.lake.has("ingest_completeness_by_call", day):
@@ -290,7 +337,7 @@ class Flow:
 
         Those of which the source has forgotten who took part are left out.
         """
-        landed = set(self.landing.days())
+        landed = set(self.known_days())
         day = max(self.settings.start, (now - RETENTION).date())
         found = []
         while day < now.date():
@@ -335,18 +382,21 @@ class Flow:
         return self._session.requests_sent
 
     def _facts(self) -> dict[str, str]:
-        """Return what views need: the first day, the setting of details, the quotas that were seen, and the model of
-        ratings if it is new.
+        """Return what views need: the first day, the setting of details, the quotas that were seen, the days that are
+        pruned if days are, and the model of ratings if it is new.
         """
         quotas = {f"quota {endpoint}": f"{requests}" for endpoint, requests in self._session.quotas.items()}
         model = {} if self._rating_model is None else {FACT: self._rating_model}
-        return {"start": self.settings.start.isoformat(), "details": self.settings.details, **quotas, **model}
+        keeps_all = self.settings.keep_days is None
+        pruned = {} if keeps_all else {"pruned": " ".join(f"{day}" for day in self.pruned.days())}
+        return {"start": self.settings.start.isoformat(), "details": self.settings.details, **quotas, **pruned, **model}
 
     def _with_model(self, loaded: Loaded) -> Loaded:
         """Make the model of ratings again if ratings were loaded, and publish it. In a backfill, only at its end."""
         if loaded.rows or loaded.published:
             count = sum(loaded.rows.values())
             log.debug("loaded %d rows%s", count, ", and published" * loaded.published, extra={"rows": count})
+        self._model_is_due |= bool(loaded.dropped)
         self._model_is_due |= any(table == "user_ratings" and rows for (table, _), rows in loaded.rows.items())
         if self._model_is_due and not self._trains_seldom:
             self._model_is_due = False
@@ -363,7 +413,8 @@ class Flow:
         """
         if self._has_checked_rules():
             return [], True
-        landed = set(self.landing.days())
+        pruned = self.pruned.days()
+        landed = {*self.landing.days()} - {*pruned}
         days = [day for day in self.lake.days() if day in landed and is_outdated(self.lake.fingerprint("windows", day))]
         free = [day for day in days if not (self.lake.fingerprint("windows", day) and self._locks.is_taken(day))]
         if free:
@@ -371,6 +422,10 @@ class Flow:
         for day in free:
             self._upgrade_mark.create(b"")  # for each day: another process may have finished its upgrade meanwhile
             self.build_tables(day)
+        for day in pruned:
+            if (known := self.pruned.get(day)) is not None and known.rules != rules():
+                self._upgrade_mark.create(b"")
+                self._locks.run(day, partial(adapt_day, self.lake, self.pruned, day))
         return self.lake.days() if self._upgrade_mark.exists() else [], free == days
 
     def _has_checked_rules(self) -> bool:
@@ -389,6 +444,34 @@ class Flow:
         """Return all quarantined files, sorted."""
         here = quarantined(self.settings.data, self.settings.warehouse_path)
         return sorted({*here, *self.store.quarantined()})
+
+    def _build(self, day: date, *, look: bool, rebuild: bool = False) -> TablesBuilt:
+        """Build the tables of a day in our turn, see `build_tables`. `look`: whether for details and timelines too."""
+        if self.pruned.has(day):
+            held = {name: self.lake.rows(name, day) if self.lake.has(name, day) else 0 for name in TABLES}
+            return TablesBuilt(held, {name: self.lake.path(name, day) for name in TABLES}, frozenset())
+        with self.landing.listing_once():
+            inventory = self._inventories.of(day)
+            built = build_tables(
+                day,
+                inventory,
+                self.landing,
+                self.lake,
+                temporary=self._temporary,
+                details=look,
+                rebuild=rebuild,
+            )
+            log.debug("%s: tables built: %s", day, ", ".join(sorted(built.changed)) or "none", extra={"day": day})
+            return built
+
+    def _finish_removals(self) -> None:
+        """Delete what is left of pruned days whose removal was interrupted."""
+        left = {*self.landing.days(), *self.lake.days()}.intersection(self.pruned.days())
+        gone = [day for day in left if (known := self.pruned.get(day)) is not None and known.removed == "all"]
+        if gone:
+            self.drop(gone)
+        for day in left:
+            self.delete_files(day)
 
     def _strike(self, day: date, erased: ErasedUsers, extra: Sequence[EndpointName]) -> bool:
         struck = sum(self.landing.rewrite(endpoint, day, erased.strike_pages) for endpoint in PEOPLE)

@@ -85,7 +85,7 @@ def days_at_risk(flow: Flow, now: datetime, more: Iterable[date] = ()) -> Iterat
 
     Also those from CALL_METRICS_START on that were never fetched, once anything has landed. Raises `FixStorage`.
     """
-    landed = flow.landing.days()
+    landed = flow.known_days()
     stored = set(landed)
     for day in sorted({*flow.incomplete_days(now), *stored.intersection(more)}):
         completeness = flow.completeness(day)
@@ -122,7 +122,7 @@ def _look_at_runs(flow: Flow, seen: _Seen) -> bool:
     known = seen.state.known("run")
     if not known:
         return True
-    incomplete, landed = set(flow.incomplete_days(seen.at)), set(flow.landing.days())
+    incomplete, landed = set(flow.incomplete_days(seen.at)), set(flow.known_days())
     expired, settled = set[str](), set[str]()
     for subject in {subject for cause in known.values() for subject in cause.subjects}:
         with suppress(ValueError):  # the name of a job: over when it has run

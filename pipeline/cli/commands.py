@@ -90,10 +90,11 @@ def backfill(since: str | None, until: str | None, span: str | None, *, dry_run:
 
             tell_failure(settings, f"{days[0] if days else yesterday()}", error)
         raise
-    if days is None:
-        from pipeline.cli.due import due_days
+    from pipeline.cli.due import due_days, without_pruned
 
-        days = due_days(settings)
+    days = due_days(settings) if days is None else without_pruned(settings, days)
+    if not days:
+        return ExitCode.COMPLETE
     from pipeline.cli.backfill import run_days  # imported last: it takes a second, and a refusal should be immediate
 
     return run_days(settings, days)
@@ -141,6 +142,18 @@ def rebuild(since: str | None, until: str | None) -> int:
 
 
 @call_metrics.command()
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
+def prune(*, dry_run: bool) -> int:
+    """Remove old data: what CALL_METRICS_KEEP_RAW_DAYS and CALL_METRICS_KEEP_DAYS let go of complete days.
+
+    Days of which something is missing stay, however old. What was removed is not fetched again.
+    """
+    from pipeline.cli.prune import run_prune
+
+    return run_prune(_settings(), dry_run=dry_run)
+
+
+@call_metrics.command()
 @click.option("--user", required=True, metavar="ID", help="User id, as the app gave it to Stream.")
 def forget(user: str) -> int:
     """Remove a person from raw responses, tables and database, for good."""
@@ -152,7 +165,7 @@ def forget(user: str) -> int:
         raise FixSettings("--user is empty; give the id of the user to forget")
     settings = _settings()
     with Flow(settings) as flow:
-        if not flow.landing.days():
+        if not flow.known_days():
             raise FixSettings(
                 f"nothing has landed under {settings.location}; set CALL_METRICS_DATA to what holds the data"
             )

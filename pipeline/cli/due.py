@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from pipeline.flow import Flow
 from pipeline.planning.due import TRAILING_DAYS
+from pipeline.planning.problems import counted
 from pipeline.settings import Settings
 
-__all__ = ["due_days"]
+__all__ = ["due_days", "without_pruned"]
 
 
 def due_days(settings: Settings) -> list[date]:
@@ -22,3 +24,15 @@ def due_days(settings: Settings) -> list[date]:
     with Flow(settings) as flow:
         older = {*flow.incomplete_days(now), *flow.days_never_landed(now)}
     return sorted(day for day in last | older if settings.start <= day < now.date())
+
+
+def without_pruned(settings: Settings, days: Sequence[date]) -> list[date]:
+    """Return the days that were not pruned, and print a sentence about the others. Raises `FixStorage`."""
+    with Flow(settings) as flow:
+        pruned = set(flow.pruned.days()).intersection(days)
+    if len(pruned) == 1:
+        print(f"{min(pruned)} was complete and was pruned: it is not fetched again")
+    elif pruned:
+        span = f"{counted(len(pruned), 'day')} from {min(pruned)} to {max(pruned)}"
+        print(f"{span} were complete and were pruned: they are not fetched again")
+    return [day for day in days if day not in pruned]

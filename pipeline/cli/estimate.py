@@ -13,7 +13,7 @@ from typing import Any
 from rich.table import Table
 
 from pipeline.cli import console
-from pipeline.cli.due import due_days
+from pipeline.cli.due import due_days, without_pruned
 from pipeline.cli.outcome import ExitCode
 from pipeline.endpoints import ENDPOINT_NAMES
 from pipeline.planning.problems import counted
@@ -50,7 +50,7 @@ UNLIMITED = "call_stats"
 
 def print_estimate(settings: Settings, days: Sequence[date] | None) -> ExitCode:
     """Print what a backfill of these days (None: the due ones) requests; nothing is sent. Raises `FixStorage`."""
-    wanted = frozenset(due_days(settings) if days is None else days)
+    wanted = frozenset(due_days(settings) if days is None else without_pruned(settings, days))
     with read_errors(settings.warehouse), open_published(settings.warehouse) as database:
         rows = database.execute(QUERY).to_arrow_table().to_pylist()
         quotas = dict(database.execute(adapted(database, QUOTAS)).fetchall())

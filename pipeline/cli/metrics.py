@@ -43,7 +43,7 @@ def print_metrics(settings: Settings, since: str | None, until: str | None) -> E
     and `until` are not dates in order.
     """
     with Flow(settings) as flow:
-        days = days_to_show(flow.landing.days(), since, until)
+        days = days_to_show(flow.known_days(), since, until)
         gauges, is_complete = collect(flow, days, datetime.now(UTC), of_all=not (since or until))
     print(render(gauges, **({"app": settings.app} if settings.app else {})), end="")
     return ExitCode.COMPLETE if is_complete else ExitCode.INCOMPLETE

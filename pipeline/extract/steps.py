@@ -102,6 +102,8 @@ def _step(
     @functools.wraps(fetch)
     def step(extract: Extract, day: date, /, *args: P.args, **options: P.kwargs) -> Landed:
         def run(still_mine: StillMine) -> list[Response]:
+            if extract.is_closed(day):
+                return []
             with extract.landing.listing_once():
                 return extract.session.run(
                     lambda api: while_still_mine(fetch(extract, api, day, *args, **options), still_mine)
@@ -145,7 +147,8 @@ class Extract:
     """The steps over one data folder.
 
     All of them raise `FixSettings`, `FixCredentials`, `FixStorage` and `Interrupted`. `report` is called with
-    the progress, `workers` bounds the requests in flight.
+    the progress, `workers` bounds the requests in flight. Nothing is requested of a day that `is_closed`: it was
+    complete, and pruned, and what would land now would be less than what its tables have.
     """
 
     def __init__(
@@ -157,7 +160,9 @@ class Extract:
         *,
         workers: int,
         report: Callable[[Progress], None],
+        is_closed: Callable[[date], bool],
     ) -> None:
+        self.is_closed = is_closed
         self.landing = landing
         self._inventories = inventories
         self.locks = locks

@@ -119,11 +119,15 @@ class ErasedUsers:
             return body
         if not isinstance(events, list):
             return body
-        kept = [event for event in events if not any(self.includes(part) for part in _parts(event))]
+        kept = [event for event in events if not self.is_named_in(event)]
         if len(kept) == len(events):
             return body
         response["events"] = kept
         return json.dumps(response, ensure_ascii=False, separators=(",", ":"))
+
+    def is_named_in(self, value: object) -> bool:
+        """Return whether a JSON value names an erased person, as `strike_events` says."""
+        return any(self.includes(part) for part in _parts(value))
 
     def strike_mentions(self, endpoint: EndpointName, body: str) -> str:
         """Return a response about another person without what it says of erased people."""

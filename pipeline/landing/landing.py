@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from pipeline.endpoints import DAILY_ENDPOINTS, EndpointName
+from pipeline.endpoints import DAILY_ENDPOINTS, ENDPOINT_NAMES, EndpointName
 from pipeline.errors import Broken, FixStorage, Quarantined
 from pipeline.files import day_of, folder_name
 from pipeline.landing.segment import (
@@ -253,6 +253,13 @@ class Landing:
             self.store.delete(*(self.key(endpoint, day, name) for name in names))
         except OSError as error:
             raise unwritable(self.folder(endpoint, day), error) from None
+
+    def delete_day(self, day: date) -> None:
+        """Delete all raw responses of a day, of every endpoint. Quarantined files stay. Raises `FixStorage`."""
+        for endpoint in ENDPOINT_NAMES:
+            folder = _folder(endpoint, day)
+            self.delete(endpoint, day, [name for name in self.store.names(folder) if _is_segment(name)])
+            self.store.tidy(folder)
 
     @asynccontextmanager
     async def writer(self, endpoint: EndpointName, day: date) -> AsyncIterator[LandingWriter]:

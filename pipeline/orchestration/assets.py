@@ -21,11 +21,21 @@ from pipeline.orchestration.lineage import lake_lineage, raw_columns, table_colu
 from pipeline.orchestration.names import AppNames
 from pipeline.orchestration.releases import check_releases, release_check
 from pipeline.planning.completeness import DayCompleteness
+from pipeline.retention import prune
 from pipeline.schema import TABLES, Table
 from pipeline.tables.build import TablesBuilt
 from pipeline.tables.extra import EXTRA_TABLES
 
-__all__ = ["API_POOL", "CLEANING", "DETAILS_POOL", "WAREHOUSE_POOL", "build_assets", "build_cleaning", "build_source"]
+__all__ = [
+    "API_POOL",
+    "CLEANING",
+    "DETAILS_POOL",
+    "WAREHOUSE_POOL",
+    "build_assets",
+    "build_cleaning",
+    "build_pruning",
+    "build_source",
+]
 
 API_POOL = "stream_api"
 DETAILS_POOL = "stream_api_details"
@@ -41,6 +51,8 @@ EXTRA_STEPS = {"details": "detail_points", "timeline": "timeline_events"}
 """Steps that build and load the other tables, by name."""
 
 OFF = {"skipped": "CALL_METRICS_DETAILS is off"}
+
+PRUNED = {"skipped": "the day was complete and was pruned"}
 
 MAX_LOGGED_FAILURES = 20
 """Failed requests that a step logs one by one; its metadata has their number."""
@@ -113,6 +125,8 @@ def _raw_asset(
             return dg.MaterializeResult(metadata=OFF)
         with _failing_with_our_sentence():
             day = _day(context)
+            if flow.pruned.has(day):
+                return dg.MaterializeResult(metadata=PRUNED)
             land = flow.land_extra if endpoint.is_extra else flow.extract.land
             landed = land(endpoint.name, day)
         for failure in landed.failures[:MAX_LOGGED_FAILURES]:
@@ -144,12 +158,12 @@ def _lake_assets(partitions: dg.PartitionsDefinition, names: AppNames) -> dg.Ass
             completeness = flow.completeness(day)
             incidents, calls = flow.incidents(day)
         for table in (table.name for table in DAY_TABLES):
-            metadata = _lake_metadata(table, built, completeness)
-            if table == "incidents":
+            metadata = {**PRUNED} if completeness.pruned else _lake_metadata(table, built, completeness)
+            if table == "incidents" and not completeness.pruned:
                 metadata |= incident_metadata(incidents, calls)
             yield dg.MaterializeResult(asset_key=names.key("lake", table), metadata=metadata)
         yield from completeness_results(completeness, datetime.now(UTC), names)
-        yield incident_result(day, incidents, names)
+        yield incident_result(day, incidents, names, is_pruned=completeness.pruned == "all")
 
     return lake
 
@@ -198,10 +212,14 @@ def _warehouse_assets(partitions: dg.PartitionsDefinition, names: AppNames, pool
         day = _day(context)
         with _failing_with_our_sentence():
             loaded = flow.load([day])
+            is_pruned = flow.pruned.has(day)
             flow.compact(day)
-            counts = flow.row_counts(day)
-        quality = quality_metadata(flow, day, context.log)
+            counts = {} if is_pruned else flow.row_counts(day)
+        quality = {} if is_pruned else quality_metadata(flow, day, context.log)
         for table in (table.name for table in DAY_TABLES):
+            if is_pruned:
+                yield dg.MaterializeResult(asset_key=names.key("warehouse", table), metadata=PRUNED)
+                continue
             metadata: dict[str, Any] = {
                 "dagster/partition_row_count": counts[table],
                 "path": dg.MetadataValue.path(str(flow.settings.warehouse)),
@@ -234,10 +252,13 @@ def _extra_assets(
                 built = flow.build_tables(day)
                 flow.load([day])
                 flow.compact(day)
+                is_pruned = flow.pruned.has(day)
             metadata = {
                 "dagster/partition_row_count": built.rows[table],
                 "changed": table in built.changed,
             }
+            if is_pruned:
+                metadata = {**PRUNED}
         for layer in ("lake", "warehouse"):
             yield dg.MaterializeResult(asset_key=names.key(layer, table), metadata=metadata)
 
@@ -279,6 +300,35 @@ def build_cleaning(names: AppNames) -> dg.AssetsDefinition:
         return dg.MaterializeResult(metadata={"snapshots": done.snapshots, "files": done.files})
 
     return cleaned
+
+
+def build_pruning(names: AppNames) -> dg.AssetsDefinition:
+    """Return the asset that removes old data, as CALL_METRICS_KEEP_RAW_DAYS and CALL_METRICS_KEEP_DAYS say."""
+
+    @dg.asset(
+        name="pruned",
+        key_prefix=names.key() or None,
+        group_name=CLEANING,
+        deps=[names.key("warehouse", table) for table in TABLES],
+        description="Removes raw responses older than CALL_METRICS_KEEP_RAW_DAYS, and days older than "
+        "CALL_METRICS_KEEP_DAYS, if the day is complete",
+        kinds={"parquet"},
+    )
+    def pruned(context: dg.AssetExecutionContext, flow: dg.ResourceParam[Flow]) -> dg.MaterializeResult[None]:
+        with _failing_with_our_sentence():
+            done = prune(flow, datetime.now(UTC))
+        for kept in done.kept:
+            context.log.warning(f"{kept.day} stays: {kept.why}")
+        return dg.MaterializeResult(
+            metadata={
+                "days_without_raw_responses": ", ".join(f"{one.day}" for one in done.pruned if one.removed == "raw"),
+                "days_removed": ", ".join(f"{one.day}" for one in done.pruned if one.removed == "all"),
+                "days_that_stay": len(done.kept),
+                "bytes": done.size,
+            }
+        )
+
+    return pruned
 
 
 def _day(context: dg.AssetExecutionContext) -> date:

@@ -6,12 +6,17 @@ import dagster as dg
 
 from pipeline.catalog import LakeCatalog
 from pipeline.orchestration.alerts import build_alert_job, build_alert_schedule, build_alert_sensors
-from pipeline.orchestration.assets import CLEANING, build_assets, build_cleaning, build_source
+from pipeline.orchestration.assets import CLEANING, build_assets, build_cleaning, build_pruning, build_source
 from pipeline.orchestration.checks import build_morning_check
 from pipeline.orchestration.json_logs import run_loggers, use_loggers
 from pipeline.orchestration.names import AppNames
 from pipeline.orchestration.resources import flow_resource
-from pipeline.orchestration.schedules import build_cleaning_schedule, build_morning_schedule, build_nightly_schedule
+from pipeline.orchestration.schedules import (
+    build_cleaning_schedule,
+    build_morning_schedule,
+    build_nightly_schedule,
+    build_pruning_schedule,
+)
 from pipeline.orchestration.sensors import build_sensor
 from pipeline.settings import Settings
 
@@ -64,6 +69,11 @@ def build_definitions(
             )
         )
         schedules.append(build_cleaning_schedule(jobs[-1]))
+    if settings.keep_raw_days is not None or settings.keep_days is not None:
+        pruning = build_pruning(names)
+        assets.append(pruning)
+        jobs.append(dg.define_asset_job("prune", selection=[pruning], description="Remove old data", tags=names.tags))
+        schedules.append(build_pruning_schedule(jobs[-1]))
     sensors = [build_sensor(ingest, partitions)]
     if settings.alerts:
         jobs.append(build_alert_job(names, loggers))

@@ -23,6 +23,8 @@ MAX_INCIDENTS = 10
 WORST_CALLS = 3
 """Calls of each that are listed."""
 
+GONE = "its incidents are not known any more, because the day was pruned"
+
 Row = Mapping[str, Any]
 
 
@@ -35,8 +37,13 @@ def incident_check(names: AppNames) -> dg.AssetCheckSpec:
     )
 
 
-def incident_result(day: date, incidents: Sequence[Row], names: AppNames | None = None) -> dg.AssetCheckResult:
-    """Return the result of `incident_check`: a warning with a sentence per incident, or passed."""
+def incident_result(
+    day: date, incidents: Sequence[Row], names: AppNames | None = None, *, is_pruned: bool = False
+) -> dg.AssetCheckResult:
+    """Return the result of `incident_check`: a warning with a sentence per incident, or passed.
+
+    Of a day that is removed it is not known any more, and the sentence says so.
+    """
     check = incident_check(names or AppNames())
     found = "; ".join(map(incident_sentence, _greatest(incidents)))
     return dg.AssetCheckResult(
@@ -44,7 +51,7 @@ def incident_result(day: date, incidents: Sequence[Row], names: AppNames | None 
         asset_key=check.asset_key,
         passed=not incidents,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{day}: {found or 'no incident was found'}",
+        description=f"{day}: {found or (GONE if is_pruned else 'no incident was found')}",
         metadata={"incidents": len(incidents)},
     )
 

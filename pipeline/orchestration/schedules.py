@@ -1,6 +1,6 @@
 """The schedules: every night the last days and older incomplete ones, every morning a look whether yesterday is there.
 
-A DuckLake is cleaned every night too.
+A DuckLake is cleaned every night too, and so is old data removed, if a setting lets it go.
 
 Which days are incomplete is decided in `flow` and `planning`. Runs that start because the source has updates are in
 `sensors`.
@@ -20,6 +20,7 @@ __all__ = [
     "build_cleaning_schedule",
     "build_morning_schedule",
     "build_nightly_schedule",
+    "build_pruning_schedule",
 ]
 
 MAX_OLDER_DAYS = 10
@@ -60,6 +61,17 @@ def build_cleaning_schedule(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDef
         cron_schedule="45 1 * * *",
         execution_timezone="UTC",
         description="Every night at 01:45 UTC, removes old snapshots and unused files of a DuckLake",
+    )
+
+
+def build_pruning_schedule(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """Return the schedule `prune`, before a DuckLake is cleaned."""
+    return dg.ScheduleDefinition(
+        name="prune",
+        job=job,
+        cron_schedule="30 1 * * *",
+        execution_timezone="UTC",
+        description="Every night at 01:30 UTC, removes raw responses and days that are complete and old enough",
     )
 
 

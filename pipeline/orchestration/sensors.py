@@ -55,9 +55,10 @@ def build_sensor(
         try:
             before = Cursor.read(context.cursor)
             cursor, new = _catch_up(flow, before)
+            pruned = set(flow.pruned.days())  # they are not requested again, whatever the source says of them now
         except CallMetricsError as error:
             return dg.SkipReason(str(error))
-        days = {day for day in new.keys() | before.waiting if day >= partitions.start.date()}
+        days = {day for day in new.keys() | before.waiting if day >= partitions.start.date() and day not in pruned}
         ready = sorted(day for day in days if partitions.has_partition_key(f"{day}"))
         return dg.SensorResult(
             run_requests=[

@@ -152,6 +152,7 @@ class DayCompleteness:
         first_expiry: when the first of the incomplete call sessions expires at the source, or the first of all if none
             is incomplete; None if no call session has ended.
         is_over: whether the day was over, in UTC.
+        pruned: what was removed of it on purpose, `raw` responses or `all`; None if nothing was.
     """
 
     day: date
@@ -164,6 +165,7 @@ class DayCompleteness:
     problems: Sequence[Problem]
     first_expiry: datetime | None
     is_over: bool
+    pruned: Literal["raw", "all"] | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -179,8 +181,8 @@ class DayCompleteness:
 
     @property
     def needs_another_run(self) -> bool:
-        """Whether another run may bring more: something is missing other than right timestamps, or calls are live."""
-        return self.live_calls > 0 or any(problem.kind != "suspect" for problem in self.problems)
+        """Whether another run may bring more: calls are live, or something is missing that a request may bring."""
+        return self.live_calls > 0 or any(problem.kind not in ("suspect", "tables") for problem in self.problems)
 
     @property
     def expires_at(self) -> datetime:

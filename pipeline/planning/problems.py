@@ -6,6 +6,7 @@ What counts as missing is decided in `completeness`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -24,6 +25,7 @@ __all__ = [
     "stays_missing",
     "still_live",
     "suspect_timestamps",
+    "tables_lost",
 ]
 
 
@@ -31,11 +33,11 @@ __all__ = [
 class Problem:
     """Something that is missing, as a sentence.
 
-    `kind` says what is missing: the list of call sessions, stays in them, their windows, or right timestamps, which
-    another request does not bring.
+    `kind` says what is missing: the list of call sessions, stays in them, their windows, or what another request does
+    not bring: right timestamps, and the tables of a pruned day.
     """
 
-    kind: Literal["calls", "stays", "windows", "suspect"]
+    kind: Literal["calls", "stays", "windows", "suspect", "tables"]
     text: str
 
     def __str__(self) -> str:
@@ -100,6 +102,17 @@ def no_final_response(windows: int, stays: int | None = None, *, missing: int = 
 def suspect_timestamps(windows: int) -> Problem:
     """Report windows whose response is kept raw and whose points are not loaded."""
     return Problem("suspect", f"{counted(windows, 'window')} {_have(windows)} timestamps that cannot be right")
+
+
+def tables_lost(tables: Sequence[str]) -> Problem:
+    """Report tables of a pruned day that are missing or cannot be read."""
+    names = ", ".join(tables)
+    which, they = (f"table {names} is", "it") if len(tables) == 1 else (f"tables {names} are", "they")
+    return Problem(
+        "tables",
+        f"its {which} missing or cannot be read, and its raw responses were pruned, so that {they} cannot be rebuilt; "
+        "restore the folder `tables` from a backup",
+    )
 
 
 def _printable(of: str) -> str:

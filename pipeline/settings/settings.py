@@ -38,6 +38,7 @@ from pipeline.settings.values import (
     Credentials,
     Days,
     DetailsSetting,
+    KeepDays,
     LogFormatSetting,
     PathOrLake,
     Refused,
@@ -103,6 +104,18 @@ class Settings(BaseSettings):
     )
     snapshot_days: Days = _setting(
         "CALL_METRICS_SNAPSHOT_DAYS", 7, "days that a DuckLake keeps what was replaced, for readers and to look back"
+    )
+    keep_raw_days: KeepDays | None = _setting(
+        "CALL_METRICS_KEEP_RAW_DAYS",
+        None,
+        "days after which `call-metrics prune` removes the raw responses of a complete day, and keeps its tables; all "
+        "are kept unless set",
+    )
+    keep_days: KeepDays | None = _setting(
+        "CALL_METRICS_KEEP_DAYS",
+        None,
+        "days after which `call-metrics prune` removes a complete day from raw responses, tables and database; all are "
+        "kept unless set",
     )
     start: Start = _setting("CALL_METRICS_START", date(2026, 1, 1), "first day that can be ingested (UTC)")
     concurrency: Concurrency = _setting("CALL_METRICS_CONCURRENCY", 16, "requests in flight at the same time, 1 to 256")

@@ -27,6 +27,7 @@ from pipeline.errors import FixSettings
 from pipeline.logs import LogFormat
 
 __all__ = [
+    "MIN_KEEP_DAYS",
     "MIN_TOKEN",
     "Addresses",
     "AnyPath",
@@ -39,6 +40,7 @@ __all__ = [
     "Days",
     "Details",
     "DetailsSetting",
+    "KeepDays",
     "LogFormatSetting",
     "PathOrLake",
     "Refused",
@@ -57,6 +59,10 @@ EARLIEST = date(1970, 1, 1)
 
 MIN_TOKEN = 16
 """Minimum length of a token, in characters."""
+
+MIN_KEEP_DAYS = 7
+"""Fewest days that can be kept. A day that is removed is not requested again, and until the third night after it
+reports and ratings still come. The rest is for a source or a network that is away for some days."""
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://[^\s]+", re.IGNORECASE)
 
@@ -188,6 +194,14 @@ Days = Annotated[
     Field(ge=1, le=3650),
     BeforeValidator(_whole_number),
     _or_refuse("is {value}; write a whole number of days from 1 to 3650"),
+]
+KeepDays = Annotated[
+    int,
+    Field(ge=MIN_KEEP_DAYS, le=36500),
+    BeforeValidator(_whole_number),
+    _or_refuse(
+        f"is {{value}}; write a whole number of days from {MIN_KEEP_DAYS} to 36500, or leave it out to keep everything"
+    ),
 ]
 Share = Annotated[float, Field(gt=0, le=1), _or_refuse("is {value}; write a number above 0 and at most 1, such as 0.5")]
 Start = Annotated[

@@ -80,14 +80,14 @@ class Bucket:
 
     def keys(self, folder: str) -> Iterator[str]:
         """Yield the keys of all objects below a folder."""
-        return (key for key, _ in self.sizes(folder))
+        return iter(self.sizes(folder))
 
-    def sizes(self, folder: str) -> Iterator[tuple[str, int]]:
-        """Yield the keys of all objects below a folder, and their bytes."""
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the bytes of all objects below a folder, by key: a listing has them."""
         import obstore
 
         pages = self._ask(lambda: list(obstore.list(self._client, folder or None, chunk_size=1000)))
-        return ((entry["path"], entry["size"]) for page in pages for entry in page)
+        return {entry["path"]: entry["size"] for page in pages for entry in page}
 
     def head(self, key: str) -> Meta | None:
         """Return what is known of an object; None if there is none."""

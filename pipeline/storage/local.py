@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path, PurePath
@@ -47,12 +48,13 @@ class LocalStore:
         """Return the keys of all files at any depth, sorted."""
         return sorted(path.relative_to(self._root).as_posix() for path in self._root.rglob("*") if path.is_file())
 
-    def sizes(self) -> Mapping[str, int]:
-        """Return the bytes of all files at any depth, by key."""
+    def sizes(self, folder: str = "") -> Mapping[str, int]:
+        """Return the bytes of all files in a folder, at any depth, by key."""
         found = {}
-        for key in self.list_keys():
+        for path in self.path(folder).rglob("*"):
             with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
-                found[key] = self.path(key).stat().st_size
+                if stat.S_ISREG((status := path.lstat()).st_mode):
+                    found[path.relative_to(self._root).as_posix()] = status.st_size
         return found
 
     def old_versions(self) -> OldVersions:
@@ -102,6 +104,11 @@ class LocalStore:
         """Delete files, if they are there."""
         for key in keys:
             self.path(key).unlink(missing_ok=True)
+
+    def tidy(self, folder: str) -> None:
+        """Remove a folder if it is there and empty."""
+        with contextlib.suppress(OSError):  # something is in it: a quarantined file
+            self.path(folder).rmdir()
 
     def quarantine(self, key: str, why: str, then: str) -> str:
         """Rename a file so that we no longer read it, see `files.quarantine`."""

@@ -68,10 +68,10 @@ class ObjectStore:
         """Return the keys of all objects at any depth, sorted: one request per 1,000."""
         return sorted(self.sizes())
 
-    def sizes(self) -> Mapping[str, int]:
-        """Return the bytes of all objects at any depth, by key: one request per 1,000."""
+    def sizes(self, folder: str = "") -> Mapping[str, int]:
+        """Return the bytes of all objects in a folder, at any depth, by key: one request per 1,000."""
         start = len(self._folder) + 1 if self._folder else 0
-        return {key[start:]: size for key, size in self._bucket.sizes(self._folder)}
+        return {key[start:]: size for key, size in self._bucket.sizes(self._key(folder)).items()}
 
     def old_versions(self) -> OldVersions:
         """Return what becomes of objects that are replaced or deleted. Puts an object to see, and deletes it.
@@ -120,6 +120,9 @@ class ObjectStore:
     def delete(self, *keys: str) -> None:
         """Delete objects, if they are there."""
         self._bucket.delete([self._key(key) for key in keys])
+
+    def tidy(self, folder: str) -> None:
+        """Do nothing: without objects there is no folder."""
 
     def quarantine(self, key: str, why: str, then: str) -> str:
         """Rename an object so that we no longer read it, see `files.quarantine`."""

@@ -44,8 +44,8 @@ class Store(Protocol):
     def list_keys(self) -> list[str]:
         """Return the keys of all files at any depth, sorted: one request per 1,000."""
 
-    def sizes(self) -> Mapping[str, int]:
-        """Return the bytes of all files at any depth, by key: one request per 1,000."""
+    def sizes(self, folder: str = "") -> Mapping[str, int]:
+        """Return the bytes of all files in a folder, at any depth, by key: one request per 1,000."""
 
     def old_versions(self) -> OldVersions:
         """Return what becomes of files that are replaced or deleted.
@@ -79,6 +79,9 @@ class Store(Protocol):
 
     def delete(self, *keys: str) -> None:
         """Delete files, if they are there."""
+
+    def tidy(self, folder: str) -> None:
+        """Remove a folder in which there is nothing any more."""
 
     def quarantine(self, key: str, why: str, then: str) -> str:
         """Rename a file so that we no longer read it, see `files.quarantine`."""

@@ -82,6 +82,27 @@ class Lake:
             return None
         return metadata.get(FINGERPRINT, b"").decode() or None
 
+    def mark(self, table: str, day: date) -> str:
+        """Return the fingerprint in a file of this version or an earlier one; empty if it has none.
+
+        Raises `FixStorage` if the file is missing or cannot be read.
+        """
+        with self._open(table, day) as file:
+            return str((file.metadata.metadata or {}).get(FINGERPRINT, b"").decode())
+
+    def delete_day(self, day: date) -> None:
+        """Delete the files of a day. Quarantined ones stay. Raises `FixStorage`."""
+        try:
+            self._store.delete(*(_key(table, day) for table in TABLES if table != "windows"))
+            self._store.delete(_key("windows", day))  # the last one: `days` finds a day by it until all is deleted
+            for table in TABLES:
+                self._store.tidy(_folder(table, day))
+        except OSError as error:
+            raise FixStorage(
+                f"the tables of {day} in {self._store.url} cannot be deleted ({error.strerror or error}); fix it and "
+                "run again"
+            ) from None
+
     def unknown_fields(self, table: str, day: date) -> list[str]:
         """Return the unknown fields that the file was written with. Raises `FixStorage` if it cannot be read."""
         with self._open(table, day) as file:

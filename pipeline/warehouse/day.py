@@ -18,10 +18,11 @@ __all__ = ["Loaded", "Source", "changed_tables", "point_chunks"]
 
 @dataclass
 class Loaded:
-    """What a load did: rows by table and day, for the days that had changed, and whether it published."""
+    """What a load did: rows by table and day that had changed, whether it published, and the days that it dropped."""
 
     rows: dict[tuple[str, date], int] = field(default_factory=dict)
     published: bool = False
+    dropped: list[date] = field(default_factory=list)
 
 
 class Source(Protocol):

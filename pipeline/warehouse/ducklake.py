@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -116,9 +116,17 @@ class DuckLake:
         """Whether something is left to publish: never, since a load publishes what it loads."""
 
     def load(
-        self, source: Source, days: Sequence[date], *, rebuild: bool = False, from_scratch: bool = False
+        self,
+        source: Source,
+        days: Sequence[date],
+        *,
+        rebuild: bool = False,
+        from_scratch: bool = False,
+        drop: Collection[date] = (),
     ) -> Loaded:
         """Publish the days whose tables have changed (all of them if `rebuild`).
+
+        The days to `drop` are removed; snapshots still show them, and their files stay, until `clean` removes both.
 
         A lake that is missing or of an earlier version is built from all days of the source. With `from_scratch`, files
         that come out as they are stay, and everything else is removed, with all old snapshots, so that nothing of it is
@@ -130,7 +138,9 @@ class DuckLake:
             held = {day: self._held(database, day) for day in days} if is_ready and database is not None else {}
         is_new = not is_ready and self._prepare(loaded)
         present = self._registered() if from_scratch else {}
-        for day in sorted({*days, *source.days()} if is_new else days):
+        if drop and not is_new:
+            self._drop(drop, loaded)
+        for day in sorted({*days, *source.days()}.difference(drop) if is_new else days):
             self._load_day(source, day, held.get(day, {}), loaded, rebuild=rebuild, present=present)
         if from_scratch:
             self.remove_everything_old()
@@ -275,6 +285,20 @@ class DuckLake:
             if database.execute(f"SELECT {counts}").fetchone() != tuple(file.rows for file in files):
                 raise FixStorage(f"{self._catalog} does not return {day} as it was written; nothing of it is published")
             still_mine()
+
+    def _drop(self, days: Collection[date], loaded: Loaded) -> None:
+        """Remove those of some days that are there, in one transaction. Raises `FixStorage`."""
+        query = f"SELECT DISTINCT session_date FROM {self._schemas.internal}.loaded"
+        with self._access.publishing() as (database, still_mine):
+            loaded.dropped += sorted(day for (day,) in database.execute(query).fetchall() if day in days)
+            if not loaded.dropped:
+                return
+            dates = ", ".join(f"DATE '{day}'" for day in loaded.dropped)
+            with transaction(database):
+                for schema, table in by_day(self._schemas):
+                    database.execute(f"DELETE FROM {quoted(schema)}.{table} WHERE session_date IN ({dates})")
+                still_mine()
+        loaded.published = True
 
     def _registered(self) -> dict[tuple[str, str, date], str]:
         """Return the content of every file of the app in the lake, by schema, table and day."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from pipeline.quality.track_statistics import series_ids
 from pipeline.sql import registered
 from pipeline.storage import StoredFile
 from pipeline.warehouse.database import (
+    STORED,
     EarlierDatabase,
     ForeignDatabase,
     is_content_error,
@@ -68,9 +69,17 @@ class Warehouse:
         """Whether something was loaded that a later load has to publish."""
 
     def load(
-        self, source: Source, days: Sequence[date], *, rebuild: bool = False, from_scratch: bool = False
+        self,
+        source: Source,
+        days: Sequence[date],
+        *,
+        rebuild: bool = False,
+        from_scratch: bool = False,
+        drop: Collection[date] = (),
     ) -> Loaded:
         """Load the days whose tables have changed (all of them if `rebuild`), and publish what is finished.
+
+        The days to `drop` are removed. Their room in the file is used by later days.
 
         A writer's database that is missing, broken, not ours or of an earlier version is rebuilt from all days of the
         source; with `from_scratch` that is done in any case, so that nothing of the old file is left. Raises
@@ -86,7 +95,10 @@ class Warehouse:
                 with transaction(database):
                     if update_definitions(database, thresholds, self._facts()):
                         _new_generation(database)
-                for day in sorted({*days, *source.days()} if is_new else days):
+                for day in _loaded_days(database, drop):
+                    _drop_day(database, day)
+                    loaded.dropped.append(day)
+                for day in sorted({*days, *source.days()}.difference(drop) if is_new else days):
                     loaded.rows |= _load_day(database, source, day, rebuild=rebuild)
                 generation = str(read_meta(database, "generation"))
             self.is_due = not self._publisher.has_published(generation)
@@ -177,13 +189,33 @@ def _replace_table(database: duckdb.DuckDBPyConnection, source: Source, table: s
     return rows
 
 
-def _replace_points(database: duckdb.DuckDBPyConnection, source: Source, day: date) -> int:
+def _loaded_days(database: duckdb.DuckDBPyConnection, days: Collection[date]) -> list[date]:
+    """Return which of some days are loaded, oldest first."""
+    if not days:
+        return []
+    rows = database.execute("SELECT DISTINCT session_date FROM store.loaded ORDER BY ALL").fetchall()
+    return [day for (day,) in rows if day in days]
+
+
+def _drop_day(database: duckdb.DuckDBPyConnection, day: date) -> None:
+    with transaction(database):
+        _delete_points(database, day)
+        for table in (*STORED, "store.loaded"):
+            database.execute(f"DELETE FROM {table} WHERE session_date = $day", {"day": day})
+        _new_generation(database)
+
+
+def _delete_points(database: duckdb.DuckDBPyConnection, day: date) -> None:
     first, last = series_ids(day)
     bounds = {"first": first, "last": last}
     for table in ("samples", "series"):
         database.execute(f"DELETE FROM store.{table} WHERE series_id BETWEEN $first AND $last", bounds)
     for table in ("track_statistics", "track_spans"):
         database.execute(f"DELETE FROM store.{table} WHERE track_number BETWEEN $first AND $last", bounds)
+
+
+def _replace_points(database: duckdb.DuckDBPyConnection, source: Source, day: date) -> int:
+    _delete_points(database, day)
     count = 0
     for points, tables in point_chunks(source, day):
         for table, rows in tables.items():

@@ -12,6 +12,8 @@ What Call Metrics promises, and where it is tested:
     tests/integration/test_flow.py::test_rebuild_gives_the_same_tables_without_the_source
     tests/integration/cli/test_backfill.py::test_backfill_resumes_after_being_killed
     tests/integration/cli/test_backfill.py::test_backfills_at_the_same_time_share_the_work
+    tests/integration/test_backup.py::test_a_copy_taken_during_a_backfill_is_made_whole_by_the_next_one
+    tests/integration/test_retention.py::test_a_day_without_raw_responses_stays_what_it_was
 3.  The source may forget data, but we keep it: an empty response or a 404 removes nothing.
     tests/unit/tables/test_flatten.py::test_flatten_keeps_points_that_a_later_response_lacks
     tests/integration/test_flow.py::test_data_remains_after_it_expired_at_the_source

@@ -211,6 +211,11 @@ never_listed AS (
     ) AS days
     ANTI JOIN (SELECT session_date FROM store.loaded WHERE table_name = 'call_sessions') AS loaded
         USING (session_date)
+    ANTI JOIN (  -- days that were listed, and removed since
+        SELECT try_cast(unnest(string_split(value, ' ')) AS DATE) AS session_date
+        FROM store.meta
+        WHERE name = 'pruned'
+    ) AS pruned USING (session_date)
 ),
 
 demands AS (

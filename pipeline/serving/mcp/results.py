@@ -110,6 +110,7 @@ class DayStatus(BaseModel):
 
     day: date
     complete: bool
+    pruned: str | None = Field(description="What was removed of it on purpose: raw (responses) or all; null if nothing")
     calls: int
     live_calls: int
     stays_promised: int = Field(description="Stays that the source reported")

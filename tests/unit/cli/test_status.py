@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 
-from pipeline.cli.status import days_before_the_first, next_to_expire, problem_lines
+from pipeline.cli.sizes import size_columns, size_lines
+from pipeline.cli.status import days_before_the_first, days_table, next_to_expire, problem_lines
 from pipeline.planning.completeness import DayCompleteness
 from pipeline.planning.problems import no_final_response
+from pipeline.storage.disk_use import DiskUse
 from tests.support import DAY, at
 
 DUE = DayCompleteness(
@@ -53,3 +55,25 @@ def test_problem_lines_are_limited() -> None:
     assert len(lines) == 21
     assert lines[0] == "2026-10-01: 1 window of 1 stay has no final response"
     assert lines[-1] == "and 5 more; `call-metrics status --json` lists them all"
+
+
+def test_sizes_of_a_day_are_split_where_there_is_room() -> None:
+    """Raw responses and tables in a wide terminal, else both in one column; sentences have the sums."""
+    other = DAY + timedelta(days=1)
+    use = DiskUse(
+        {DAY: {"call_stats": 1_000_000, "participant_metrics": 2_000_000}, other: {"call_stats": 100_000}},
+        {DAY: {"tracks": 4_000_000}},
+    )
+    assert {name: size(DAY) for name, size in size_columns(use, 160).items()} == {"raw": "3.0 MB", "tables": "4.0 MB"}
+    assert {name: size(DAY) for name, size in size_columns(use, 100).items()} == {"stored": "7.0 MB"}
+    assert {name: size(DAY + timedelta(days=9)) for name, size in size_columns(use, 100).items()} == {
+        "stored": "0.0 MB"
+    }
+    pruned = [replace(DUE, problems=[], pruned="raw"), replace(DUE, day=other, problems=[], pruned="all")]
+    assert list(size_lines(use, 5_000_000, pruned)) == [
+        "stored: 3.1 MB of raw responses, 4.0 MB of tables, 5.0 MB of database",
+        "raw responses of 2026-11-01 were pruned; the tables are kept",
+    ]
+    assert list(size_lines(use, None, [])) == ["stored: 3.1 MB of raw responses, 4.0 MB of tables"]
+    shown = list(days_table(pruned, at(0), size_columns(use, 100)).columns[-1].cells)
+    assert shown == ["complete", "pruned"]

@@ -135,6 +135,19 @@ def test_days_that_were_never_listed_count_as_average_days(database: duckdb.Duck
     assert {(row["stays_missing"], row["metrics_requests"]) for row in rows} == {(10, 20)}
 
 
+def test_days_that_were_pruned_are_not_missing(database: duckdb.DuckDBPyConnection) -> None:
+    """They were listed, and removed since, so no request is due of them."""
+    add_call(database, 3, complete=True, held=10, expected=20)
+    database.execute("INSERT INTO store.meta VALUES ('start', $start)", {"start": f"{TODAY - timedelta(days=5)}"})
+    before = {row["session_date"] for row in rows_of(database, "FROM ledger")}
+    pruned = {TODAY - timedelta(days=5), TODAY - timedelta(days=1)}
+    days = " ".join(f"{day}" for day in sorted(pruned))
+    database.execute("INSERT INTO store.meta VALUES ('pruned', $days)", {"days": days})
+    assert {row["session_date"] for row in rows_of(database, "FROM ledger")} == before - pruned
+    database.execute("UPDATE store.meta SET value = '' WHERE name = 'pruned'")
+    assert {row["session_date"] for row in rows_of(database, "FROM ledger")} == before
+
+
 def test_a_call_that_is_too_late_is_counted(database: duckdb.DuckDBPyConnection) -> None:
     """The day before takes longer than is left."""
     add_call(

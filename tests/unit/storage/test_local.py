@@ -32,6 +32,23 @@ def test_folder_is_a_store_of_whole_files(tmp_path: Path) -> None:
     assert store.names("a") == []
 
 
+def test_folder_tells_sizes_and_is_tidied(tmp_path: Path) -> None:
+    """Sizes are those of all files below a folder; a folder is removed once nothing is in it."""
+    store = LocalStore(tmp_path)
+    store.create("raw/a/x", b"123")
+    store.create("raw/y", b"1")
+    store.create("tables/z", b"")
+    assert store.sizes("raw") == {"raw/a/x": 3, "raw/y": 1}
+    assert store.below("raw").sizes() == {"a/x": 3, "y": 1}
+    assert store.sizes("none") == {}
+    store.tidy("raw/a")
+    assert store.names("raw") == ["a", "y"]
+    store.delete("raw/a/x")
+    store.tidy("raw/a")
+    store.tidy("none")
+    assert store.names("raw") == ["y"]
+
+
 def test_folder_deletes_leftovers_before_writing(tmp_path: Path) -> None:
     """What a killed process left behind is deleted, and nothing else."""
     store = LocalStore(tmp_path)
