@@ -42,9 +42,10 @@ from pipeline.schema import CALL_KEY, TABLES
 from pipeline.settings import Settings
 from pipeline.storage import StoredFile, open_shared_store, open_store
 from pipeline.tables.build import UNKNOWN_FIELDS_IN, TablesBuilt, build_tables
-from pipeline.tables.kept import adapt_day, lost_tables, strike_day
+from pipeline.tables.kept import lost_tables, strike_day
 from pipeline.tables.lake import Lake
-from pipeline.tables.provenance import is_outdated, rules
+from pipeline.tables.provenance import rules
+from pipeline.tables.upgrade import Upgrade
 from pipeline.turns import StillMine
 from pipeline.warehouse.choice import choose_turns, choose_warehouse
 from pipeline.warehouse.day import Loaded
@@ -81,9 +82,6 @@ class Flow:
         raw = self.store.below("raw")
         self._erased_file = StoredFile(raw, "forgotten.json")
         self._temporary = settings.work / "tmp"
-        self._upgrade_mark = StoredFile(self.store, ".work/upgrading")
-        self._rules_mark = StoredFile(self.store, "tables/rules")
-        self._is_upgraded = False
         self._rating_model: str | None = None
         self._model_is_due = False
         self._trains_seldom = False
@@ -95,6 +93,7 @@ class Flow:
         self._inventories = Inventories(self.landing, self._temporary)
         self.lake = Lake(self.store.below("tables"))
         self.pruned = PrunedDays(self.store.below("tables"))
+        self._upgrade = Upgrade(self.store, self.landing, self.lake, self.pruned, self._locks)
         self.extract = Extract(
             self.landing,
             self._inventories,
@@ -171,16 +170,13 @@ class Flow:
     def load(self, days: Sequence[date], *, rebuild: bool = False) -> Loaded:
         """Load the tables of these days if they changed (or if `rebuild`), and publish the database.
 
-        First rebuilds tables written by an earlier version, for every day that still has raw responses. A day that
-        another process works on is left to it, or to the next load, if its tables can be read as they are.
+        First makes tables again that an earlier version wrote: see `tables.upgrade`.
         """
-        if self._is_upgraded:
+        if self._upgrade.is_done:
             return self._with_model(self.warehouse.load(self.lake, days, rebuild=rebuild))
-        upgraded, self._is_upgraded = self._upgrade_tables()
+        upgraded = self._upgrade.run(self.build_tables)
         loaded = self._with_model(self.warehouse.load(self.lake, [*days, *upgraded], rebuild=rebuild))
-        self._upgrade_mark.delete()
-        if self._is_upgraded and self.store.is_remote and not self._has_checked_rules():
-            self._rules_mark.replace(rules().encode())
+        self._upgrade.finish()
         return loaded
 
     def close_day(self, day: date, removed: Removed) -> DayCompleteness:
@@ -405,40 +401,6 @@ class Flow:
             if self._rating_model is not None:
                 loaded.published |= self.warehouse.load(self.lake, []).published
         return loaded
-
-    def _upgrade_tables(self) -> tuple[list[date], bool]:
-        """Rebuild tables written by an earlier version. Returns the days to load because of it, and whether all are.
-
-        These are all days if an earlier upgrade was interrupted between its tables and its database.
-        """
-        if self._has_checked_rules():
-            return [], True
-        pruned = self.pruned.days()
-        landed = {*self.landing.days()} - {*pruned}
-        days = [day for day in self.lake.days() if day in landed and is_outdated(self.lake.fingerprint("windows", day))]
-        free = [day for day in days if not (self.lake.fingerprint("windows", day) and self._locks.is_taken(day))]
-        if free:
-            log.info("rebuilding the tables of %d days, which an earlier version of Call Metrics wrote", len(free))
-        for day in free:
-            self._upgrade_mark.create(b"")  # for each day: another process may have finished its upgrade meanwhile
-            self.build_tables(day)
-        for day in pruned:
-            if (known := self.pruned.get(day)) is not None and known.rules != rules():
-                self._upgrade_mark.create(b"")
-                self._locks.run(day, partial(adapt_day, self.lake, self.pruned, day))
-        return self.lake.days() if self._upgrade_mark.exists() else [], free == days
-
-    def _has_checked_rules(self) -> bool:
-        """Return whether another process has found that all tables in an object store are made by our rules.
-
-        Checking each day costs a request, for every day there is.
-        """
-        if not self.store.is_remote or self._upgrade_mark.exists():
-            return False
-        try:
-            return self._rules_mark.read_bytes() == rules().encode()
-        except FileNotFoundError:
-            return False
 
     def quarantined(self) -> Sequence[PurePath]:
         """Return all quarantined files, sorted."""
