@@ -1,7 +1,7 @@
 """Upgrades: tables that an earlier version wrote are made again by the rules of this one.
 
-Those of a day with raw responses are rebuilt from them, those of a pruned day are adapted as far as they fit. A day that
-another process works on is left to it, or to the next load, if its tables can be read as they are.
+Those of a day with raw responses are rebuilt from them, those of a pruned day are adapted as far as they fit. A day
+that another process works on is left to it, or to the next load, if its tables can be read as they are.
 """
 
 from __future__ import annotations
