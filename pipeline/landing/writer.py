@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ class LandingWriter:
         self._redact = redact
         self._responses: list[Response] = []
         self._bytes = 0
+        self._waiting_since = 0.0
         self._writing = asyncio.Lock()
         self._failure: FixStorage | None = None
 
@@ -42,6 +44,8 @@ class LandingWriter:
         """Take a response. It is on disk at most `SEGMENT_SECONDS` later. Raises `FixStorage`."""
         if self._failure is not None:
             raise self._failure
+        if not self._responses:
+            self._waiting_since = time.monotonic()
         self._responses.append(response)
         self._bytes += len(response.body)
         if self._bytes >= SEGMENT_BYTES:
@@ -66,10 +70,13 @@ class LandingWriter:
                 raise
 
     async def tick(self) -> None:
-        """Write every `SEGMENT_SECONDS`, until cancelled."""
+        """Write what has waited for `SEGMENT_SECONDS`, until cancelled."""
         while True:
-            await asyncio.sleep(SEGMENT_SECONDS)
-            await asyncio.shield(self.flush())
+            waited = time.monotonic() - self._waiting_since if self._responses else 0.0
+            if waited < SEGMENT_SECONDS:
+                await asyncio.sleep(SEGMENT_SECONDS - waited)
+            else:
+                await asyncio.shield(self.flush())
 
 
 def _write(store: Store, folder: str, responses: list[Response], redact: Redact) -> None:
