@@ -50,24 +50,33 @@ class LandingWriter:
         self._bytes += len(response.body)
         if self._bytes >= SEGMENT_BYTES:
             # Shielded: if the caller is cancelled, the segment is still written before the day is closed.
-            await asyncio.shield(self.flush())
+            await asyncio.shield(self._flush_full())
 
     async def flush(self) -> None:
         """Write what was collected. Raises `FixStorage`; then nothing is dropped."""
         async with self._writing:
-            responses, self._responses, self._bytes = self._responses, [], 0
-            if not responses:
-                return
-            try:
-                await asyncio.to_thread(_write, self._store, self._folder, responses, self._redact)
-            except Exception as error:
-                self._responses[:0] = responses
-                if isinstance(error, OSError):
-                    self._failure = unwritable(self._store.path(self._folder), error)
-                    raise self._failure from None
-                if isinstance(error, FixStorage):
-                    self._failure = error
-                raise
+            await self._write()
+
+    async def _flush_full(self) -> None:
+        """Write a full segment, unless another append has written it while this one waited for its turn."""
+        async with self._writing:
+            if self._bytes >= SEGMENT_BYTES:
+                await self._write()
+
+    async def _write(self) -> None:
+        responses, self._responses, self._bytes = self._responses, [], 0
+        if not responses:
+            return
+        try:
+            await asyncio.to_thread(_write, self._store, self._folder, responses, self._redact)
+        except Exception as error:
+            self._responses[:0] = responses
+            if isinstance(error, OSError):
+                self._failure = unwritable(self._store.path(self._folder), error)
+                raise self._failure from None
+            if isinstance(error, FixStorage):
+                self._failure = error
+            raise
 
     async def tick(self) -> None:
         """Write what has waited for `SEGMENT_SECONDS`, until cancelled."""
