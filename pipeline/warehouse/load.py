@@ -37,6 +37,10 @@ __all__ = ["Warehouse"]
 
 log = logging.getLogger(__name__)
 
+INSERT_ROWS = 20_000
+"""Least rows of points or tracks to insert at a time: an insert of a hundred rows costs as much as one of thousands. A
+track has about a kilobyte of statistics, so at most 20 MB of them wait."""
+
 
 class Warehouse:
     """The published database at `published`, and the writer's at `writer`. One process works on it at a time.
@@ -185,10 +189,16 @@ def _replace_points(database: duckdb.DuckDBPyConnection, source: Source, day: da
     for table in ("track_statistics", "track_spans"):
         database.execute(f"DELETE FROM store.{table} WHERE track_number BETWEEN $first AND $last", bounds)
     count = 0
+    waiting: dict[str, list[pa.Table]] = {}
     for points, tables in point_chunks(source, day):
         for table, rows in tables.items():
-            _insert(database, f"store.{table}", rows)
+            parts = waiting.setdefault(table, [])
+            parts.append(rows)
+            if sum(part.num_rows for part in parts) >= INSERT_ROWS:
+                _insert(database, f"store.{table}", pa.concat_tables(waiting.pop(table)).unify_dictionaries())
         count += points
+    for table, parts in waiting.items():
+        _insert(database, f"store.{table}", pa.concat_tables(parts).unify_dictionaries())
     return count
 
 
