@@ -15,11 +15,11 @@ import pyarrow as pa
 from pipeline.files import locked, wal
 from pipeline.quality.thresholds import read_thresholds
 from pipeline.quality.track_statistics import series_ids
-from pipeline.sql import registered
 from pipeline.storage import StoredFile
 from pipeline.warehouse.database import (
     EarlierDatabase,
     ForeignDatabase,
+    insert_rows,
     is_content_error,
     open_writer,
     quarantine_database,
@@ -171,7 +171,7 @@ def _replace_table(database: duckdb.DuckDBPyConnection, source: Source, table: s
     else:
         fresh = source.read(table, day)
         database.execute(f"DELETE FROM {table} WHERE session_date = $day", {"day": day})
-        _insert(database, table, fresh)
+        insert_rows(database, table, fresh)
         rows = fresh.num_rows
     key = {"day": day, "table": table}
     database.execute("DELETE FROM store.loaded WHERE session_date = $day AND table_name = $table", key)
@@ -195,16 +195,11 @@ def _replace_points(database: duckdb.DuckDBPyConnection, source: Source, day: da
             parts = waiting.setdefault(table, [])
             parts.append(rows)
             if sum(part.num_rows for part in parts) >= INSERT_ROWS:
-                _insert(database, f"store.{table}", pa.concat_tables(waiting.pop(table)).unify_dictionaries())
+                insert_rows(database, f"store.{table}", pa.concat_tables(waiting.pop(table)).unify_dictionaries())
         count += points
     for table, parts in waiting.items():
-        _insert(database, f"store.{table}", pa.concat_tables(parts).unify_dictionaries())
+        insert_rows(database, f"store.{table}", pa.concat_tables(parts).unify_dictionaries())
     return count
-
-
-def _insert(database: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
-    with registered(database, fresh=rows):
-        database.execute(f"INSERT INTO {table} BY NAME SELECT * FROM fresh")
 
 
 def _new_generation(database: duckdb.DuckDBPyConnection) -> None:
