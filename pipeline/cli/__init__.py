@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from pipeline.cli.outcome import ExitCode, end_with
 from pipeline.cli.signals import interrupt_on_sigterm
+from pipeline.cli.startup import start_quickly
 
 __all__ = ["main"]
 
@@ -29,4 +30,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from pipeline.cli.main import run
     except KeyboardInterrupt:
         return end_with(ExitCode.INCOMPLETE, "stopped")
+    if arguments is None:
+        start_quickly()
     return run(sys.argv[1:] if arguments is None else arguments)

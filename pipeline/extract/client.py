@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,6 +28,7 @@ from pipeline.endpoints import ENDPOINTS
 from pipeline.errors import AskAgain, DoNotAskAgain, FixCredentials, RequestFailed, WaitForQuota
 from pipeline.extract.addresses import Address, address_of
 from pipeline.extract.clock import Clock, SourceClock
+from pipeline.extract.connection import KEEPALIVE_SECONDS, Connection
 from pipeline.extract.network import proxy_for, server_token, tls_context, url_of
 from pipeline.extract.outcomes import TRANSLATIONS, Attempt, decode, judge, translated, usable_response
 from pipeline.extract.quota import Limiter, QuotaSeen, read_allowance, read_retry_after
@@ -85,39 +87,32 @@ class StreamApi:
         self._key = credentials.key
         self._secret = credentials.secret.reveal()
         self._token = server_token(self._secret)
+        self._headers = httpx.Headers(
+            {
+                "Authorization": self._token,
+                "stream-auth-type": "jwt",
+                "Accept-Encoding": "gzip",
+                "User-Agent": "call-metrics",
+            }
+        )
         self._clock = clock or Clock()
         self._source_clock = SourceClock(self._clock)
         self._backoff = backoff or backoff_seconds
-        self._timeout = timeout
+        self._timeout = timeout.as_dict()
         self._attempt_seconds = attempt_seconds
         self._quota_share = quota_share
         self._concurrency = concurrency
         self._limiters: dict[str, Limiter] = {}
-        self._clients: asyncio.LifoQueue[httpx.AsyncClient] = asyncio.LifoQueue()
+        self._transports: asyncio.LifoQueue[httpx.AsyncBaseTransport] = asyncio.LifoQueue()
         self._closing = AsyncExitStack()
         self.sent: dict[str, int] = {}
         """Requests sent so far by endpoint, including retries and 429s."""
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # its log lines contain the key
 
     async def __aenter__(self) -> Self:
         tls = tls_context()
         for _ in range(self._concurrency):
-            # One connection per client: a pool examines each of its connections for each request, which costs more
-            # than the request itself when many are in flight.
-            client = httpx.AsyncClient(
-                headers={
-                    "Authorization": self._token,
-                    "stream-auth-type": "jwt",
-                    "Accept-Encoding": "gzip",
-                    "User-Agent": "call-metrics",
-                },
-                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=120),
-                timeout=self._timeout,
-                verify=tls,
-                proxy=self._proxy,
-                trust_env=False,  # httpx would read the environment by rules of its own
-            )
-            self._clients.put_nowait(await self._closing.enter_async_context(client))
+            transport = Connection(self._url, tls) if self._proxy is None else _through(self._proxy, tls)
+            self._transports.put_nowait(await self._closing.enter_async_context(transport))
         return self
 
     async def __aexit__(
@@ -188,22 +183,26 @@ class StreamApi:
         # exception: httpcore would give it the same target when it asks for a tunnel.
         query = urlencode({**address.query, "api_key": self._key})
         target = f"{self._prefix}{address.path}?{query}".encode("ascii")
-        through_proxy = self._proxy is not None
-        url = self._url.copy_with(raw_path=target) if through_proxy else self._url
-        extensions = None if through_proxy else {"target": target}
-        headers = {"Content-Type": "application/json"} if address.body is not None else None
+        extensions: dict[str, Any] = {"timeout": self._timeout}
+        url = self._url
+        if self._proxy is None:
+            extensions["target"] = target
+        else:
+            url = url.copy_with(raw_path=target)
+        request = httpx.Request(address.method, url, headers=self._headers, content=address.body, extensions=extensions)
+        if address.body is not None:
+            request.headers["Content-Type"] = "application/json"
         limiter = self.limiter(endpoint)
-        async with self._client() as client, limiter.slot():
+        async with self._transport() as transport, limiter.slot():
             self.sent[endpoint] = self.sent.get(endpoint, 0) + 1
             sent_at = time.monotonic()
             try:
-                async with (
-                    asyncio.timeout(self._attempt_seconds),
-                    client.stream(
-                        address.method, url, content=address.body, headers=headers, extensions=extensions
-                    ) as response,
-                ):
-                    content = await _read_body(response)
+                async with asyncio.timeout(self._attempt_seconds):
+                    response = await transport.handle_async_request(request)
+                    try:
+                        content = await _read_body(response)
+                    finally:
+                        await response.aclose()
             except tuple(TRANSLATIONS) as error:
                 _log_attempt(endpoint, address, None, sent_at)
                 raise translated(error, self._base_url, self._attempt_seconds) from None
@@ -218,12 +217,12 @@ class StreamApi:
             return Attempt(response.status_code, response.headers, self._without_secrets(content))
 
     @asynccontextmanager
-    async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
-        client = await self._clients.get()
+    async def _transport(self) -> AsyncIterator[httpx.AsyncBaseTransport]:
+        transport = await self._transports.get()
         try:
-            yield client
+            yield transport
         finally:
-            self._clients.put_nowait(client)
+            self._transports.put_nowait(transport)
 
     def _without_secrets(self, content: bytes) -> bytes:
         """Return a body without our token and secret, in case a response ever repeats them."""
@@ -250,6 +249,12 @@ def _log_attempt(endpoint: str, address: Address, status: int | None, sent_at: f
             seconds,
             extra={"endpoint": endpoint, **fields},
         )
+
+
+def _through(proxy: httpx.Proxy, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+    """Return one connection through a proxy. httpx would read the environment by rules of its own."""
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEPALIVE_SECONDS)
+    return httpx.AsyncHTTPTransport(verify=tls, limits=limits, proxy=proxy, trust_env=False)
 
 
 async def _read_body(response: httpx.Response) -> bytes:

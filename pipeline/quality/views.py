@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import duckdb
 
@@ -68,6 +69,7 @@ class ViewDocs:
     columns: Mapping[str, str]
 
 
+@cache
 def read_docs(name: str) -> ViewDocs:
     """Return the documentation of a view or macro: from the header of its file, and for ids from the tables."""
     comment: list[str] = []

@@ -26,7 +26,7 @@ from pipeline.landing.landing import Place
 from pipeline.landing.order import microseconds
 from pipeline.landing.pages import body_places, usable_responses
 from pipeline.quality.incidents.camera_minutes import CameraMinutes, minutes_of_cameras
-from pipeline.schema import METRICS, STAY_KEY
+from pipeline.schema import METRICS, STAY_KEY, TABLES
 from pipeline.sql import read_statement
 from pipeline.tables.points import UNITS, Points, ResponseWindows, explode_points
 from pipeline.tables.provenance import Provenance
@@ -110,12 +110,11 @@ def _flatten_batch(sql: BodySql, day: date, responses: pa.Table, bodies: list[st
     ids = responses.take(pa.array(np.flatnonzero(np.diff(stay, prepend=-1)))).select(STAY_KEY)
     track_rows = sql.query(_statement("tracks"), tracks=described, extents=_extents(points))
     clients = sql.query(_statement("clients"), parsed=_without_tracks(parsed, stay))
-    warnings = sql.query(_statement("track_warnings"), tracks=described)
     _, first_of_window = np.unique(window, return_index=True)
     return MetricRows(
         tracks=with_day("tracks", day, with_ids(track_rows, ids)),
         metric_points=with_day("metric_points", day, _point_rows(points, ids)),
-        track_warnings=with_day("track_warnings", day, with_ids(warnings, ids)),
+        track_warnings=_warning_rows(sql, day, described, ids),
         findings=Findings(
             # A copy: what comes from DuckDB holds on to all the memory of its query.
             clients=with_ids(clients, ids).take(pa.array(range(clients.num_rows))),
@@ -132,6 +131,14 @@ def _flatten_batch(sql: BodySql, day: date, responses: pa.Table, bodies: list[st
             cameras=minutes_of_cameras(points.runs, points.run_of_point, points.timestamp, points.value),
         ),
     )
+
+
+def _warning_rows(sql: BodySql, day: date, tracks: pa.Table, ids: pa.Table) -> pa.Table:
+    """Return one row per warning. Most batches have none, and need no query."""
+    if not pc.sum(pc.list_value_length(tracks.column("warnings"))).as_py():
+        return TABLES["track_warnings"].schema.empty_table()
+    warnings = sql.query(_statement("track_warnings"), tracks=tracks)
+    return with_day("track_warnings", day, with_ids(warnings, ids))
 
 
 def _point_rows(points: Points, ids: pa.Table) -> pa.Table:
@@ -188,7 +195,10 @@ def _unreadable(parsed: pa.Table, tracks: pa.Table, bodies: list[str]) -> npt.ND
         lengths = np.asarray(pc.fill_null(pc.list_value_length(lists), 0))
         pairs_of_track += lengths
         pairs = pc.list_flatten(lists)
-        has_null = np.asarray(pairs.values.slice(2 * pairs.offset, 2 * len(pairs)).is_null()).reshape(-1, 2).any(axis=1)
+        values = pairs.values.slice(2 * pairs.offset, 2 * len(pairs))
+        if not pairs.null_count and not values.null_count:
+            continue
+        has_null = np.asarray(values.is_null()).reshape(-1, 2).any(axis=1)
         doubtful.update(np.repeat(owner, lengths)[has_null | np.asarray(pairs.is_null())].tolist())
     doubtful.update(owner[pairs_of_track == 0].tolist())
     for n in doubtful:

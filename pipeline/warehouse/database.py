@@ -22,6 +22,7 @@ __all__ = [
     "EarlierDatabase",
     "ForeignDatabase",
     "duckdb_type",
+    "insert_rows",
     "is_content_error",
     "open_writer",
     "quarantine_database",
@@ -117,6 +118,15 @@ def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
             database.execute("ROLLBACK")
         raise
     database.execute("COMMIT")
+
+
+def insert_rows(database: duckdb.DuckDBPyConnection, table: str, fresh: pa.Table) -> None:  # noqa: ARG001 - see below
+    """Insert rows into the columns of the same names.
+
+    DuckDB finds `fresh` among our variables. A table that is registered would be kept until the transaction ends, and
+    with it the memory of a whole day.
+    """
+    database.execute(f"INSERT INTO {table} BY NAME SELECT * FROM fresh")
 
 
 @contextlib.contextmanager

@@ -15,12 +15,12 @@ import pyarrow as pa
 from pipeline.files import locked, wal
 from pipeline.quality.thresholds import read_thresholds
 from pipeline.quality.track_statistics import series_ids
-from pipeline.sql import registered
 from pipeline.storage import StoredFile
 from pipeline.warehouse.database import (
     STORED,
     EarlierDatabase,
     ForeignDatabase,
+    insert_rows,
     is_content_error,
     open_writer,
     quarantine_database,
@@ -37,6 +37,10 @@ from pipeline.warehouse.published import open_published
 __all__ = ["Warehouse"]
 
 log = logging.getLogger(__name__)
+
+INSERT_ROWS = 20_000
+"""Least rows of points or tracks to insert at a time: an insert of a hundred rows costs as much as one of thousands. A
+track has about a kilobyte of statistics, so at most 20 MB of them wait."""
 
 
 class Warehouse:
@@ -179,7 +183,7 @@ def _replace_table(database: duckdb.DuckDBPyConnection, source: Source, table: s
     else:
         fresh = source.read(table, day)
         database.execute(f"DELETE FROM {table} WHERE session_date = $day", {"day": day})
-        _insert(database, table, fresh)
+        insert_rows(database, table, fresh)
         rows = fresh.num_rows
     key = {"day": day, "table": table}
     database.execute("DELETE FROM store.loaded WHERE session_date = $day AND table_name = $table", key)
@@ -217,16 +221,17 @@ def _delete_points(database: duckdb.DuckDBPyConnection, day: date) -> None:
 def _replace_points(database: duckdb.DuckDBPyConnection, source: Source, day: date) -> int:
     _delete_points(database, day)
     count = 0
+    waiting: dict[str, list[pa.Table]] = {}
     for points, tables in point_chunks(source, day):
         for table, rows in tables.items():
-            _insert(database, f"store.{table}", rows)
+            parts = waiting.setdefault(table, [])
+            parts.append(rows)
+            if sum(part.num_rows for part in parts) >= INSERT_ROWS:
+                insert_rows(database, f"store.{table}", pa.concat_tables(waiting.pop(table)).unify_dictionaries())
         count += points
+    for table, parts in waiting.items():
+        insert_rows(database, f"store.{table}", pa.concat_tables(parts).unify_dictionaries())
     return count
-
-
-def _insert(database: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
-    with registered(database, fresh=rows):
-        database.execute(f"INSERT INTO {table} BY NAME SELECT * FROM fresh")
 
 
 def _new_generation(database: duckdb.DuckDBPyConnection) -> None:

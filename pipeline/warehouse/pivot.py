@@ -136,6 +136,7 @@ def _differs(rows: pa.Table, columns: Sequence[str], *, first: bool = False) -> 
     differs = np.zeros(rows.num_rows, dtype=bool)
     differs[:1] = first
     for name in columns:
-        codes = np.asarray(rows.column(name).combine_chunks().indices.fill_null(-1))
+        indices = rows.column(name).combine_chunks().indices
+        codes = np.asarray(indices.fill_null(-1) if indices.null_count else indices)
         differs[1:] |= codes[1:] != codes[:-1]
     return differs

@@ -117,9 +117,13 @@ class ScriptedServer:
             yield
         finally:
             server.close()
-            for writer in self._open:
-                writer.close()
-            await asyncio.gather(*(task for task in self._open.values() if task), return_exceptions=True)
+            await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Close all connections."""
+        for writer in self._open:
+            writer.close()
+        await asyncio.gather(*(task for task in self._open.values() if task), return_exceptions=True)
 
 
 def http_response(body: bytes | str | object, status: int = 200, *headers: str) -> bytes:

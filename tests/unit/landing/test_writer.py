@@ -33,6 +33,29 @@ def test_writer_writes_a_segment_once_enough_bytes_are_collected(tmp_path: Path)
     assert asyncio.run(main()) == [0, 1, 1, 2]
 
 
+def test_writer_cuts_no_small_segments_while_one_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many who append while a segment is written fill the next one, and each does not write one of its own."""
+    monkeypatch.setattr(writer_module, "SEGMENT_BYTES", 80)
+
+    def slowly(_: EndpointName, body: str) -> str:
+        time.sleep(0.001)
+        return body
+
+    async def main() -> int:
+        landing = Landing(tmp_path, redactor=lambda: slowly)
+        async with landing.writer(METRICS, DAY) as writer:
+
+            async def append_some() -> None:
+                for _ in range(10):
+                    await writer.append(metrics_response("x" * 10))
+                    await asyncio.sleep(0.001)
+
+            await asyncio.gather(*(append_some() for _ in range(16)))
+        return len(landing.segments(METRICS, DAY))
+
+    assert asyncio.run(main()) <= 160 * 10 // 80 + 1
+
+
 def test_writer_writes_a_small_segment_after_a_few_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A segment is written after a few seconds however small it is, so a killed run loses little."""
     assert SEGMENT_SECONDS <= 5

@@ -1,0 +1,121 @@
+"""One connection to the source, used again and again: the part of httpx that sends a request, without its pool.
+
+A pool examines its connections before each request, and httpx's client builds every request and response for redirects
+and cookies. Together they cost as much as the request itself, and one connection to one address needs neither.
+Connections and HTTP are those of httpcore, as in httpx. Requests through a proxy use httpx's own transport.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import AsyncIterator
+
+import httpcore
+import httpx
+
+__all__ = ["ERRORS", "KEEPALIVE_SECONDS", "Connection"]
+
+KEEPALIVE_SECONDS = 120.0
+"""Seconds without a request after which a connection is not used again."""
+
+TRUSTED_SECONDS = 1.0
+"""Seconds after a response in which we do not look whether the server has closed the connection meanwhile: servers
+keep them open for longer, and looking costs a fifth of a request. If it was closed, the request is repeated."""
+
+ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
+    getattr(httpcore, name): getattr(httpx, name)
+    for name in (
+        "ConnectTimeout",
+        "ReadTimeout",
+        "WriteTimeout",
+        "PoolTimeout",
+        "TimeoutException",
+        "ConnectError",
+        "ReadError",
+        "WriteError",
+        "NetworkError",
+        "ProxyError",
+        "UnsupportedProtocol",
+        "LocalProtocolError",
+        "RemoteProtocolError",
+        "ProtocolError",
+    )
+}
+"""httpx's error for each one that httpcore raises."""
+
+
+class Connection(httpx.AsyncBaseTransport):
+    """A connection to the host of `url`, opened with the first request, and again after it was closed.
+
+    One request at a time. `trusted_seconds` see `TRUSTED_SECONDS`; tests pass another. Raises httpx's errors, all of
+    which are a `httpx.TransportError`.
+    """
+
+    def __init__(self, url: httpx.URL, tls: ssl.SSLContext, *, trusted_seconds: float = TRUSTED_SECONDS) -> None:
+        self._url = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=b"/")
+        self._tls = tls
+        self._connection: httpcore.AsyncHTTPConnection | None = None
+        self._trusted_seconds = trusted_seconds
+        self._used_at = 0.0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request to the host, and return the response when its headers are there. Close it when it is read.
+
+        Of its address only the extension `target` counts.
+        """
+        connection = await self._open()
+        sent = httpcore.Request(
+            request.method,
+            self._url,
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        try:
+            response = await connection.handle_async_request(sent)
+        except tuple(ERRORS) as error:
+            raise _translated(error) from error
+        return httpx.Response(response.status, headers=response.headers, stream=_Body(self, response))
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.aclose()
+
+    async def _open(self) -> httpcore.AsyncHTTPConnection:
+        connection = self._connection
+        if connection is not None and not connection.is_closed():
+            if time.monotonic() < self._used_at + self._trusted_seconds or not connection.has_expired():
+                return connection
+            await connection.aclose()
+        self._connection = httpcore.AsyncHTTPConnection(self._url.origin, self._tls, KEEPALIVE_SECONDS)
+        return self._connection
+
+    def used(self) -> None:
+        """Take in that a response was closed."""
+        self._used_at = time.monotonic()
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of a response, as it comes."""
+
+    def __init__(self, connection: Connection, response: httpcore.Response) -> None:
+        self._connection = connection
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for part in self._response.aiter_stream():
+                yield part
+        except tuple(ERRORS) as error:
+            raise _translated(error) from error
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+        self._connection.used()
+
+
+def _translated(error: Exception) -> httpx.TransportError:
+    kind = next(ERRORS[cls] for cls in type(error).__mro__ if cls in ERRORS)
+    return kind(str(error))
