@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import pytest
@@ -126,6 +127,39 @@ def test_copy_of_a_killed_process_is_removed(flow: Flow) -> None:
     assert not flow.load([DAYS[0]]).published
     assert copies_of(flow) == ["warehouse.duckdb"]
     assert not half.exists()
+
+
+def test_publication_that_was_killed_is_made_by_the_next_run(flow: Flow) -> None:
+    """It was killed after its note and before it moved the file: the note is about a file that is not there yet."""
+    with flow.warehouse.publishing_seldom(3600):
+        flow.run(DAYS[1])
+    writer = writer_of(flow)
+    with duckdb.connect(str(writer), read_only=True) as database:
+        (generation,) = database.execute("SELECT value FROM store.meta WHERE name = 'generation'").fetchone()
+    found = writer.stat()
+    writer.with_name("warehouse.duckdb.published").write_text(f"{generation} {found.st_size} {found.st_mtime_ns}")
+    assert days_published(flow) == 1
+    assert Flow(flow.settings).load([]).published
+    assert days_published(flow) == 2
+    assert not writer.exists()
+
+
+def test_database_in_another_file_system_is_a_copy(flow_for: Callable[..., Flow]) -> None:
+    """A file cannot be moved there, so the writer's database stays, and the next load continues with it."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir():
+        pytest.skip("no /dev/shm")
+    with TemporaryDirectory(dir=memory) as folder, Emulator(WORLD) as emulator:
+        flow = flow_for(emulator, warehouse_file=Path(folder) / "warehouse.duckdb")
+        if flow.settings.data.parent.stat().st_dev == Path(folder).stat().st_dev:
+            pytest.skip("/dev/shm is in the file system of the test")
+        run(flow, *DAYS[:2])
+        assert days_published(flow) == 2
+        assert not flow.load(DAYS[:2]).published
+        assert writer_of(flow).read_bytes() == flow.settings.warehouse.read_bytes()
+        flow.settings.warehouse.write_bytes(b"nonsense")
+        flow.load([])
+        assert days_published(flow) == 2
 
 
 def test_database_that_was_not_filled_to_the_end_gets_all_days(flow: Flow) -> None:
