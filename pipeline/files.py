@@ -11,6 +11,7 @@ import itertools
 import logging
 import os
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -24,12 +25,14 @@ from pipeline.errors import Broken, FixStorage, first_line
 
 __all__ = [
     "QUARANTINE_MARK",
+    "copy_file",
     "day_folder",
     "day_of",
     "folder_name",
     "is_locked",
     "locked",
     "log_quarantine",
+    "move_file",
     "names_in",
     "quarantine",
     "quarantine_names",
@@ -95,6 +98,47 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Give a file another name in the same file system, in place of the file that has it, as `replacing` does.
+
+    Raises `OSError`, with EXDEV if the two are in different file systems.
+    """
+    _sync(source)
+    source.replace(target)
+    _sync(target.parent)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy the content of a file to a new one. Raises `OSError`.
+
+    The kernel copies. Where the file system can (btrfs, XFS), both files share their blocks until one is written to, so
+    that a copy takes no time and no space. Where the kernel cannot, Python copies.
+    """
+    if not hasattr(os, "copy_file_range") or not _copy_in_kernel(source, target):
+        shutil.copyfile(source, target)
+
+
+def _copy_in_kernel(source: Path, target: Path) -> bool:
+    """Copy by copy_file_range. Returns whether the kernel could."""
+    with source.open("rb", buffering=0) as old, target.open("wb", buffering=0) as new:
+        left = os.fstat(old.fileno()).st_size
+        while left:
+            try:
+                copied = os.copy_file_range(old.fileno(), new.fileno(), left)
+            except OSError as error:
+                if error.errno in _CANNOT_COPY:
+                    return False
+                raise
+            if not copied:  # some file systems say so instead of refusing
+                return False
+            left -= copied
+    return True
+
+
+_CANNOT_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
+"""What copy_file_range raises between two file systems, on special ones, on old kernels, and in some containers."""
 
 
 def remove_leftovers(folder: Path, pattern: str = "*.tmp") -> None:

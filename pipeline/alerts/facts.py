@@ -53,7 +53,7 @@ FIELD_DAYS = 3
 """Newest days that are searched for new fields. A field that they do not have is gone, or known by now."""
 
 ROOM = 1_000_000_000
-"""Bytes that a publication needs besides the database, which it copies: for a day's tables and temporary files."""
+"""Bytes that a load needs besides a copy of the database: for a day's tables and temporary files."""
 
 
 @dataclass

@@ -12,12 +12,12 @@ How clients reach the views is in `server`; how a file is published is in `wareh
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
 
 import duckdb
 
 from pipeline.errors import FixStorage, first_line
+from pipeline.files import copy_file
 from pipeline.quality.views import MACROS, create_macro
 from pipeline.sql import literal, quoted
 from pipeline.warehouse.published import identity
@@ -149,4 +149,4 @@ def _link(source: Path, target: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:
-        shutil.copyfile(source, target)
+        copy_file(source, target)

@@ -44,7 +44,7 @@ def disk_use(store: Store) -> DiskUse:
 def database_bytes(settings: Settings) -> int | None:
     """Return the bytes of the published database, of a DuckLake those of the app's files and of a catalog in a file.
 
-    A file counts twice, with the writer's copy. None if there is none yet.
+    The writer's copy, while there is one, counts too. None if there is none yet.
     """
     warehouse = settings.warehouse
     if isinstance(warehouse, LakeCatalog):

@@ -22,7 +22,9 @@ __all__ = [
     "EarlierDatabase",
     "ForeignDatabase",
     "duckdb_type",
+    "finish_building",
     "insert_rows",
+    "is_building",
     "is_content_error",
     "open_writer",
     "quarantine_database",
@@ -32,7 +34,7 @@ __all__ = [
     "write_meta",
 ]
 
-VERSION = 7
+VERSION = 8
 """Version of what is in the schema `store`. A writer's database of an earlier version is rebuilt from the tables, one
 of a later version is refused."""
 
@@ -107,6 +109,16 @@ def write_meta(database: duckdb.DuckDBPyConnection, name: str, value: str) -> No
     database.execute(adapted(database, "INSERT INTO store.meta VALUES ($name, $value)"), {"name": name, "value": value})
 
 
+def is_building(database: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether a database does not have all days yet: it is new, or a process that filled it was killed."""
+    return read_meta(database, "building") is not None
+
+
+def finish_building(database: duckdb.DuckDBPyConnection) -> None:
+    """Note that a database has all days."""
+    database.execute("DELETE FROM store.meta WHERE name = 'building'")
+
+
 @contextlib.contextmanager
 def transaction(database: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Commit what the block does, or none of it."""
@@ -159,9 +171,10 @@ def _create(database: duckdb.DuckDBPyConnection, owner: str) -> None:
             columns = ", ".join(f"{quoted(column.name)} {duckdb_type(column.type)}" for column in TABLES[name].schema)
             database.execute(f"CREATE TABLE {name} ({columns})")
         database.execute(read_statement("pipeline.warehouse", "store"))
+        database.execute(read_statement("pipeline.warehouse", "packed_samples"))
         database.execute(read_statement("pipeline.quality", "store"))
         database.execute(points_view(samples_have_ids=False))
-        for name, value in {"version": str(VERSION), "generation": "0", "owner": owner}.items():
+        for name, value in {"version": str(VERSION), "generation": "0", "owner": owner, "building": "yes"}.items():
             write_meta(database, name, value)
 
 

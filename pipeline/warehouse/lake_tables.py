@@ -116,7 +116,8 @@ def create_tables(database: duckdb.DuckDBPyConnection, catalog: LakeCatalog, own
     for name in STORED:
         columns = ", ".join(f"{quoted(column.name)} {duckdb_type(column.type)}" for column in TABLES[name].schema)
         database.execute(f"CREATE TABLE {name} ({columns})")
-    database.execute(schemas.adapt(read_statement("pipeline.warehouse", "store")))
+    for name in ("store", "samples"):
+        database.execute(schemas.adapt(read_statement("pipeline.warehouse", name)))
     database.execute(schemas.adapt(read_statement("pipeline.quality", "store")))
     for name in SERIES_KEY:
         database.execute(f"ALTER TABLE {schemas.internal}.samples ADD COLUMN {name} VARCHAR")

@@ -12,15 +12,19 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from pipeline.files import locked, wal
-from pipeline.quality.thresholds import read_thresholds
+from pipeline.errors import FixStorage
+from pipeline.files import locked
+from pipeline.quality.thresholds import Row, has_thresholds, read_thresholds
 from pipeline.quality.track_statistics import series_ids
 from pipeline.storage import StoredFile
 from pipeline.warehouse.database import (
     STORED,
+    VERSION,
     EarlierDatabase,
     ForeignDatabase,
+    finish_building,
     insert_rows,
+    is_building,
     is_content_error,
     open_writer,
     quarantine_database,
@@ -30,7 +34,8 @@ from pipeline.warehouse.database import (
     write_meta,
 )
 from pipeline.warehouse.day import Loaded, Source, changed_tables, point_chunks
-from pipeline.warehouse.definitions import update_definitions
+from pipeline.warehouse.definitions import definitions_mark, update_definitions
+from pipeline.warehouse.packing import pack_samples
 from pipeline.warehouse.publish import PUBLISH_SECONDS, Publisher
 from pipeline.warehouse.published import open_published
 
@@ -48,7 +53,8 @@ class Warehouse:
 
     Args:
         published: the file that people open.
-        writer: the file that we write.
+        writer: the file that we write. It is there only while something is loaded that is not published, or if it is in
+            another file system.
         owner: returns the id of the data folder that both are made from, see `Publisher`.
         thresholds: the file with the rows of `quality_thresholds`, read with every load; None for the defaults.
         facts: returns what views read from `store.meta`, asked with every load.
@@ -63,6 +69,7 @@ class Warehouse:
         thresholds: Path | StoredFile | None = None,
         facts: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        self._published = published
         self._writer = writer
         self._owner = owner
         self._thresholds = thresholds
@@ -93,20 +100,29 @@ class Warehouse:
         with locked(self._lock, "the database"):
             # Read under the lock: a process that had to wait must not publish thresholds from before the wait.
             thresholds = None if self._thresholds is None else read_thresholds(self._thresholds)
+            facts = self._facts()
             if from_scratch:
-                self._remove_writer()
+                self._publisher.remove_writer()
+            elif not self._writer.exists():
+                if self._is_current(source, days, thresholds, facts, rebuild=rebuild, drop=drop):
+                    self.is_due = False
+                    return loaded
+                self._publisher.restore_writer()
             with self._writing() as (database, is_new):
                 with transaction(database):
-                    if update_definitions(database, thresholds, self._facts()):
+                    if update_definitions(database, thresholds, facts):
                         _new_generation(database)
                 for day in _loaded_days(database, drop):
                     _drop_day(database, day)
                     loaded.dropped.append(day)
                 for day in sorted({*days, *source.days()}.difference(drop) if is_new else days):
                     loaded.rows |= _load_day(database, source, day, rebuild=rebuild)
+                finish_building(database)
                 generation = str(read_meta(database, "generation"))
             self.is_due = not self._publisher.has_published(generation)
-            if self.is_due and self._publisher.is_time:
+            if not self.is_due:
+                self._publisher.remove_copy()
+            elif self._publisher.is_time:
                 self._publisher.publish(generation)
                 loaded.published = True
                 self.is_due = False
@@ -121,33 +137,57 @@ class Warehouse:
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Read everything that is loaded, published or not. Whoever wants to load waits. Raises `FixStorage`."""
-        with locked(self._lock, "the database"), open_published(self._writer) as database:
-            yield database
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(locked(self._lock, "the database"))
+            path = self._writer if self._writer.exists() else self._published
+            yield stack.enter_context(open_published(path))
 
-    def _remove_writer(self) -> None:
-        with storage_errors(self._writer):
-            self._writer.unlink(missing_ok=True)
-            wal(self._writer).unlink(missing_ok=True)
+    def _is_current(
+        self,
+        source: Source,
+        days: Sequence[date],
+        thresholds: list[Row] | None,
+        facts: Mapping[str, str],
+        *,
+        rebuild: bool,
+        drop: Collection[date],
+    ) -> bool:
+        """Return whether the published database already has all that a load would give it. Nothing is written."""
+        generation = self._publisher.generation
+        if generation is None:
+            return False
+        wanted = {"version": str(VERSION), "generation": generation, "definitions": definitions_mark(), **facts}
+        try:
+            with open_published(self._published) as database:
+                stored = dict(database.execute("SELECT name, value FROM store.meta").fetchall())
+                return (
+                    wanted.items() <= stored.items()
+                    and has_thresholds(database, thresholds)
+                    and not _loaded_days(database, drop)
+                    and not any(_changed_tables(database, source, day, rebuild=rebuild) for day in days)
+                )
+        except (duckdb.Error, FixStorage):  # broken, or open in another program: publishing says what to do
+            return False
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, bool]]:
-        """Open the writer's database, and say whether it is new."""
+        """Open the writer's database, and say whether it still has to get all days."""
         with storage_errors(self._writer):
             self._writer.parent.mkdir(parents=True, exist_ok=True)
-            is_new = not self._writer.exists()
+            was_there = self._writer.exists()
             try:
                 database = open_writer(self._writer, self._owner())
             except EarlierDatabase:
                 log.warning("%s was written by an earlier version of Call Metrics; rebuilding it", self._writer)
-                self._remove_writer()
-                database, is_new = open_writer(self._writer, self._owner()), True
+                self._publisher.remove_writer()
+                database = open_writer(self._writer, self._owner())
             except (duckdb.Error, ForeignDatabase) as error:
-                if is_new or not is_content_error(error):
+                if not was_there or not is_content_error(error):
                     raise
                 quarantine_database(self._writer, error)
-                database, is_new = open_writer(self._writer, self._owner()), True
+                database = open_writer(self._writer, self._owner())
             try:
-                yield database, is_new
+                yield database, is_building(database)
                 database.execute("CHECKPOINT")
             finally:
                 database.close()
@@ -227,11 +267,16 @@ def _replace_points(database: duckdb.DuckDBPyConnection, source: Source, day: da
             parts = waiting.setdefault(table, [])
             parts.append(rows)
             if sum(part.num_rows for part in parts) >= INSERT_ROWS:
-                insert_rows(database, f"store.{table}", pa.concat_tables(waiting.pop(table)).unify_dictionaries())
+                _insert_parts(database, table, waiting.pop(table))
         count += points
     for table, parts in waiting.items():
-        insert_rows(database, f"store.{table}", pa.concat_tables(parts).unify_dictionaries())
+        _insert_parts(database, table, parts)
     return count
+
+
+def _insert_parts(database: duckdb.DuckDBPyConnection, table: str, parts: list[pa.Table]) -> None:
+    rows = pa.concat_tables(parts).unify_dictionaries()
+    insert_rows(database, f"store.{table}", pack_samples(rows) if table == "samples" else rows)
 
 
 def _new_generation(database: duckdb.DuckDBPyConnection) -> None:

@@ -1,13 +1,17 @@
-"""Publishing: a finished copy of the writer's database replaces the file that people open.
+"""Publishing: the writer's database, once finished, replaces the file that people open.
 
-The whole file is copied each time, so a long backfill publishes once a minute, and at its end. A file in the place of
-the published one is replaced only if we know that it is ours.
+It is moved there, so that the data are stored once. The next load that has something to do begins with a copy of the
+published file, which costs time where the file system cannot share blocks: so a long backfill publishes once a minute,
+and at its end. If the two files are in different file systems, the writer's stays and is copied at each publication.
+
+A note says what was published last: a published file that has changed since is not copied, and a file in its place is
+replaced only if we know that it is ours.
 """
 
 from __future__ import annotations
 
 import contextlib
-import shutil
+import errno
 import time
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
@@ -16,7 +20,7 @@ from pathlib import Path
 import duckdb
 
 from pipeline.errors import FixStorage
-from pipeline.files import quarantine, remove_leftovers, replacing, wal
+from pipeline.files import copy_file, move_file, quarantine, remove_leftovers, replacing, wal
 from pipeline.warehouse.database import (
     ChangedDatabase,
     is_content_error,
@@ -24,7 +28,6 @@ from pipeline.warehouse.database import (
     read_meta,
     storage_errors,
 )
-from pipeline.warehouse.published import identity
 
 __all__ = ["PUBLISH_SECONDS", "Publisher"]
 
@@ -78,20 +81,64 @@ class Publisher:
         """Whether the last publication is long enough ago."""
         return self._published_at is None or time.monotonic() - self._published_at >= self._interval
 
+    @property
+    def generation(self) -> str | None:
+        """The generation of the database that is published and unchanged since; None if there is none."""
+        generation, _, noted = self._last_note().partition(" ")
+        return generation if noted and noted == _mark(self._published) and not wal(self._published).exists() else None
+
     def has_published(self, generation: str) -> bool:
         """Return whether this generation of the writer's database is published, and is still in place."""
-        return self._last_note() == _note(generation, self._published)
+        return self.generation == generation
 
     def publish(self, generation: str) -> None:
-        """Replace the published file. Raises `FixStorage`, also if the file in its place is not ours to replace."""
+        """Replace the published file by the writer's, which is then gone unless it is in another file system.
+
+        Raises `FixStorage`, also if the file in its place is not ours to replace.
+        """
         with storage_errors(self._published):
             self._published.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self._published.parent, f".{self._published.name}.*.tmp")
             self._make_room()
-            with replacing(self._published) as temporary:
-                shutil.copyfile(self._writer, temporary)
-                self._note.write_text(_note(generation, temporary), encoding="ascii")
+            # The note comes first: if we are killed in between, the writer's file is still there and says more.
+            self._write_note(generation, self._writer)
+            try:
+                move_file(self._writer, self._published)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                with replacing(self._published) as temporary:
+                    copy_file(self._writer, temporary)
+                    self._write_note(generation, temporary)
         self._published_at = time.monotonic()
+
+    def restore_writer(self) -> None:
+        """Copy what is published to the place of the writer's database, unless it has changed. Raises `FixStorage`."""
+        if self.generation is None:
+            return
+        with storage_errors(self._writer):
+            self.remove_writer()
+            self._writer.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(ChangedDatabase), replacing(self._writer) as temporary:
+                copy_file(self._published, temporary)
+                if self.generation is None:  # another program wrote to it meanwhile
+                    raise ChangedDatabase
+
+    def remove_writer(self) -> None:
+        """Delete the writer's database, also what a killed process left of a copy. Raises `FixStorage`."""
+        with storage_errors(self._writer):
+            self._writer.unlink(missing_ok=True)
+            wal(self._writer).unlink(missing_ok=True)
+            remove_leftovers(self._writer.parent, f".{self._writer.name}.*.tmp")
+
+    def remove_copy(self) -> None:
+        """Delete the writer's database after all if it is published, and could have been moved. Raises `FixStorage`.
+
+        It is left by a process that was killed after `restore_writer`.
+        """
+        with storage_errors(self._writer):
+            if self._writer.stat().st_dev == self._published.stat().st_dev:
+                self.remove_writer()
 
     def _make_room(self) -> None:
         """Act on what is in the place of the published file, so that it can be replaced."""
@@ -121,7 +168,7 @@ class Publisher:
         has_log = wal(path).exists()
         if not path.exists():
             return _Place.STRAY_LOG if has_log else _Place.FREE
-        if not has_log and self._last_note().endswith(f" {identity(path)}"):
+        if not has_log and self._last_note().endswith(f" {_mark(path)}"):
             return _Place.OURS  # known without opening it: readers may have it open
         try:
             with duckdb.connect(str(path), read_only=True) as database:
@@ -137,12 +184,24 @@ class Publisher:
         return _Place.CHANGED if wal(path).exists() else _Place.OURS
 
     def _last_note(self) -> str:
-        """Return what was noted about the last publication: its generation and the identity of the file."""
+        """Return what was noted about the last publication: its generation and the mark of the file."""
         try:
             return self._note.read_text(encoding="ascii")
         except (OSError, UnicodeDecodeError):
             return ""
 
+    def _write_note(self, generation: str, path: Path) -> None:
+        with replacing(self._note) as temporary:
+            temporary.write_text(f"{generation} {_mark(path)}", encoding="ascii")
 
-def _note(generation: str, path: Path) -> str:
-    return f"{generation} {identity(path)}"
+
+def _mark(path: Path) -> str | None:
+    """Return what distinguishes one finished database from the next, wherever it is; None if there is none.
+
+    The numbers of device and inode are not in it: some file systems give others after a restart.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return f"{found.st_size} {found.st_mtime_ns}"

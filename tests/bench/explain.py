@@ -116,7 +116,7 @@ def nothing(name: str, world: World, worlds: int) -> None:
 
 
 def timed(folder: Path, days: int) -> None:
-    path = folder / "writer.duckdb"
+    path = folder / "published.duckdb"
     if not path.exists():
         build(folder, path, days=days)
     middle = FIRST_DAY + timedelta(days=days // 2)

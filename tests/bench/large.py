@@ -168,7 +168,7 @@ def _sizes(data: Path) -> dict[str, int]:
         files = [path] if path.is_file() else path.rglob("*") if path.is_dir() else []
         return sum(file.stat().st_size for file in files if file.is_file())
 
-    parts = {"raw": "raw", "tables": "tables", "database": "warehouse.duckdb", "writer's": ".work/warehouse.duckdb"}
+    parts = {"raw": "raw", "tables": "tables", "database": "warehouse.duckdb"}
     return {name: size(data / part) for name, part in parts.items()} | {"Dagster": size(data / ".work" / "dagster")}
 
 

@@ -23,6 +23,7 @@ import pyarrow as pa
 from pipeline.quality.track_statistics import compute_track_statistics
 from pipeline.quality.views import VIEWS
 from pipeline.warehouse.load import Warehouse
+from pipeline.warehouse.packing import pack_samples
 
 TRACKS, AUDIO, SAMPLES, STEP = 1000, 250, 600, 5  # a day's camera tracks, its audio tracks, samples a track, seconds
 POINTS_PER_DAY = (TRACKS * 4 + AUDIO) * SAMPLES
@@ -62,7 +63,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
-        path = folder / "writer.duckdb"
+        path = folder / "published.duckdb"
         if not path.exists():
             build(folder, path, days=max(1, round(given.points * 1e6 / POINTS_PER_DAY)))
         with duckdb.connect(str(path), read_only=True, config={"threads": 2}) as database:
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 def build(folder: Path, path: Path, *, days: int) -> None:
-    Warehouse(folder / "published.duckdb", path).load(_NoTables(), [])
+    Warehouse(path, folder / "writer.duckdb").load(_NoTables(), [])
     computed_seconds = 0.0
     with duckdb.connect(str(path)) as database:
         database.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
@@ -82,6 +83,7 @@ def build(folder: Path, path: Path, *, days: int) -> None:
             known = compute_track_statistics(tables.pop("store.series"), tables.pop("store.samples"))
             computed_seconds += time.process_time() - began
             tables |= {f"store.{name}": fresh for name, fresh in known.by_table.items()}
+            tables["store.samples"] = pack_samples(tables["store.samples"])
             for name, fresh in tables.items():
                 if "session_date" not in fresh.column_names:
                     fresh = fresh.add_column(0, "session_date", pa.repeat(pa.scalar(day), fresh.num_rows))

@@ -70,7 +70,7 @@ def test_database_that_is_broken_or_foreign_is_quarantined(
         flow = flow_for(emulator)
         flow.run(DAY)
         path = flow.settings.warehouse if which == "published" else flow.settings.data / ".work" / "warehouse.duckdb"
-        path.unlink()
+        path.unlink(missing_ok=True)
         if kind == "nonsense":
             path.write_bytes(b"nonsense" * 1000)
         else:

@@ -74,7 +74,7 @@ def test_a_day_without_raw_responses_stays_what_it_was(flow_for: Callable[..., F
         judged = flow.completeness(DAY)
         assert (judged.pruned, judged.verdict) == ("raw", "complete")
         assert (judged.calls, judged.held, judged.windows) == (complete.calls, complete.held, complete.windows)
-        (flow.settings.work / "warehouse.duckdb").unlink()
+        Path(f"{flow.settings.warehouse}").unlink()
         flow = flow_for(emulator, **RAW)
     assert emulator.count() == requests
     assert flow.known_days() == [DAY]
@@ -228,7 +228,7 @@ def test_an_upgrade_keeps_the_tables_of_a_pruned_day(
     prune(flow, LATER)
     points = published(flow, "metric_points")
     _write_as_earlier_version(flow, DAY, drop={"participant_sessions": "sdk"}, text={"tracks"})
-    (flow.settings.work / "warehouse.duckdb").unlink()
+    Path(f"{flow.settings.warehouse}").unlink()
     upgraded = flow_for(emulator, **RAW)
     with caplog.at_level(logging.WARNING):
         upgraded.load([])

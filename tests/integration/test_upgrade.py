@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
-import duckdb
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,7 +16,7 @@ from pipeline.emulator import CallSpec, Emulator, ManualClock, World, uniform_wo
 from pipeline.errors import FixStorage, Interrupted
 from pipeline.flow import Flow
 from pipeline.landing.segment import RAW_SCHEMA
-from tests.support.flows import AFTERWARDS, DAY, START, WORLD, assert_published, published, run
+from tests.support.flows import AFTERWARDS, DAY, START, WORLD, assert_published, published, run, writers_database
 
 HOLD = "import filelock, sys\nwith filelock.FileLock(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
 
@@ -64,7 +63,7 @@ def test_interrupted_upgrade_resumes(flow_for: Callable[..., Flow], monkeypatch:
         for path in (flow.settings.tables).rglob("*.parquet"):
             rows = pq.read_table(path)
             pq.write_table(rows.replace_schema_metadata({"call_metrics.fingerprint": "0" * 32}), path)
-        with duckdb.connect(str(flow.settings.work / "warehouse.duckdb")) as database:
+        with writers_database(flow) as database:
             database.execute("UPDATE participant_sessions SET duration_seconds = 0")
         interrupted = flow_for(emulator)
         build = interrupted.build_tables

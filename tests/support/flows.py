@@ -6,11 +6,15 @@ tests of whole runs use; they are on another day than that of `tests.support`.
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 
 from pipeline.emulator import CallSpec, Points, StaySpec, TrackSpec, World
@@ -84,3 +88,12 @@ def traces(folder: Path, text: str) -> list[str]:
             if text.encode() in content:
                 found.append(str(path.relative_to(folder)))
     return found
+
+
+@contextmanager
+def writers_database(flow: Flow) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield the writer's database, open for writing, as versions before 8 left it beside the published one."""
+    path = flow.settings.work / "warehouse.duckdb"
+    shutil.copyfile(flow.settings.warehouse, path)
+    with duckdb.connect(str(path)) as database:
+        yield database

@@ -144,6 +144,6 @@ class SmallWorld:
 def _empty_database() -> bytes:
     """Return a writer's database without a day. Creating its views for each test would take most of the time."""
     with TemporaryDirectory() as folder:
-        writer = Path(folder) / "writer.duckdb"
-        Warehouse(Path(folder) / "published.duckdb", writer).load(SmallWorld(), [])
-        return writer.read_bytes()
+        published = Path(folder) / "published.duckdb"
+        Warehouse(published, Path(folder) / "writer.duckdb").load(SmallWorld(), [])
+        return published.read_bytes()

@@ -15,9 +15,11 @@ import pytest
 
 from pipeline.errors import Broken, FixStorage
 from pipeline.files import (
+    copy_file,
     day_folder,
     day_of,
     locked,
+    move_file,
     names_in,
     quarantine,
     quarantined,
@@ -82,6 +84,46 @@ def test_replacing_by_two_writers_at_once_leaves_one_whole_file(tmp_path: Path) 
         second.write_text("second")
     assert path.read_text() == "first"
     assert names_in(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("target", ["another.bin", "/dev/shm/another.bin"], ids=["here", "in another file system"])
+def test_copy_has_the_content_of_the_file(target: str, tmp_path: Path) -> None:
+    """Also if the kernel cannot copy it, and if something was there before."""
+    source = tmp_path / "one.bin"
+    source.write_bytes(os.urandom(3_000_001))
+    copy = tmp_path / target  # the absolute path stays as it is
+    if not copy.parent.is_dir():
+        pytest.skip("no /dev/shm")
+    try:
+        copy.write_bytes(b"before" * 1_000_000)
+        copy_file(source, copy)
+        assert copy.read_bytes() == source.read_bytes()
+        with source.open("r+b") as file:
+            file.write(b"later")
+        assert copy.read_bytes()[:5] != b"later"
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def test_copy_reports_a_full_disk(tmp_path: Path) -> None:
+    """What the kernel could not do is not tried again by other means."""
+    source = tmp_path / "one.bin"
+    source.write_bytes(bytes(2_000_000))
+    with no_file_larger_than(1_000_000), pytest.raises(OSError) as caught:
+        copy_file(source, tmp_path / "another.bin")
+    assert caught.value.errno == errno.EFBIG
+
+
+def test_moved_file_takes_the_place_of_the_other(tmp_path: Path) -> None:
+    """Whoever has the other one open keeps it."""
+    source, target = tmp_path / "new", tmp_path / "old"
+    source.write_text("new")
+    target.write_text("old")
+    with target.open() as reader:
+        move_file(source, target)
+        assert reader.read() == "old"
+    assert target.read_text() == "new"
+    assert not source.exists()
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:

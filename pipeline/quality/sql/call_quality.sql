@@ -96,7 +96,11 @@ low AS (
         epoch_us(samples."timestamp") + (samples.interval_seconds * 1000000)::BIGINT AS until
     FROM store.samples AS samples
     INNER JOIN limits USING (session_date, series_id)
-    WHERE samples.framerate < limits.low_framerate AND samples.interval_seconds > 0
+    WHERE
+        samples.framerate < limits.low_framerate
+        -- Follows from the line before. It is tested before the join, which takes most of the time.
+        AND samples.framerate < (SELECT max(low_framerate) FROM quality_thresholds)
+        AND samples.interval_seconds > 0
 ),
 
 edges AS (

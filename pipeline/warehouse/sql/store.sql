@@ -1,14 +1,13 @@
 -- The tables behind the published ones: how data points are stored, and which tables of a day are loaded.
 --
--- store.samples: one row per track, codec and instant, with the metrics side by side; `pivot.py` says why. In a DuckLake
---     it also has the ids of its series. The view metric_points is in `points_view.py`.
+-- store.samples is in `packed_samples.sql` for a file and in `samples.sql` for a DuckLake. The view metric_points is in
+-- `points_view.py`.
 -- store.series: one row per track and codec, with its series_id. The ids of a day start at its ordinal times 2^32, so
 -- that the same tables give the same ids.
 -- store.meta: version, generation and owner of the database, and the mark of its views and comments.
 -- store.loaded: one row per table and day that is loaded, with its fingerprint.
--- `quality/track_statistics.py` computes three of the columns. track_number is the first series_id of the track; shares_track
--- says whether the track has other series, because its codec changed; interval_seconds is the time that a sample
--- counts for.
+-- `quality/track_statistics.py` computes two of the columns. track_number is the first series_id of the track; shares_track
+-- says whether the track has other series, because its codec changed.
 CREATE SCHEMA IF NOT EXISTS store;
 
 -- column_comments: one row per column of a table or view, with its comment; `definitions.py` fills it.
@@ -40,15 +39,4 @@ CREATE TABLE IF NOT EXISTS store.series (
     codec VARCHAR,
     track_number BIGINT NOT NULL,
     shares_track BOOLEAN NOT NULL
-);
-
-CREATE TABLE IF NOT EXISTS store.samples (
-    session_date DATE NOT NULL,
-    series_id BIGINT NOT NULL,
-    "timestamp" TIMESTAMPTZ NOT NULL,
-    bitrate DOUBLE,
-    framerate DOUBLE,
-    resolution_width DOUBLE,
-    resolution_height DOUBLE,
-    interval_seconds DOUBLE NOT NULL
 );

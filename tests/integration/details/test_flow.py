@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from pipeline.emulator import Emulator, Fault, ManualClock, WireFormat
 from pipeline.flow import Flow
 from tests.integration.details.worlds import AFTERWARDS, DAY, START, call, loss, world
-from tests.support.flows import published, traces
+from tests.support.flows import published, traces, writers_database
 
 POOR = call("poor", framerate=3, minutes=90, losses={"host": loss("uplink")})
 GOOD = call("good")
@@ -138,7 +137,7 @@ def test_folder_without_the_table_is_upgraded(flow_for: Callable[..., Flow]) -> 
         flow = flow_for(emulator)
         flow.run(DAY)
         Path(flow.lake.path("detail_points", DAY)).unlink()
-        with duckdb.connect(str(flow.settings.work / "warehouse.duckdb")) as database:
+        with writers_database(flow) as database:
             database.execute("DROP TABLE detail_points")
             database.execute("UPDATE store.meta SET value = '5' WHERE name = 'version'")
         emulator.clear_requests()

@@ -11,13 +11,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from pipeline.emulator import Emulator, EventSpec, Fault, ManualClock, WireFormat
 from pipeline.flow import Flow
 from tests.integration.details.worlds import AFTERWARDS, DAY, START, call, event, loss, world
-from tests.support.flows import published, traces
+from tests.support.flows import published, traces, writers_database
 
 TIMELINE = "participant_timeline"
 POOR = call("poor", framerate=3, minutes=90)
@@ -211,7 +210,7 @@ def test_folder_without_the_table_is_upgraded(flow_for: Callable[..., Flow]) -> 
         flow.run(DAY)
         events = rows(flow)
         Path(flow.lake.path("timeline_events", DAY)).unlink()
-        with duckdb.connect(str(flow.settings.work / "warehouse.duckdb")) as database:
+        with writers_database(flow) as database:
             database.execute("DROP TABLE timeline_events")
             database.execute("UPDATE store.meta SET value = '6' WHERE name = 'version'")
         emulator.clear_requests()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import pytest
@@ -13,6 +17,7 @@ import pytest
 from pipeline.emulator import Emulator, World, uniform_world
 from pipeline.errors import FixStorage
 from pipeline.flow import Flow
+from pipeline.tables.lake import Lake
 from tests.support import DAY
 from tests.support.flows import days_from, published, run
 
@@ -82,6 +87,96 @@ def days_published(flow: Flow) -> int:
     return len({row[0] for row in published(flow, "call_sessions")})
 
 
+def writer_of(flow: Flow) -> Path:
+    """Return the path of the writer's database."""
+    return flow.settings.data / ".work" / "warehouse.duckdb"
+
+
+def copies_of(flow: Flow) -> list[str]:
+    """Return the names of all files that are as large as the published one."""
+    size = flow.settings.warehouse.stat().st_size
+    return sorted(path.name for path in flow.settings.data.rglob("*") if path.is_file() and path.stat().st_size >= size)
+
+
+def test_database_is_stored_once(flow: Flow) -> None:
+    """The writer's database is moved to the place of the published one; the next load begins with a copy."""
+    assert copies_of(flow) == ["warehouse.duckdb"]
+    first = published(flow, "metric_points")
+    flow.run(DAYS[1])
+    assert copies_of(flow) == ["warehouse.duckdb"]
+    assert not writer_of(flow).exists()
+    assert set(first) < set(published(flow, "metric_points"))
+
+
+def test_backfill_that_has_nothing_to_load_writes_nothing(flow: Flow) -> None:
+    """Neither the database nor the note beside it is written again, and nothing is copied."""
+    files = [flow.settings.warehouse, writer_of(flow).with_name("warehouse.duckdb.published")]
+    before = [(path.stat().st_ino, path.stat().st_mtime_ns) for path in files]
+    for again in (flow, Flow(flow.settings)):
+        assert not again.load([DAYS[0]]).published
+        assert not again.load([]).published
+    assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in files] == before
+    assert not writer_of(flow).exists()
+
+
+def test_copy_of_a_killed_process_is_removed(flow: Flow) -> None:
+    """It was killed after copying the published database, or while it did, and before it loaded anything."""
+    shutil.copyfile(flow.settings.warehouse, writer_of(flow))
+    half = writer_of(flow).with_name(".warehouse.duckdb.0000.tmp")
+    half.write_bytes(b"half")
+    assert not flow.load([DAYS[0]]).published
+    assert copies_of(flow) == ["warehouse.duckdb"]
+    assert not half.exists()
+
+
+def test_publication_that_was_killed_is_made_by_the_next_run(flow: Flow) -> None:
+    """It was killed after its note and before it moved the file: the note is about a file that is not there yet."""
+    with flow.warehouse.publishing_seldom(3600):
+        flow.run(DAYS[1])
+    writer = writer_of(flow)
+    with duckdb.connect(str(writer), read_only=True) as database:
+        (generation,) = database.execute("SELECT value FROM store.meta WHERE name = 'generation'").fetchone()
+    found = writer.stat()
+    writer.with_name("warehouse.duckdb.published").write_text(f"{generation} {found.st_size} {found.st_mtime_ns}")
+    assert days_published(flow) == 1
+    assert Flow(flow.settings).load([]).published
+    assert days_published(flow) == 2
+    assert not writer.exists()
+
+
+def test_database_in_another_file_system_is_a_copy(flow_for: Callable[..., Flow]) -> None:
+    """A file cannot be moved there, so the writer's database stays, and the next load continues with it."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir():
+        pytest.skip("no /dev/shm")
+    with TemporaryDirectory(dir=memory) as folder, Emulator(WORLD) as emulator:
+        flow = flow_for(emulator, warehouse_file=Path(folder) / "warehouse.duckdb")
+        if flow.settings.data.parent.stat().st_dev == Path(folder).stat().st_dev:
+            pytest.skip("/dev/shm is in the file system of the test")
+        run(flow, *DAYS[:2])
+        assert days_published(flow) == 2
+        assert not flow.load(DAYS[:2]).published
+        assert writer_of(flow).read_bytes() == flow.settings.warehouse.read_bytes()
+        flow.settings.warehouse.write_bytes(b"nonsense")
+        flow.load([])
+        assert days_published(flow) == 2
+
+
+def test_database_that_was_not_filled_to_the_end_gets_all_days(flow: Flow) -> None:
+    """A process was killed while it built the database again, after the first day."""
+    flow.run(DAYS[1])
+    flow.settings.warehouse.unlink()
+
+    class OneDay(Lake):
+        def days(self, table: str = "windows") -> list[date]:
+            raise KeyboardInterrupt if writer_of(flow).exists() else AssertionError
+
+    with pytest.raises(KeyboardInterrupt):
+        flow.warehouse.load(OneDay(flow.settings.data / "tables"), [DAYS[0]])
+    flow.load([])
+    assert days_published(flow) == 2
+
+
 def test_database_that_is_open_for_writing_is_replaced(flow: Flow, shell: Callable[[Path], Shell]) -> None:
     """It is replaced if nobody has changed it, and the other program keeps what it opened."""
     shell(flow.settings.warehouse)
@@ -137,17 +232,28 @@ def test_write_ahead_log_without_its_database_is_quarantined(flow: Flow) -> None
     assert len(quarantined_files(flow)) == 1
 
 
-def test_database_of_an_earlier_version_is_rebuilt(flow: Flow, caplog: pytest.LogCaptureFixture) -> None:
-    """It is not broken, so nothing is quarantined, and one sentence says why it takes longer."""
+@pytest.mark.parametrize("has_writer", [True, False])
+def test_database_of_an_earlier_version_is_rebuilt(
+    has_writer: bool, flow: Flow, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is not broken, so nothing is quarantined, and one sentence says why it takes longer.
+
+    Versions before 8 also kept the writer's database.
+    """
     flow.run(DAYS[1])
-    writer = flow.settings.data / ".work" / "warehouse.duckdb"
-    with duckdb.connect(str(writer)) as database:
-        database.execute("UPDATE store.meta SET value = '1' WHERE name = 'version'")
+    path = flow.settings.warehouse
+    before = path.stat()
+    with duckdb.connect(str(path)) as database:
+        database.execute("UPDATE store.meta SET value = '7' WHERE name = 'version'")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # as published by that version
+    if has_writer:
+        shutil.copyfile(path, writer_of(flow))
     flow.load([])
     assert "was written by an earlier version of Call Metrics; rebuilding it" in caplog.text
     assert "broken" not in caplog.text
     assert quarantined_files(flow) == []
     assert days_published(flow) == 2
+    assert not writer_of(flow).exists()
 
 
 def test_days_are_published_at_most_once_per_interval(flow: Flow) -> None:

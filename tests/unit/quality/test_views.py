@@ -73,7 +73,7 @@ def test_views_return_millions_of_rows_without_hanging(tmp_path: Path) -> None:
         database.execute(f"INSERT INTO store.series SELECT range, '2026-11-01', {texts}, range, false FROM range(9)")
         database.execute(
             "INSERT INTO store.samples "
-            "SELECT DATE '2026-11-01', range % 9, to_timestamp(range), range, 1, 1, 1, 1 FROM range(1000000)"
+            "SELECT DATE '2026-11-01', range % 9, range, 1000000, 0, range, 1, 1, 1, 1 FROM range(1000000)"
         )
         for view, expected in {
             "track_samples": 1_000_000,

@@ -135,7 +135,7 @@ def test_missing_database_gets_one_sentence(tmp_path: Path) -> None:
             publish(world, data)
             assert (await values(client, "query", sql=count))["rows"] == [[2]]
             world.stay("cem")
-            (data / "writer.duckdb").unlink()
+            (data / "writer.duckdb.published").unlink()  # so that it is built again
             publish(world, data)
             assert (await values(client, "query", sql=count))["rows"] == [[3]]
 
