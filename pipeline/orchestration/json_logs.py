@@ -38,7 +38,7 @@ def run_loggers(settings: Settings) -> dict[str, dg.LoggerDefinition]:
 
 
 def logger_config(settings: Settings) -> dict[str, Any] | None:
-    """Return the run config that selects `run_loggers`; None for text. A run uses only loggers that its config names."""
+    """Return the run config that names `run_loggers`; None for text. A run uses only the loggers that it names."""
     loggers = run_loggers(settings)
     return {"loggers": {name: {} for name in loggers}} if loggers else None
 
