@@ -60,7 +60,7 @@ def test_lake_that_does_not_exist_is_not_healthy(tmp_path: Path) -> None:
 
 
 def test_answer_does_not_wait_for_ever(tmp_path: Path) -> None:
-    """A database whose server hangs is not healthy, and many questions are one look."""
+    """A database whose server hangs is not healthy, and many requests share one check."""
     free, looks = threading.Event(), []
 
     def hang() -> None:
@@ -81,7 +81,7 @@ def test_answer_does_not_wait_for_ever(tmp_path: Path) -> None:
 
 
 def test_what_was_seen_holds_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Anyone can ask: questions that follow each other at once are one look."""
+    """Requests that follow each other at once share one check, since anyone can send them."""
     monkeypatch.setattr(module, "CACHE_SECONDS", 3600.0)
     looks: list[int] = []
     health = Health(tmp_path, lambda: looks.append(1))
