@@ -42,9 +42,9 @@ from pipeline.schema import CALL_KEY, TABLES
 from pipeline.settings import Settings
 from pipeline.storage import StoredFile, open_shared_store, open_store
 from pipeline.tables.build import UNKNOWN_FIELDS_IN, TablesBuilt, build_tables
-from pipeline.tables.kept import lost_tables, strike_day
 from pipeline.tables.lake import Lake
 from pipeline.tables.provenance import rules
+from pipeline.tables.pruned import lost_tables, strike_day
 from pipeline.tables.upgrade import Upgrade
 from pipeline.turns import StillMine
 from pipeline.warehouse.choice import choose_turns, choose_warehouse
@@ -143,7 +143,7 @@ class Flow:
 
         Those of a pruned day stay as they are.
         """
-        return self._locks.run(day, partial(self._build, day, look=self.settings.details != "off", rebuild=rebuild))
+        return self._locks.run(day, partial(self._build, day, details=self.settings.details != "off", rebuild=rebuild))
 
     def fetch_details(self, day: date) -> None:
         """Fetch the details and timelines that `CALL_METRICS_DETAILS` wants, and bring them to the database."""
@@ -170,7 +170,7 @@ class Flow:
     def load(self, days: Sequence[date], *, rebuild: bool = False) -> Loaded:
         """Load the tables of these days if they changed (or if `rebuild`), and publish the database.
 
-        First makes tables again that an earlier version wrote: see `tables.upgrade`.
+        First rebuilds tables that an earlier version wrote, see `tables.upgrade`.
         """
         if self._upgrade.is_done:
             return self._with_model(self.warehouse.load(self.lake, days, rebuild=rebuild))
@@ -180,14 +180,14 @@ class Flow:
         return loaded
 
     def close_day(self, day: date, removed: Removed) -> DayCompleteness:
-        """Note that `removed` of a day is to be removed, if the day is complete. Returns how complete it is.
+        """Note that a day is pruned, if it is complete; `removed` says what will go. Returns how complete it is.
 
-        From then on it counts as pruned: see `planning.pruned`. Its tables are brought up to date before. What is
-        removed, and when, is decided in `retention`.
+        Its tables are brought up to date before. Pruned days are explained in `planning.pruned`; which days are
+        pruned, and when, is decided in `retention`.
         """
 
         def close(still_mine: StillMine) -> DayCompleteness:
-            self._build(day, look=True)
+            self._build(day, details=True)
             completeness = self.completeness(day)
             if completeness.is_complete:
                 known = self.pruned.get(day)
@@ -203,7 +203,7 @@ class Flow:
         return self._with_model(self.warehouse.load(self.lake, [], drop=days))
 
     def delete_files(self, day: date) -> None:
-        """Delete what a pruned day must not have any more: its raw responses, and its tables if all was removed."""
+        """Delete the files that a pruned day must not have: its raw responses, and its tables if the whole day goes."""
 
         def delete() -> None:
             if (known := self.pruned.get(day)) is not None:
@@ -378,8 +378,8 @@ class Flow:
         return self._session.requests_sent
 
     def _facts(self) -> dict[str, str]:
-        """Return what views need: the first day, the setting of details, the quotas that were seen, the days that are
-        pruned if days are, and the model of ratings if it is new.
+        """Return what views need: the first day, the setting of details, the quotas that were seen, the pruned days if
+        CALL_METRICS_KEEP_DAYS is set, and the model of ratings if it is new.
         """
         quotas = {f"quota {endpoint}": f"{requests}" for endpoint, requests in self._session.quotas.items()}
         model = {} if self._rating_model is None else {FACT: self._rating_model}
@@ -407,8 +407,8 @@ class Flow:
         here = quarantined(self.settings.data, self.settings.warehouse_path)
         return sorted({*here, *self.store.quarantined()})
 
-    def _build(self, day: date, *, look: bool, rebuild: bool = False) -> TablesBuilt:
-        """Build the tables of a day in our turn, see `build_tables`. `look`: whether for details and timelines too."""
+    def _build(self, day: date, *, details: bool, rebuild: bool = False) -> TablesBuilt:
+        """Build the tables of a day in its turn, as `build_tables` does. With `details`, also those of details."""
         if self.pruned.has(day):
             held = {name: self.lake.rows(name, day) if self.lake.has(name, day) else 0 for name in TABLES}
             return TablesBuilt(held, {name: self.lake.path(name, day) for name in TABLES}, frozenset())
@@ -420,7 +420,7 @@ class Flow:
                 self.landing,
                 self.lake,
                 temporary=self._temporary,
-                details=look,
+                details=details,
                 rebuild=rebuild,
             )
             log.debug("%s: tables built: %s", day, ", ".join(sorted(built.changed)) or "none", extra={"day": day})

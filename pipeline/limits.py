@@ -1,4 +1,4 @@
-"""What the system lets a process of ours use."""
+"""Limits that the operating system sets for our process: so far, how many files it may open."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pipeline.errors import FixSettings
 __all__ = ["allow_open_files"]
 
 NEEDED = 256
-"""Files, sockets and pipes that a process of ours may have open at once. A large day takes about half of it."""
+"""Files, sockets and pipes that our process must be able to open at once. A large day takes about half of them."""
 
 WANTED = 65_536
+"""Most files that we let a process open. Some containers permit a billion, and some programs loop over all of them."""
 
 
 def allow_open_files() -> None:
-    """Let this process open as many files as the system permits: DuckDB aborts a process that runs out of them.
+    """Raise the limit of open files as far as the system permits, to `WANTED` at most.
 
-    Raises `FixSettings` if they are too few.
+    DuckDB aborts a process that runs out of them. Raises `FixSettings` if the system permits too few.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = WANTED if hard == resource.RLIM_INFINITY else min(hard, WANTED)

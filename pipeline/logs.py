@@ -1,7 +1,7 @@
 """What our modules log, on standard error: as text for people, or as JSON for a log collector.
 
-How much is logged is chosen by whoever starts a process: the command line with `-v` and `-q`. What Dagster shows of a
-run goes through Dagster, see `orchestration.json_logs`.
+Whoever starts a process chooses the level: the command line by `-v` and `-q` (`cli.verbosity`). The log of a run in
+Dagster goes through Dagster, see `orchestration.json_logs`.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ FIELDS = (
     *("requests", "rows", "waits_for", "exit_code"),
     *("app", "run_id", "job", "step"),  # of a run in Dagster
 )
-"""Names that a message may give values to, by `extra`. A list, so that nothing else of a record gets into a log."""
+"""Names of the values that a message may have in `extra`. Nothing else of a record gets into a line of JSON."""
 
 NOT_OURS = logging.WARNING
-"""Level from which other libraries are heard. Below it they log addresses, some of them with keys."""
+"""Level from which other libraries are logged. Below it they log URLs, some of them with keys."""
 
 DETAILED = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-"""A line of text with details: when, how bad, where from."""
+"""A line of text with `-v`: time, level and logger before the message."""
 
 
 class JsonFormatter(logging.Formatter):
-    """Makes one JSON object of a record, on one line.
+    """Writes a record as one JSON object, on one line.
 
-    It has `timestamp` (UTC, ISO 8601, milliseconds, with Z), `level` (such as `warning`), `logger`, `message`, those of
-    `FIELDS` that the record has, and `exception` (the traceback as one string) if there is one.
+    The object has `timestamp` (UTC, ISO 8601, milliseconds, with Z), `level` (such as `warning`), `logger`, `message`,
+    those of `FIELDS` that the record has, and `exception` (the traceback as one string) if there is one.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line. It is ASCII, so that broken text in a message cannot break it."""
+        """Return the line. It is ASCII, so that characters that cannot be encoded do not break it."""
         line: dict[str, Any] = {
             "timestamp": _instant(record),
             "level": record.levelname.lower(),
@@ -61,11 +61,11 @@ class JsonFormatter(logging.Formatter):
 
 @contextlib.contextmanager
 def to_stderr(form: LogFormat, level: int) -> Iterator[None]:
-    """Within the block, write to standard error what our modules log from `level` on, and warnings of others.
+    """Within the block, write to standard error what our modules log from `level` on, and warnings of other libraries.
 
-    An inner block takes the place of an outer one. Dagster listens to the logger `pipeline` while it runs a step, sets
-    its level, and changes the records. So we listen one step below, and pass on what Dagster should hear, whatever our
-    level: everything from INFO on, since details would fill its records.
+    An inner block replaces an outer one. While Dagster runs a step, it has a handler on the logger `pipeline`, sets its
+    level, and changes the records. So our handlers are on the loggers below it (`pipeline.cli`, `pipeline.extract`, …).
+    They pass on to Dagster everything from INFO on, whatever our level; details would fill its records.
     """
     handler, onward = _Stderr(form, level), _Onward(logging.INFO)
     others = _Stderr(form, max(level, NOT_OURS))
@@ -90,19 +90,19 @@ def to_stderr(form: LogFormat, level: int) -> Iterator[None]:
 
 
 def are_json() -> bool:
-    """Return whether this process logs JSON, so that nothing else belongs on standard error."""
+    """Return whether this process logs JSON. Then nothing else may be written to standard error."""
     return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
 
 
 class _Stderr(logging.Handler):
-    """Writes to standard error as it is at that moment: a progress bar takes its place meanwhile."""
+    """Writes to what `sys.stderr` is at that moment: a progress bar replaces it while it is shown."""
 
     def __init__(self, form: LogFormat, level: int) -> None:
         super().__init__(level)
         self.setFormatter(JsonFormatter() if form == "json" else _text(level))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record. A line that cannot be written is no reason to stop."""
+        """Write the record. A closed or full standard error must not stop the work."""
         with contextlib.suppress(OSError):
             sys.stderr.write(f"{self.format(record)}\n")
             sys.stderr.flush()

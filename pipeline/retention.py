@@ -1,10 +1,10 @@
-"""Retention: raw responses, or whole days, are removed once they are old enough, if their day is complete.
+"""Retention: removes raw responses, or whole days, that are old enough, if their day is complete.
 
-Each day goes in this order, and a removal that is interrupted is finished by the next one:
+Each day is removed in this order. The next run finishes a removal that was interrupted:
 
-1. It is closed, in the turn of the day: its tables are brought up to date, and a file says that it is pruned and how
-   complete it was (`planning.pruned`). From then on no one reads its raw responses or requests anything of it.
-2. A day that goes as a whole is removed from the database, which is published.
+1. The day is closed, in its turn: its tables are brought up to date, and a file says that it is pruned and how complete
+   it was (`planning.pruned`). From then on nobody reads its raw responses or requests anything of it.
+2. If the whole day goes, it is removed from the database, which is published.
 3. Its files are deleted.
 
 Which days are complete is decided in `planning.completeness`.
@@ -28,7 +28,7 @@ __all__ = ["Kept", "Pruned", "Pruning", "prune"]
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was removed of a day, or would be: its raw responses or `all`, and the bytes of these files."""
+    """What was removed of a day, or would be: its raw responses or all of it, and the bytes of these files."""
 
     day: date
     removed: Removed
@@ -37,9 +37,9 @@ class Pruned:
 
 @dataclass(frozen=True)
 class Kept:
-    """A day that is old enough and stays, with the first reason why it is not complete.
+    """A day that is old enough and stays, with the first reason.
 
-    `is_broken` says whether something of it cannot be used, so that this is not known.
+    The reason is why it is not complete, or, if `is_broken`, why that cannot be found out.
     """
 
     day: date
@@ -49,7 +49,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Pruning:
-    """What pruning did, or would do: the days by date."""
+    """What pruning did, or would do. Both lists are sorted by day."""
 
     pruned: Sequence[Pruned]
     kept: Sequence[Kept]
@@ -63,10 +63,10 @@ class Pruning:
 def prune(
     flow: Flow, now: datetime, *, dry_run: bool = False, report: Callable[[Pruned], None] = lambda _: None
 ) -> Pruning:
-    """Remove what CALL_METRICS_KEEP_RAW_DAYS and CALL_METRICS_KEEP_DAYS let go at `now`, and finish what was begun.
+    """Remove what CALL_METRICS_KEEP_RAW_DAYS and CALL_METRICS_KEEP_DAYS let go at `now` (UTC). Finish what was begun.
 
     `report` is called with each day once its files are deleted. With `dry_run`, nothing is changed. Raises
-    `FixSettings` if neither is set, and `FixStorage` if what is closed cannot be removed.
+    `FixSettings` if neither setting is there, and `FixStorage` if a closed day cannot be removed.
     """
     if flow.settings.keep_raw_days is None and flow.settings.keep_days is None:
         raise FixSettings(
@@ -99,7 +99,7 @@ def prune(
 
 
 def _begun(flow: Flow, use: DiskUse, closed: set[date]) -> dict[date, Removed]:
-    """Return the days that are closed, and of which files are left: an earlier removal was interrupted."""
+    """Return the closed days that still have files: an earlier removal was interrupted."""
     found: dict[date, Removed] = {}
     for day in sorted(closed.intersection({*use.raw, *use.tables})):
         known = flow.pruned.get(day)
@@ -109,7 +109,7 @@ def _begun(flow: Flow, use: DiskUse, closed: set[date]) -> dict[date, Removed]:
 
 
 def _due(settings: Settings, day: date, now: datetime) -> Removed | None:
-    """Return what the settings let go of a day: all, its raw responses, or nothing."""
+    """Return what the settings let go of a day: `all`, its `raw` responses, or None for nothing."""
     if settings.keep_days is not None and now >= day_ends(day) + timedelta(days=settings.keep_days):
         return "all"
     if settings.keep_raw_days is not None and now >= day_ends(day) + timedelta(days=settings.keep_raw_days):

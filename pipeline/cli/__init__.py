@@ -4,9 +4,9 @@ Here is everything about commands, options, help texts, exit codes, signals and 
 do is in the packages below; a backfill runs as jobs of Dagster, through `orchestration`.
 
 Read `commands` first (every command with its options), then `main` (one run of one command: errors and exit codes) and
-`usage` (how arguments are parsed). The longer commands are in `backfill`, `demo`, `status`, `rebuild` and `doctor`;
-`metrics` with `openmetrics` is the status for a collector. What commands share is in `dates`, `console`, `outcome`,
-`verbosity` and `signals`.
+`usage` (how arguments are parsed). A longer command is in a module of its name, such as `backfill`, `status` or
+`prune`; `sizes` is a part of `status`, and `metrics` with `openmetrics` is the status for a collector. What commands
+share is in `dates`, `console`, `outcome`, `verbosity` (`-v` and `-q`), `signals` and `startup`.
 
 A command imports what it needs when it runs, so that `call-metrics --help` and shell completion are quick.
 """

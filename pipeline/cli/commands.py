@@ -480,7 +480,7 @@ def completion(shell: str) -> int:
 
 
 def _settings() -> Settings:
-    """Load the settings, and log as they say from now on. The import takes longer than all of `--help`."""
+    """Load the settings, and log as they and `-v` or `-q` say from now on. The import takes longer than `--help`."""
     from pipeline.settings import Settings
 
     settings = Settings.load()

@@ -1,4 +1,4 @@
-"""The terminal: consoles, and how far a backfill is. Progress goes to stderr, results to stdout.
+"""The terminal: consoles, and the progress of a backfill. Progress goes to stderr, results to stdout.
 
 Tables of results are in `status`, and log lines in `pipeline.logs`.
 """

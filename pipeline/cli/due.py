@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
+from pipeline.cli.verbosity import say
 from pipeline.flow import Flow
 from pipeline.planning.due import TRAILING_DAYS
 from pipeline.planning.problems import counted
@@ -31,8 +32,8 @@ def without_pruned(settings: Settings, days: Sequence[date]) -> list[date]:
     with Flow(settings) as flow:
         pruned = set(flow.pruned.days()).intersection(days)
     if len(pruned) == 1:
-        print(f"{min(pruned)} was complete and was pruned: it is not fetched again")
+        say(f"{min(pruned)} was complete and was pruned: it is not fetched again")
     elif pruned:
         span = f"{counted(len(pruned), 'day')} from {min(pruned)} to {max(pruned)}"
-        print(f"{span} were complete and were pruned: they are not fetched again")
+        say(f"{span} were complete and were pruned: they are not fetched again")
     return [day for day in days if day not in pruned]

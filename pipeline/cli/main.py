@@ -34,13 +34,13 @@ def run(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that lacks a character
     with contextlib.ExitStack() as logs:
-        if os.environ.get(LOG_FORMAT, "").strip() == "json":  # what is wrong with arguments and settings is JSON too
+        if os.environ.get(LOG_FORMAT, "").strip() == "json":  # errors in arguments and settings are JSON too
             logs.enter_context(to_stderr("json", logging.WARNING))
         return _end(list(arguments), logs)
 
 
 def _end(arguments: Sequence[str], logs: contextlib.ExitStack) -> int:
-    """Run the command, and end it: whatever happens becomes an exit code, and one sentence on stderr."""
+    """Run the command, and turn each error into an exit code and one sentence on stderr."""
     try:
         allow_open_files()
         code = _run(arguments, logs)
@@ -69,7 +69,7 @@ def _end(arguments: Sequence[str], logs: contextlib.ExitStack) -> int:
 def _run(arguments: Sequence[str], logs: contextlib.ExitStack) -> int:
     """Parse the arguments and run the command. Does not use `call_metrics()`, which handles errors in click's way.
 
-    The command enters in `logs` how it logs, once it knows the settings.
+    Once the command knows the settings, it enters its way of logging in `logs`.
     """
     try:
         if not all(_is_text(argument) for argument in arguments):

@@ -1,4 +1,4 @@
-"""The metrics of `call-metrics status --format openmetrics`: what a collector can watch and alert on.
+"""The metrics that `call-metrics status --format openmetrics` prints, for a collector.
 
 No metric has a label per day, call or person: their number does not grow with the data. How they are written is in
 `openmetrics`.
@@ -39,8 +39,8 @@ SELECT sum(requests) AS requests, min(start_by) AS start_by, sum(stays_lost_now)
 def print_metrics(settings: Settings, since: str | None, until: str | None) -> ExitCode:
     """Print the metrics of the days from `since` to `until`. Returns `INCOMPLETE` if something of them is missing.
 
-    A part that cannot be read is left out, and said to be: no news is not good news. Raises `FixSettings` if `since`
-    and `until` are not dates in order.
+    A part that cannot be read is left out, and the metric `part_readable` says so. Raises `FixSettings` if `since` and
+    `until` are not dates in order.
     """
     with Flow(settings) as flow:
         days = days_to_show(flow.known_days(), since, until)
@@ -85,7 +85,7 @@ def collect(flow: Flow, days: Sequence[date], now: datetime, *, of_all: bool = T
 
 
 def day_gauges(days: Sequence[DayCompleteness], never: Sequence[date], now: datetime) -> Iterator[Gauge]:
-    """Yield what is known, stored and missing of days. `never` are those of which nothing ever landed."""
+    """Yield what is known, stored and missing of days. `never` are days of which nothing ever landed."""
     verdicts = Counter(day.verdict for day in days)
     states = Counter[str]()
     for day in days:
@@ -98,7 +98,9 @@ def day_gauges(days: Sequence[DayCompleteness], never: Sequence[date], now: date
     )
     yield Gauge.of("days_never_fetched", "Days that were never fetched and that the source still lists", len(never))
     yield Gauge.of("calls", "Call sessions", sum(day.calls for day in days))
-    yield Gauge.of("live_calls", "Call sessions that had not ended when last fetched", sum(d.live_calls for d in days))
+    yield Gauge.of(
+        "live_calls", "Call sessions that had not ended when last fetched", sum(day.live_calls for day in days)
+    )
     yield Gauge.of("stays_promised", "Stays that the source counts", sum(day.promised for day in days))
     yield Gauge.of("stays_held", "Stays that are stored", sum(day.held for day in days))
     yield Gauge("windows", "Windows by state", {state: states[state] for state in WINDOW_STATES}, "state")
@@ -118,14 +120,13 @@ def day_gauges(days: Sequence[DayCompleteness], never: Sequence[date], now: date
 
 
 def _expiries(days: Sequence[DayCompleteness], never: Sequence[date], now: datetime) -> Iterator[datetime]:
-    """Yield when the source begins to forget each day that it can still give something of that is missing."""
+    """Yield when each day with missing data begins to expire, if the source still has some of it."""
     for day in days:
         is_missing = any(problem.kind != "suspect" for problem in day.problems)
         if is_missing and now < day_ends(day.day) + RETENTION:
             yield day.expires_at
-    landed = {day.day for day in days}
-    for lost in set(never) - landed:
-        yield datetime.combine(lost, time.min, UTC) + RETENTION
+    for unfetched in set(never).difference(day.day for day in days):
+        yield datetime.combine(unfetched, time.min, UTC) + RETENTION
 
 
 def _files(flow: Flow) -> Iterator[Gauge]:
@@ -180,15 +181,17 @@ def _ledger(flow: Flow) -> Iterator[Gauge]:
 
 
 def _runs(flow: Flow) -> Iterator[Gauge]:
-    """Yield when the latest runs of days ended, by how they ended, as far as Dagster has recorded any."""
+    """Yield when the latest run of a day ended, by how it ended. Only runs that Dagster recorded count."""
     from pipeline.orchestration.last_runs import last_runs  # Dagster takes a second to load
 
     ended = last_runs(flow.settings)
-    yield Gauge("run_finished_timestamp_seconds", "When the latest run of a day ended so", ended, "status")
+    yield Gauge(
+        "run_finished_timestamp_seconds", "When the latest run of a day ended, by how it ended", ended, "status"
+    )
 
 
 def _quotas(flow: Flow) -> Iterator[Gauge]:
-    """Yield what the latest run saw of the quotas, if it noted that: only where alerts are on."""
+    """Yield the quotas that the latest run saw. Runs note them only where alerts are on."""
     note = flow.quotas_seen()
     if note is None:
         return
@@ -197,11 +200,14 @@ def _quotas(flow: Flow) -> Iterator[Gauge]:
     yield Gauge(
         "quota_limit",
         "Requests that the quota allows in one of its windows",
-        {e: q.limit or 0 for e, q in known.items()},
+        {endpoint: quota.limit or 0 for endpoint, quota in known.items()},
         "endpoint",
     )
     yield Gauge(
-        "quota_remaining", "Requests that were left", {e: q.remaining or 0 for e, q in known.items()}, "endpoint"
+        "quota_remaining",
+        "Requests that were left",
+        {endpoint: quota.remaining or 0 for endpoint, quota in known.items()},
+        "endpoint",
     )
     refused = {endpoint: int(quota.refused_since is not None) for endpoint, quota in note.quotas.items()}
     yield Gauge("quota_refused", "Whether the latest response was a refusal (429)", refused, "endpoint")

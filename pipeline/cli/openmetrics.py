@@ -1,7 +1,7 @@
 """Metrics as text, by OpenMetrics 1.0 (github.com/prometheus/OpenMetrics, specification/OpenMetrics.md).
 
-All of them are gauges, and so the text is also what Prometheus' older text format says: the textfile collector of
-node_exporter reads nothing else. Which metrics there are is in `metrics`.
+All metrics are gauges. So the text is also valid in the older text format of Prometheus, the only one that the textfile
+collector of node_exporter reads. Which metrics there are is in `metrics`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Gauge:
 
     Attributes:
         name: without the prefix; ends with the unit, if it has one.
-        help: what it says, in one sentence.
-        samples: value by label value; an instant stands for its Unix time in seconds. Without a label, the key is "".
+        help: its meaning, in one sentence.
+        samples: value by label value. Without a label, the key is "". An instant is written as Unix time in seconds.
         label: the label that distinguishes samples, if there are several.
     """
 

@@ -51,7 +51,7 @@ def end_with(code: ExitCode, message: object) -> ExitCode:
 
 
 def complain(code: ExitCode, sentence: str) -> ExitCode:
-    """Print the sentence on stderr, or log it if that is where JSON goes, and return the exit code."""
+    """Print the sentence on stderr, or log it if the log is JSON, and return the exit code."""
     if are_json():
         log.error("%s", sentence, extra={"exit_code": int(code)})
     else:

@@ -1,4 +1,4 @@
-"""What `call-metrics status` says of sizes, and of days that were pruned."""
+"""What `call-metrics status` prints about sizes and pruned days. The sizes come from `storage.disk_use`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pipeline.storage.disk_use import DiskUse, megabytes
 __all__ = ["size_columns", "size_lines"]
 
 WIDE = 126
-"""Columns of a terminal in which the table of days has room for two sizes."""
+"""Characters of a line from which the table of days has room for two sizes."""
 
 
 def size_columns(use: DiskUse, width: int) -> Mapping[str, Callable[[date], str]]:
-    """Return what the table of days shows of sizes in a terminal so wide: the text of a day, by name of the column."""
+    """Return the columns with sizes for a table `width` characters wide: the text of a day, by name of the column."""
     if width >= WIDE:
         return {"raw": lambda day: megabytes(use.raw_bytes(day)), "tables": lambda day: megabytes(use.table_bytes(day))}
     return {"stored": lambda day: megabytes(use.raw_bytes(day) + use.table_bytes(day))}

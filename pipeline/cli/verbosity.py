@@ -1,4 +1,4 @@
-"""How much a command prints: `-v` and `-q`, before or after its name, and what follows from them.
+"""How much a command prints and logs: the options `-v` and `-q`, before or after its name.
 
 What is logged, and how, is in `pipeline.logs`.
 """
@@ -12,7 +12,7 @@ import click
 __all__ = ["OPTIONS", "chosen_level", "is_quiet", "say"]
 
 KEY = __name__
-"""Where a context keeps what was chosen. click shares it between the program's context and the command's."""
+"""Key of the choice in `click.Context.meta`, which the program's context and the command's share."""
 
 
 def chosen_level() -> int:
@@ -21,12 +21,12 @@ def chosen_level() -> int:
 
 
 def is_quiet() -> bool:
-    """Return whether the command was told to print only results that were asked for, what is missing, and errors."""
+    """Return whether `-q` was given: the command prints only requested results, what is missing, and errors."""
     return _chosen() == "quiet"
 
 
 def say(text: str) -> None:
-    """Print what a person likes to know and nobody asked for; nothing with `-q`."""
+    """Print information that a script does not need; nothing with `-q`."""
     if not is_quiet():
         print(text, flush=True)
 
@@ -57,4 +57,4 @@ OPTIONS = (
         help="Print only results, what is missing, and errors.",
     ),
 )
-"""Options of the program and of each command."""
+"""Options of the program and of every command."""

@@ -30,14 +30,14 @@ MAX_POINTS = 4096
 
 
 PEOPLE = {name: f"{{{name}}}" for name in ("user_id", "user_session_id")}
-"""What stands for the ids of people in the paths of logs."""
+"""Placeholders for the ids of people in the paths of logs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
     """One HTTP request, without host and authentication. `path` is percent-encoded, `query` is not.
 
-    `logged` is the path without the ids of people: logs are kept elsewhere, and nobody erases them there.
+    `logged` is the path for logs, without the ids of people: `forget` cannot erase them there.
     """
 
     method: str

@@ -1,8 +1,8 @@
-"""One connection to the source, used again and again: the part of httpx that sends a request, without its pool.
+"""One connection to the source, kept open: an httpx transport without a connection pool.
 
-A pool examines its connections before each request, and httpx's client builds every request and response for redirects
-and cookies. Together they cost as much as the request itself, and one connection to one address needs neither.
-Connections and HTTP are those of httpcore, as in httpx. Requests through a proxy use httpx's own transport.
+A pool examines its connections before each request, and httpx's client prepares every request and response for
+redirects and cookies. Both together cost as much as the request itself, and we need neither. The connection is one of
+httpcore, as in httpx. Requests through a proxy use httpx's own transport (`client`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ KEEPALIVE_SECONDS = 120.0
 """Seconds without a request after which a connection is not used again."""
 
 TRUSTED_SECONDS = 1.0
-"""Seconds after a response in which we do not look whether the server has closed the connection meanwhile: servers
-keep them open for longer, and looking costs a fifth of a request. If it was closed, the request is repeated."""
+"""Seconds after a response in which we do not check whether the server has closed the connection: servers keep it open
+for longer, and the check costs a fifth of a request. If the server closed it after all, the request is repeated."""
 
 ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
     getattr(httpcore, name): getattr(httpx, name)
@@ -42,14 +42,14 @@ ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
         "ProtocolError",
     )
 }
-"""httpx's error for each one that httpcore raises."""
+"""The error of httpx for each one of httpcore."""
 
 
 class Connection(httpx.AsyncBaseTransport):
-    """A connection to the host of `url`, opened with the first request, and again after it was closed.
+    """A connection to the host of `url`. Opens with the first request, and again after it was closed.
 
-    One request at a time. `trusted_seconds` see `TRUSTED_SECONDS`; tests pass another. Raises httpx's errors, all of
-    which are a `httpx.TransportError`.
+    It takes one request at a time. Tests pass other `trusted_seconds` than `TRUSTED_SECONDS`. Raises the errors of
+    httpx, all of them `httpx.TransportError`.
     """
 
     def __init__(self, url: httpx.URL, tls: ssl.SSLContext, *, trusted_seconds: float = TRUSTED_SECONDS) -> None:
@@ -60,9 +60,9 @@ class Connection(httpx.AsyncBaseTransport):
         self._used_at = 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request to the host, and return the response when its headers are there. Close it when it is read.
+        """Send a request to the host, and return the response once its headers are there. The caller must close it.
 
-        Of its address only the extension `target` counts.
+        The path is that of the extension `target`; the URL of the request is not used.
         """
         connection = await self._open()
         sent = httpcore.Request(
@@ -93,7 +93,7 @@ class Connection(httpx.AsyncBaseTransport):
         return self._connection
 
     def used(self) -> None:
-        """Take in that a response was closed."""
+        """Note that a response was closed just now."""
         self._used_at = time.monotonic()
 
 

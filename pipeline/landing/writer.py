@@ -18,7 +18,7 @@ from pipeline.storage import Store
 __all__ = ["SEGMENT_BYTES", "SEGMENT_SECONDS", "STAMP", "LandingWriter", "Redact"]
 
 STAMP = "%Y%m%dT%H%M%S.%fZ"
-"""How the name of a segment begins, up to its first dash: when it was written (UTC)."""
+"""Format of the time in the name of a segment, before its first dash: when it was written (UTC)."""
 
 Redact = Callable[[EndpointName, str], str]
 """Removes from a body what must not land."""

@@ -8,7 +8,7 @@ from pipeline.catalog import LakeCatalog
 from pipeline.orchestration.alerts import build_alert_job, build_alert_schedule, build_alert_sensors
 from pipeline.orchestration.assets import CLEANING, build_assets, build_cleaning, build_pruning, build_source
 from pipeline.orchestration.checks import build_morning_check
-from pipeline.orchestration.json_logs import run_loggers, use_loggers
+from pipeline.orchestration.json_logs import logger_config, run_loggers
 from pipeline.orchestration.names import AppNames
 from pipeline.orchestration.resources import flow_resource
 from pipeline.orchestration.schedules import (
@@ -45,7 +45,7 @@ def build_definitions(
     morning_check = build_morning_check(names)
     yesterday = dg.AssetSelection.checks(morning_check)
     by_day = dg.AssetSelection.all() - yesterday - dg.AssetSelection.groups(CLEANING)
-    loggers = use_loggers(settings)
+    loggers = logger_config(settings)
     ingest = dg.define_asset_job("ingest", selection=by_day, description=description, tags=names.tags, config=loggers)
     morning = dg.define_asset_job(
         "morning_check",
@@ -72,7 +72,11 @@ def build_definitions(
     if settings.keep_raw_days is not None or settings.keep_days is not None:
         pruning = build_pruning(names)
         assets.append(pruning)
-        jobs.append(dg.define_asset_job("prune", selection=[pruning], description="Remove old data", tags=names.tags))
+        jobs.append(
+            dg.define_asset_job(
+                "prune", selection=[pruning], description="Remove old data", tags=names.tags, config=loggers
+            )
+        )
         schedules.append(build_pruning_schedule(jobs[-1]))
     sensors = [build_sensor(ingest, partitions)]
     if settings.alerts:

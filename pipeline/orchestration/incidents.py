@@ -42,7 +42,7 @@ def incident_result(
 ) -> dg.AssetCheckResult:
     """Return the result of `incident_check`: a warning with a sentence per incident, or passed.
 
-    Of a day that is removed it is not known any more, and the sentence says so.
+    If the day was removed (`is_pruned`), its incidents are not known, and the sentence says so.
     """
     check = incident_check(names or AppNames())
     found = "; ".join(map(incident_sentence, _greatest(incidents)))

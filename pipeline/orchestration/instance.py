@@ -71,7 +71,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 @contextmanager
 def recorded_instance(settings: Settings) -> Iterator[tuple[dg.DagsterInstance | None, Path]]:
-    """Open the Dagster instance as it is, to read its records, and its folder; None if there is none yet.
+    """Open the Dagster instance to read its records, and yield it with its folder. It is None if there is none yet.
 
     Raises `FixSettings` if dagster.yaml cannot be used.
     """

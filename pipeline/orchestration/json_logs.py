@@ -1,6 +1,7 @@
-"""What runs log as JSON, where the settings want it: Dagster's logger `console` of our jobs, in our form.
+"""The log of Dagster's runs as JSON, if CALL_METRICS_LOG_FORMAT says so: the logger `console` of our jobs.
 
-Without it, Dagster prints the log of a run in colours. What Dagster records of a run does not change.
+Otherwise Dagster prints the log of a run in colours. What Dagster records of a run is the same in both cases. The form
+of a line is in `pipeline.logs`.
 """
 
 import logging
@@ -13,7 +14,7 @@ from pipeline.logs import JsonFormatter
 from pipeline.orchestration.names import APP_TAG
 from pipeline.settings import Settings
 
-__all__ = ["json_console", "run_loggers", "use_loggers"]
+__all__ = ["json_console", "logger_config", "run_loggers"]
 
 PARTITION_TAG = "dagster/partition"
 
@@ -36,13 +37,14 @@ def run_loggers(settings: Settings) -> dict[str, dg.LoggerDefinition]:
     return {"console": json_console} if settings.log_format == "json" else {}
 
 
-def use_loggers(settings: Settings) -> dict[str, Any] | None:
-    """Return the configuration of runs that makes them use `run_loggers`: Dagster uses only what a run asks for."""
-    return {"loggers": {name: {} for name in run_loggers(settings)}} if run_loggers(settings) else None
+def logger_config(settings: Settings) -> dict[str, Any] | None:
+    """Return the run config that names `run_loggers`; None for text. A run uses only the loggers that it names."""
+    loggers = run_loggers(settings)
+    return {"loggers": {name: {} for name in loggers}} if loggers else None
 
 
 class _RunFormatter(JsonFormatter):
-    """Adds run, job, step, day and app to the message, which Dagster has put in front of it."""
+    """Adds run, job, step, day and app as fields. Dagster puts them in front of the message, which is restored."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""

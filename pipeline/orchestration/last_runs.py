@@ -1,4 +1,4 @@
-"""When the latest runs of days ended, from Dagster's records. Reads them, and changes nothing: not even a dead run."""
+"""When the latest runs of days ended, from Dagster's records. Only reads: a dead run stays as it is recorded."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ JOB = "ingest"
 
 
 def last_runs(settings: Settings) -> dict[str, datetime]:
-    """Return when the latest run of the app's job `ingest` ended (UTC), by how it ended: `success`, `failure` or
-    `canceled`.
+    """Return when the latest runs of the app's job `ingest` ended (UTC), by `success`, `failure` and `canceled`.
 
     A status without a run is left out. Raises `FixSettings` if dagster.yaml cannot be used, and `FixStorage` if the
     records cannot.

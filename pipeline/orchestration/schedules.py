@@ -1,6 +1,6 @@
 """The schedules: every night the last days and older incomplete ones, every morning a look whether yesterday is there.
 
-A DuckLake is cleaned every night too, and so is old data removed, if a setting lets it go.
+A DuckLake is cleaned every night too, and old data is removed if a setting lets it go.
 
 Which days are incomplete is decided in `flow` and `planning`. Runs that start because the source has updates are in
 `sensors`.

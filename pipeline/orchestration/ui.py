@@ -25,7 +25,7 @@ def ui_command(
 
     It is `dg dev` (by default if `dg` is installed, as by the dev extra) or `dagster dev`, which does the same: `dg` is
     a package of its own with many requirements. DAGSTER_HOME must be set in its environment, see `instance.home`.
-    As JSON, Dagster's own log lines are in a form of Dagster's. If `quiet`, they are errors alone.
+    With the log format `json`, Dagster's own lines are JSON in Dagster's form. If `quiet`, Dagster logs only errors.
     """
     if with_dg is None:
         with_dg = importlib.util.find_spec("dagster_dg_cli") is not None

@@ -1,11 +1,12 @@
-"""Days that were pruned: complete days of which raw responses, or everything, was removed on purpose.
+"""Pruned days: complete days of which the raw responses, or everything, was removed on purpose.
 
     tables/pruned/session_date=2026-11-01.json
 
-A day's file is written before anything of it is removed. From then on its raw responses are not read any more, even if
-some are left; nothing of it is requested again; and what is known of it is what the file says. So a removal that was
-interrupted leaves no half of a day, and the next one finishes it. The files lie beside the tables, because whoever
-copies these needs them. What is removed, and when, is in `retention`.
+This file is written before anything of the day is removed, and closes the day. From then on its raw responses are not
+read, even if some are left, and nothing of it is requested. What is known of the day is in the file. So an interrupted
+removal never leaves half a day, and the next one finishes it. The files are beside the tables, because a copy of the
+tables needs them. Which days are pruned, and when, is decided in `retention`; how their tables change is in
+`tables.pruned`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ FOLDER = "pruned"
 
 @dataclass(frozen=True)
 class PrunedDay:
-    """What is known of a pruned day. It names nobody.
+    """What is known of a pruned day. It names no person.
 
     Attributes:
         day: UTC date on which its call sessions started.
@@ -62,7 +63,7 @@ class PrunedDay:
     def of(
         cls, completeness: DayCompleteness, removed: Removed, at: datetime, rules: str, tables: Mapping[str, int]
     ) -> PrunedDay:
-        """Return what has to be known of a complete day once it is pruned."""
+        """Return what must be known of a complete day after it is pruned."""
         return cls(
             day=completeness.day,
             removed=removed,
@@ -99,12 +100,12 @@ class PrunedDay:
 
     @classmethod
     def read(cls, text: bytes) -> PrunedDay:
-        """Return what `text` wrote. Raises `ValueError`, `KeyError` or `TypeError` if it did not."""
+        """Parse what `text` returned. Other input raises `ValueError`, `KeyError`, `TypeError` or `AttributeError`."""
         stored: dict[str, Any] = json.loads(text)
         expiry = stored["first_expiry"]
         removed = stored["removed"]
         if removed not in ("raw", "all"):
-            raise ValueError
+            raise ValueError(f"`removed` must be raw or all, and is {removed}")
         return cls(
             day=date.fromisoformat(stored["day"]),
             removed=removed,

@@ -1,7 +1,7 @@
-"""Whether a server is healthy: it is while the published database can be read. An HTTP answer for whoever watches it.
+"""The health of a server, for load balancers and monitors: an HTTP answer that says whether its database can be read.
 
-The answer needs no token, and so it names no path, no host and nobody: the reason is in the server's log. How a
-database is looked at is up to the server.
+The answer needs no token. So it names no path, no host and no person; the reason is in the server's log. How the
+database is checked is up to each server.
 """
 
 from __future__ import annotations
@@ -31,41 +31,41 @@ log = logging.getLogger(__name__)
 
 PATH = "/health"
 
-KNOWN_SECONDS = 1.0
-"""How long what was seen holds: anyone can ask, and many questions must not be many looks."""
+CACHE_SECONDS = 1.0
+"""Seconds for which a result is used again. Anyone can ask, and many requests must not cause as many checks."""
 
-MOST_SECONDS = 10.0
-"""How long an answer waits for a look. A probe waits for as long, or less."""
+TIMEOUT_SECONDS = 10.0
+"""Seconds that an answer waits for a check. Probes of Kubernetes wait for one second unless told otherwise."""
 
 MISSING = "there is no published database"
 UNREADABLE = "the published database cannot be read; the log of this server says why"
-SLOW = f"the published database was not read within {MOST_SECONDS:g} seconds"
+SLOW = f"the published database was not read within {TIMEOUT_SECONDS:g} seconds"
 
 
 class Health:
     """The health of one server.
 
     Args:
-        published: the database, to tell one that does not exist yet.
-        look: reads a little of it. Raises a `CallMetricsError` if it cannot. Runs in a thread, once at a time.
-        seconds: how long an answer waits for that.
+        published: the database, to see whether it exists yet.
+        check: reads a little of it. Raises a `CallMetricsError` if it cannot. Runs in a thread, one at a time.
+        seconds: how long an answer waits for the check.
     """
 
     def __init__(
-        self, published: Path | LakeCatalog, look: Callable[[], object], *, seconds: float = MOST_SECONDS
+        self, published: Path | LakeCatalog, check: Callable[[], object], *, seconds: float = TIMEOUT_SECONDS
     ) -> None:
         self._published = published
-        self._look = look
+        self._check = check
         self._seconds = seconds
         self._found: Future[str | None] | None = None
         self._began_at = 0.0
         self._logged: str | None = None
 
     async def answer(self, _request: Request | None = None) -> Response:
-        """Return 200 if the database can be read, else 503 with why, in one sentence."""
-        looking = asyncio.wrap_future(self._looking())
+        """Return 200 if the database can be read, else 503 with the reason in one sentence."""
+        checking = asyncio.wrap_future(self._checking())
         try:
-            why = await asyncio.wait_for(asyncio.shield(looking), self._seconds)
+            why = await asyncio.wait_for(asyncio.shield(checking), self._seconds)
         except TimeoutError:
             why = SLOW
         headers = {"Cache-Control": "no-store"}
@@ -73,14 +73,14 @@ class Health:
             return JSONResponse({"status": "ok"}, headers=headers)
         return JSONResponse({"status": "unavailable", "reason": why}, status_code=503, headers=headers)
 
-    def _looking(self) -> Future[str | None]:
-        """Return the look that is under way, or a recent one; else begin one. Called by the event loop alone."""
+    def _checking(self) -> Future[str | None]:
+        """Return the running check, or one that ended just now; else start one. Only the event loop may call this."""
         now = time.monotonic()
         found = self._found
-        if found is None or (found.done() and now - self._began_at >= KNOWN_SECONDS):
+        if found is None or (found.done() and now - self._began_at >= CACHE_SECONDS):
             self._found = found = Future()
             self._began_at = now
-            # A thread of its own does not keep the process from its end, however long the database takes.
+            # Not in a pool: the end of the process would wait for a pool's threads, however long the database takes.
             threading.Thread(target=self._find, args=(found,), name="health", daemon=True).start()
         return found
 
@@ -91,9 +91,9 @@ class Health:
             found.set_exception(error)
 
     def _problem(self) -> str | None:
-        """Return what is wrong, in a sentence for anyone. The reason is logged, once until it changes."""
+        """Return what is wrong, as a sentence that anyone may read. Log the exact reason, once until it changes."""
         try:
-            self._look()
+            self._check()
         except CallMetricsError as error:
             reason = str(error)
             is_missing = isinstance(self._published, Path) and not self._published.exists()
@@ -108,7 +108,7 @@ class Health:
 
 @contextmanager
 def serving_health(health: Health, host: str, port: int) -> Iterator[str]:
-    """Answer at `PATH` on a TCP port (0: any that is free), from a thread, within the block. Yields the address.
+    """Answer at `PATH` on a TCP port (0: any that is free), in a thread, within the block. Yields the URL.
 
     Raises `FixSettings` if the port cannot be used.
     """

@@ -6,7 +6,8 @@ of the room that writes it.
 
 Read `store` (what a store can do), `local` (a folder), `objects` (an object store), then `bucket` (its requests),
 `connect`, `azure` and `google` (credentials), `ranged` (reading a part of an object), `versions` and
-`google_versions` (what a bucket keeps of deleted objects) and `faults` (what an object store can refuse, in sentences).
+`google_versions` (what a bucket keeps of deleted objects), `faults` (what an object store can refuse, in sentences)
+and `disk_use` (how many bytes are stored).
 """
 
 from pipeline.storage.azure import AzureAccount

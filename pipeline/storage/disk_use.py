@@ -1,4 +1,4 @@
-"""How many bytes there are: of raw responses and tables by day, and of the database. Sizes come from listings."""
+"""Bytes of raw responses and tables by day, and of the database. They come from listings; no file is opened."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def disk_use(store: Store) -> DiskUse:
 def database_bytes(settings: Settings) -> int | None:
     """Return the bytes of the published database, of a DuckLake those of the app's files and of a catalog in a file.
 
-    The writer's copy, while there is one, counts too. None if there is none yet.
+    Also counts the writer's database, while there is one. None if nothing was published yet.
     """
     warehouse = settings.warehouse
     if isinstance(warehouse, LakeCatalog):
@@ -59,7 +59,7 @@ def database_bytes(settings: Settings) -> int | None:
 
 
 def megabytes(size: int) -> str:
-    """Return bytes as people read them: `12.3 MB`."""
+    """Return bytes as text, such as `12.3 MB`: in MB, or in GB or TB if there are that many."""
     for unit, one in (("TB", 10**12), ("GB", 10**9)):
         if size >= one:
             return f"{size / one:.1f} {unit}"

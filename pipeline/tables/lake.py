@@ -83,7 +83,7 @@ class Lake:
         return metadata.get(FINGERPRINT, b"").decode() or None
 
     def mark(self, table: str, day: date) -> str:
-        """Return the fingerprint in a file of this version or an earlier one; empty if it has none.
+        """Return the fingerprint in a file of any version; empty if it has none.
 
         Raises `FixStorage` if the file is missing or cannot be read.
         """

@@ -1,7 +1,7 @@
-"""Upgrades: tables that an earlier version wrote are made again by the rules of this one.
+"""Upgrades: rebuilds tables that an earlier version wrote.
 
-Those of a day with raw responses are rebuilt from them, those of a pruned day are adapted as far as they fit. A day
-that another process works on is left to it, or to the next load, if its tables can be read as they are.
+The tables of a pruned day cannot be rebuilt, and are adapted instead (`pruned`). A day that another process works on is
+left to that process, or to the next load, if its tables can be read as they are.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pipeline.landing.days import DayLocks
 from pipeline.landing.landing import Landing
 from pipeline.planning.pruned import PrunedDays
 from pipeline.storage import Store, StoredFile
-from pipeline.tables.kept import adapt_day
 from pipeline.tables.lake import Lake
 from pipeline.tables.provenance import is_outdated, rules
+from pipeline.tables.pruned import adapt_day
 
 __all__ = ["Upgrade"]
 
@@ -37,10 +37,10 @@ class Upgrade:
         self._rules = StoredFile(store, "tables/rules")
         self._is_all = False
         self.is_done = False
-        """Whether this process knows that all tables are made by our rules, and loaded."""
+        """Whether this process knows that all tables follow our rules, and are loaded."""
 
     def run(self, build: Callable[[date], object]) -> list[date]:
-        """Make outdated tables again; `build` does it for one day. Returns the days to load because of it.
+        """Rebuild outdated tables; `build` does it for one day. Returns the days to load because of it.
 
         These are all days if an earlier upgrade was interrupted between its tables and its database.
         """
@@ -71,9 +71,9 @@ class Upgrade:
             self._rules.replace(rules().encode())
 
     def _is_known(self) -> bool:
-        """Return whether another process has found that all tables in an object store are made by our rules.
+        """Return whether another process found that all tables in an object store follow our rules.
 
-        Checking each day costs a request, for every day there is.
+        To check them costs a request for each day.
         """
         if not self._store.is_remote or self._begun.exists():
             return False

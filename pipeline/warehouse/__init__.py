@@ -1,8 +1,8 @@
 """From the Parquet tables to what people open: one DuckDB file, or a DuckLake that several machines write.
 
 DuckDB lets one process write a file, and then no one else can open it. So days are loaded into a database of our own,
-one transaction per day, and once finished it replaces the published file. Readers that have the old file open keep
-reading it; later readers get the new one.
+one transaction per day. Once it is finished, it is moved to the place of the published file. Readers that have the old
+file open keep reading it; later readers get the new one. The next load begins with a copy of the published file.
 
 A DuckLake instead gets new Parquet files for a day, registered in one transaction; nothing is copied. Views, statistics
 and what is loaded are the same. `choice` decides by CALL_METRICS_WAREHOUSE which of the two it is.

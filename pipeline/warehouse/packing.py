@@ -35,8 +35,8 @@ __all__ = ["pack_samples"]
 Ints = npt.NDArray[np.int64]
 
 MOST_MICROS = 1 << 62
-"""No product of a tick and a step may be longer, in microseconds: it has to fit into 64 bits. Longer steps are split
-into microseconds."""
+"""Most microseconds that the product of a tick and a step may have, so that it fits into 64 bits. A series with longer
+steps gets steps of one microsecond."""
 
 
 def pack_samples(samples: pa.Table) -> pa.Table:

@@ -100,7 +100,7 @@ class Publisher:
             self._published.parent.mkdir(parents=True, exist_ok=True)
             remove_leftovers(self._published.parent, f".{self._published.name}.*.tmp")
             self._make_room()
-            # The note comes first: if we are killed in between, the writer's file is still there and says more.
+            # The note comes first: if we are killed in between, the writer's file is still there for the next load.
             self._write_note(generation, self._writer)
             try:
                 move_file(self._writer, self._published)
@@ -125,16 +125,16 @@ class Publisher:
                     raise ChangedDatabase
 
     def remove_writer(self) -> None:
-        """Delete the writer's database, also what a killed process left of a copy. Raises `FixStorage`."""
+        """Delete the writer's database, and what a killed process left of a copy. Raises `FixStorage`."""
         with storage_errors(self._writer):
             self._writer.unlink(missing_ok=True)
             wal(self._writer).unlink(missing_ok=True)
             remove_leftovers(self._writer.parent, f".{self._writer.name}.*.tmp")
 
     def remove_copy(self) -> None:
-        """Delete the writer's database after all if it is published, and could have been moved. Raises `FixStorage`.
+        """Delete the writer's database if it is in the file system of the published one. Raises `FixStorage`.
 
-        It is left by a process that was killed after `restore_writer`.
+        Call it when both are the same: a process was killed after `restore_writer`, before it changed anything.
         """
         with storage_errors(self._writer):
             if self._writer.stat().st_dev == self._published.stat().st_dev:

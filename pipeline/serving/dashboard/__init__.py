@@ -4,8 +4,8 @@ Here is what is queried (`sql`, one statement per file, run by `run_query`) and 
 comes with the extra `dashboard`. What the figures mean is decided by the views in `quality`, what is missing in
 `planning`. A page about one call that can be passed on is in `report`.
 
-Read `app` and `answers` (pages, and what the reader chooses), then `charts`, `tables` and `columns`; `launch` starts
-`served`.
+Read `app` and `answers` (pages, and what the reader chooses), then `charts`, `tables` and `columns`. `served` adds
+`/health` to the pages, and `launch` starts it.
 """
 
 from __future__ import annotations

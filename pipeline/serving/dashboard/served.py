@@ -1,8 +1,7 @@
 """What Streamlit serves: the pages of `app`, and beside them `/health`.
 
-Streamlit's own `/_stcore/health` says only that Streamlit runs. Ours is what the pages need: that the database can be
-read, by the query that each page begins with. What our modules log has the form of the settings; Streamlit's own lines
-are text.
+Streamlit's own `/_stcore/health` says only that Streamlit runs. Ours says whether the database can be read, by the
+query that each page begins with. Our log lines have the format of CALL_METRICS_LOG_FORMAT; Streamlit's are text.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The server over HTTP, for clients that have the token. It is for this machine: HTTP does not encrypt.
 
 A page in a browser could let a name point to this machine (DNS rebinding). So the SDK checks the headers Host and
-Origin, and we check the token of each request first. `/health` needs no token and tells nothing
-but whether the database can be read, see `serving.health`.
+Origin, and we check the token of each request first. `/health` needs no token; it says
+only whether the database can be read, see `serving.health`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.cli.commands import call_metrics
 from pipeline.cli.due import without_pruned
 from pipeline.cli.outcome import ExitCode
 from pipeline.cli.prune import run_prune
@@ -68,3 +69,7 @@ def test_every_command_knows_a_pruned_day(flow_for: Callable[..., Flow], capsys:
         assert "stored: 0.0 MB of raw responses, 0.0 MB of tables, " in text
         assert run_prune(whole, dry_run=False) == ExitCode.COMPLETE
         assert printed() == "nothing is old enough\n"
+        with call_metrics.make_context("call-metrics", ["-q", "prune"]):
+            assert run_prune(whole, dry_run=False) == ExitCode.COMPLETE
+            assert without_pruned(whole, [DAY]) == []
+        assert printed() == ""

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from pipeline.orchestration.definitions import build_definitions
-from pipeline.orchestration.json_logs import json_console, use_loggers
+from pipeline.orchestration.json_logs import json_console, logger_config
 from pipeline.settings import Settings
 
 JSON = Settings(log_format="json")
@@ -23,7 +23,7 @@ def test_run_logs_one_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
         context.log.warning("news of %s", "ann", extra={"endpoint": "call_stats"})
         context.log.debug("a detail")
 
-    @dg.job(logger_defs={"console": json_console}, config=use_loggers(JSON), tags={"app": "support"})
+    @dg.job(logger_defs={"console": json_console}, config=logger_config(JSON), tags={"app": "support"})
     def job() -> None:
         work()
 
@@ -45,13 +45,13 @@ def test_run_logs_one_object_a_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert not [line for line in lines if line["level"] == "debug"]
 
 
-@pytest.mark.parametrize("alerts", [{}, {"CALL_METRICS_ALERTS": "json://localhost/a"}])
-def test_every_job_uses_it_if_it_is_set(alerts: dict[str, str]) -> None:
+@pytest.mark.parametrize("more", [{}, {"CALL_METRICS_ALERTS": "json://localhost/a"}, {"CALL_METRICS_KEEP_DAYS": "30"}])
+def test_every_job_uses_it_if_it_is_set(more: dict[str, str]) -> None:
     """Without the setting, Dagster's own logger is left as it is."""
     for form, expected in (("json", {"console": {}}), ("text", None)):
-        definitions = build_definitions(Settings(**{"CALL_METRICS_LOG_FORMAT": form, **alerts}))
+        definitions = build_definitions(Settings(**{"CALL_METRICS_LOG_FORMAT": form, **more}))
         jobs = [definitions.resolve_job_def(job.name) for job in definitions.jobs or ()]
-        assert len(jobs) == 2 + bool(alerts)
+        assert len(jobs) == 2 + bool(more)
         for job in jobs:
             config = job.get_run_config_for_partition_key(DAY) if job.partitions_def else job.run_config or {}
             assert config.get("loggers") == expected, job.name

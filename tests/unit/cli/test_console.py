@@ -35,7 +35,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_terminal_has_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    """And no lines."""
+    """The bar replaces the lines of the log."""
     with to_stderr("text", logging.INFO):
         assert "4/10" in shown(is_terminal=True)
     assert capsys.readouterr().err == ""

@@ -67,7 +67,7 @@ def test_text_is_read_by_both_parsers(read: object) -> None:
 
 
 def test_unit_is_told_where_there_is_one() -> None:
-    """It is the end of the name, as the format wants it."""
+    """OpenMetrics requires that a name ends with its unit."""
     families = read_openmetrics(render([Gauge.of("raw_bytes", "Bytes", 1), Gauge.of("calls", "Calls", 1)]))
     assert [family.unit for family in families] == ["bytes", ""]
 

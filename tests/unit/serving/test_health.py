@@ -20,8 +20,8 @@ from pipeline.warehouse.published import check
 
 @pytest.fixture(autouse=True)
 def no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every question be a new look."""
-    monkeypatch.setattr(module, "KNOWN_SECONDS", 0.0)
+    """Make every request a new check."""
+    monkeypatch.setattr(module, "CACHE_SECONDS", 0.0)
 
 
 def answer(health: Health) -> tuple[int, dict[str, str]]:
@@ -60,7 +60,7 @@ def test_lake_that_does_not_exist_is_not_healthy(tmp_path: Path) -> None:
 
 
 def test_answer_does_not_wait_for_ever(tmp_path: Path) -> None:
-    """A database whose server hangs is not healthy, and many questions are one look."""
+    """A database whose server hangs is not healthy, and many requests share one check."""
     free, looks = threading.Event(), []
 
     def hang() -> None:
@@ -81,8 +81,8 @@ def test_answer_does_not_wait_for_ever(tmp_path: Path) -> None:
 
 
 def test_what_was_seen_holds_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Anyone can ask: questions that follow each other at once are one look."""
-    monkeypatch.setattr(module, "KNOWN_SECONDS", 3600.0)
+    """Requests that follow each other at once share one check, since anyone can send them."""
+    monkeypatch.setattr(module, "CACHE_SECONDS", 3600.0)
     looks: list[int] = []
     health = Health(tmp_path, lambda: looks.append(1))
     assert [answer(health)[0] for _ in range(3)] == [200] * 3

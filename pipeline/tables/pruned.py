@@ -1,7 +1,8 @@
-"""The tables of a pruned day: changed in place, since there are no raw responses to rebuild them from.
+"""The tables of a pruned day. There are no raw responses to rebuild them from, so they are changed instead.
 
-Here is what an upgrade does with them, and how erased people are removed. Each file is replaced as a whole, and what
-was done already is left alone, so that either can be interrupted and repeated.
+Here is how an upgrade adapts them, and how erased people are removed from them. Each file is replaced as a whole, and
+files that are done are skipped, so that both can be interrupted and repeated. What is known of a pruned day is in
+`planning.pruned`.
 """
 
 from __future__ import annotations
@@ -35,16 +36,19 @@ USER_COLUMNS = ("user_id", "publisher_user_id")
 CERTIFICATES = "ingest_completeness_by_call"
 
 COUNTED = (CERTIFICATES, "participant_sessions", "windows")
-"""Tables that stays and windows are counted in. If one of them is lost, nothing is counted again."""
+"""Tables with the stays and windows that are counted. If one of them is lost, nothing is counted again."""
 
 
 def lost_tables(lake: Lake, pruned: PrunedDay) -> list[str]:
-    """Return which tables of a pruned day must be there, and are missing or cannot be read. Raises `FixStorage`."""
+    """Return the tables of a pruned day that are missing or cannot be read, and should not be. Raises `FixStorage`."""
     return [table for table in _kept(pruned) if lake.fingerprint(table, pruned.day) is None]
 
 
 def adapt_day(lake: Lake, days: PrunedDays, day: date) -> None:
-    """Bring the tables of a pruned day to this version, as far as possible, in the day's turn. Raises `FixStorage`."""
+    """Adapt the tables of a pruned day to this version, as far as possible. Call it in the day's turn.
+
+    Raises `FixStorage`.
+    """
     pruned = days.get(day)
     if pruned is not None and pruned.rules != rules():
         adapt_tables(lake, day, _kept(pruned))
@@ -114,7 +118,7 @@ def strike_tables(lake: Lake, day: date, erased: ErasedUsers) -> int:
 
 
 def _kept(pruned: PrunedDay) -> Iterable[str]:
-    """Return the tables of a pruned day that must be there."""
+    """Return the tables that a pruned day must still have."""
     return pruned.tables if pruned.removed == "raw" else ()
 
 
@@ -138,7 +142,7 @@ def _strike(lake: Lake, table: str, day: date, erased: ErasedUsers) -> bool:
 
 
 def _keeper(table: str, erased: ErasedUsers) -> Callable[[pa.Table], pa.Table]:
-    """Return what keeps the rows of a table that name no erased person."""
+    """Return a function that keeps the rows of a table that name no erased person."""
 
     def names_one(column: str, value: Any) -> bool:
         if column != "data":
@@ -202,7 +206,7 @@ def _recount(lake: Lake, day: date) -> None:
 
 
 def _changed(lake: Lake, table: str, day: date) -> str:
-    """Return a fingerprint that says that the file is another one than before."""
+    """Return a new fingerprint, so that the next load takes the changed file."""
     return f"{lake.mark(table, day).partition('~')[0]}~{secrets.token_hex(4)}"
 
 

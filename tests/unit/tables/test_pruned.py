@@ -12,8 +12,8 @@ import pytest
 from pipeline.errors import FixStorage
 from pipeline.landing.erasure import ErasedUsers
 from pipeline.schema import TABLES
-from pipeline.tables.kept import strike_tables
 from pipeline.tables.lake import Lake
+from pipeline.tables.pruned import strike_tables
 from tests.support import DAY, at
 
 IDS = {
