@@ -162,14 +162,19 @@ def risk_causes(days: Iterable[DayAtRisk], now: datetime, known: Mapping[str, Ca
         taken.add(key)
         first, last = span[0].day, span[-1].day
         expiry = min(day.expires_at for day in span)
+        missing = f"{span[0].missing}"
+        if any(f"{day.missing}" != missing for day in span):
+            missing = f"of the first day {missing}, and something of the others"
+        when = f"{expiry:%Y-%m-%d %H:%M} UTC"
         cause = Cause(
             kind="risk",
             key=key,
             title="Data is missing that Stream soon forgets",
-            text=f"{_span(first, last)}: {span[0].missing}{' and more' if len(span) > 1 else ''}. The first of it "
-            f"expires at the source on {expiry:%Y-%m-%d %H:%M} UTC.",
-            remedy=f"Run `call-metrics backfill --from {first} --to {last}` before. `call-metrics status --ledger` "
-            "says by when it must start. For days that you do not want, set CALL_METRICS_START to a later one.",
+            text=f"{_span(first, last)}: {missing}. The first of it "
+            + (f"expires at the source on {when}." if now < expiry else f"began to expire at the source on {when}."),
+            remedy=f"Run `call-metrics backfill --from {first} --to {last}` {'before' if now < expiry else 'now'}. "
+            "`call-metrics status --ledger` says by when it must start. For days that you do not want, set "
+            "CALL_METRICS_START to a later one.",
             subjects=frozenset(f"{day.day}" for day in span),
             is_failure=True,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -16,6 +17,7 @@ from pipeline.cli import console
 from pipeline.cli.due import due_days, without_pruned
 from pipeline.cli.outcome import ExitCode
 from pipeline.endpoints import ENDPOINT_NAMES
+from pipeline.errors import FixSettings
 from pipeline.planning.problems import counted
 from pipeline.settings import Settings
 from pipeline.sql import adapted
@@ -49,7 +51,15 @@ UNLIMITED = "call_stats"
 
 
 def print_estimate(settings: Settings, days: Sequence[date] | None) -> ExitCode:
-    """Print what a backfill of these days (None: the due ones) requests; nothing is sent. Raises `FixStorage`."""
+    """Print what a backfill of these days (None: the due ones) requests; nothing is sent.
+
+    Raises `FixStorage`, and `FixSettings` if nothing was ever fetched.
+    """
+    if isinstance(settings.warehouse, Path) and not settings.warehouse.exists():
+        raise FixSettings(
+            "nothing was ever fetched, so that it is not known how many requests a day takes; run a backfill of one "
+            "day, such as `call-metrics backfill --last 1d`, and ask again"
+        )
     wanted = frozenset(due_days(settings) if days is None else without_pruned(settings, days))
     with read_errors(settings.warehouse), open_published(settings.warehouse) as database:
         rows = database.execute(QUERY).to_arrow_table().to_pylist()

@@ -41,6 +41,8 @@ def ask(folder: Path) -> ExitCode:
             ),
             "CALL_METRICS_START": _day(known.get("CALL_METRICS_START")),
         }
+        if address := os.environ.get("STREAM_BASE_URL"):  # such as the emulator's: it is what is examined below
+            answers["STREAM_BASE_URL"] = address
     except click.Abort:
         raise FixSettings(
             f"not all questions were answered, and {FILE} is as it was; run `call-metrics init` in a terminal, or "

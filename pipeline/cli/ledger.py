@@ -22,7 +22,9 @@ __all__ = ["print_ledger"]
 
 QUERY = """
 SELECT * FROM ledger
-WHERE session_date BETWEEN coalesce($since, DATE '1970-01-01') AND coalesce($until, DATE '9999-12-31')
+WHERE
+    session_date BETWEEN coalesce($since, DATE '1970-01-01') AND coalesce($until, DATE '9999-12-31')
+    AND session_date >= $start
 ORDER BY session_date
 """
 
@@ -35,6 +37,7 @@ def print_ledger(settings: Settings, since: str | None, until: str | None, *, as
     span = {
         "since": parse_date("--from", since) if since else None,
         "until": parse_date("--to", until) if until else None,
+        "start": settings.start,  # the view has that of the latest run
     }
     with read_errors(settings.warehouse), open_published(settings.warehouse) as database:
         rows = database.execute(QUERY, span).to_arrow_table().to_pylist()

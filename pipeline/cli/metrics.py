@@ -32,7 +32,9 @@ __all__ = ["collect", "day_gauges", "print_metrics"]
 log = logging.getLogger(__name__)
 
 LEDGER = """
-SELECT sum(requests) AS requests, min(start_by) AS start_by, sum(stays_lost_now) AS stays_lost_now FROM ledger
+SELECT sum(requests) AS requests, min(start_by) AS start_by, sum(stays_lost_now) AS stays_lost_now
+FROM ledger
+WHERE session_date >= $start
 """
 
 
@@ -171,7 +173,7 @@ def _ledger(flow: Flow) -> Iterator[Gauge]:
     """Yield what can still be had from the source, and by when a backfill must start; as `status --ledger`."""
     published = flow.settings.warehouse
     with read_errors(published), open_published(published) as database:
-        (row,) = database.execute(LEDGER).to_arrow_table().to_pylist()
+        (row,) = database.execute(LEDGER, {"start": flow.settings.start}).to_arrow_table().to_pylist()
     yield Gauge.of("requests_due", "Requests that a backfill of all that is missing takes", int(row["requests"] or 0))
     yield Gauge.of("stays_lost", "Stays for which a backfill now comes too late", int(row["stays_lost_now"] or 0))
     if row["start_by"] is not None:

@@ -73,7 +73,7 @@ def test_dry_run_says_what_a_backfill_then_requests(
     world = dataclasses.replace(worlds[0], calls=tuple(call for one in worlds for call in one.calls))
     with Emulator(world) as emulator:
         flow = flow_for(emulator, start=days[0])
-        with pytest.raises(FixStorage, match="does not exist yet"):
+        with pytest.raises(FixSettings, match="nothing was ever fetched"):
             print_estimate(flow.settings, days)
         flow.run(days[0])
         before = flow.requests_sent
@@ -162,6 +162,16 @@ def test_init_writes_a_file_that_doctor_accepts(init: Callable[..., Any], tmp_pa
         before = file.read_text()
         assert init("", "", "", "").returncode == 0
         assert file.read_text() == before
+
+
+def test_init_keeps_the_address_that_it_examined(
+    init: Callable[..., Any], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """An address in the environment, such as the emulator's, is not lost in the next terminal."""
+    with Emulator(SMALL) as emulator:
+        environment["STREAM_BASE_URL"] = emulator.url
+        assert init(KEY, SECRET, "kept", "2026-02-01").returncode == 0
+        assert Settings.load({}, tmp_path).base_url == emulator.url
 
 
 def test_init_that_is_not_answered_leaves_the_file(init: Callable[..., Any], tmp_path: Path) -> None:

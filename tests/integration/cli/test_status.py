@@ -116,3 +116,5 @@ def test_ledger_says_what_can_still_be_had(command: Callable[..., Any]) -> None:
     assert [day["session_date"] for day in days] == [f"{before}", f"{YESTERDAY - timedelta(days=1)}"]
     assert days[0]["start_by"] == days[0]["lost_from"] == f"{before + timedelta(days=90)}T00:00:00+00:00"
     assert len(json.loads(finish(command("status", "--ledger", "--json", "--from", f"{YESTERDAY}"))[1])) == 0
+    later = finish(command("status", "--ledger", CALL_METRICS_START=f"{YESTERDAY}"))
+    assert later == (0, "nothing is missing that the source can still give\n", "")

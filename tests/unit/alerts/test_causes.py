@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -67,6 +68,16 @@ def test_days_in_a_row_are_one_cause_and_the_next_day_joins_it() -> None:
     alone = day_at_risk(date(2026, 8, 28), days_left=1)
     assert list(by_key(risk_causes([alone, *days], NOW, known))) == ["risk:2026-08-28", cause.key]
     assert not list(risk_causes(days[20:], NOW, {}))
+
+
+def test_data_that_begins_to_expire_is_to_be_fetched_now() -> None:
+    """What lacks the same is said once, and not "before" an instant that has passed."""
+    days = [day_at_risk(date(2026, 9, 1) + timedelta(days=offset), days_left=offset) for offset in range(2)]
+    (cause,) = risk_causes(days, NOW + timedelta(hours=1), {})
+    assert f"(2 days): {days[0].missing}. The first of it began to expire at the source on" in cause.text
+    assert cause.remedy.startswith("Run `call-metrics backfill --from 2026-09-01 --to 2026-09-02` now. ")
+    (cause,) = risk_causes([days[0], replace(days[1], missing="1 window")], NOW - timedelta(hours=1), {})
+    assert f"of the first day {days[0].missing}, and something of the others. The first of it expires" in cause.text
 
 
 def test_data_that_expired_is_not_said_to_be_saved() -> None:
