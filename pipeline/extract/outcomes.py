@@ -131,8 +131,8 @@ class _ParticipantMetrics(msgspec.Struct):
     taken for a window without points.
     """
 
-    is_publisher: bool | None | msgspec.UnsetType = msgspec.UNSET
-    published_tracks: list[msgspec.Raw] | None | msgspec.UnsetType = msgspec.UNSET
+    is_publisher: bool | msgspec.UnsetType | None = msgspec.UNSET
+    published_tracks: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
     user_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     user_session_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     is_subscriber: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET

@@ -271,7 +271,8 @@ def test_fetch_names_the_address_if_the_connection_fails() -> None:
 
 def test_fetch_retries_a_response_that_cannot_be_decompressed() -> None:
     """Broken compression is a passing fault."""
-    server = ScriptedServer(http_response(b"no gzip at all", 200, "Content-Encoding: gzip"), http_response({"duration": "1ms"}))
+    broken = http_response(b"no gzip at all", 200, "Content-Encoding: gzip")
+    server = ScriptedServer(broken, http_response({"duration": "1ms"}))
     assert server.use(lambda api: api.fetch(METRICS)).attempts == 2
 
 
