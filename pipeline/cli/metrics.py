@@ -60,7 +60,7 @@ def collect(flow: Flow, days: Sequence[date], now: datetime, *, of_all: bool = T
 
     def judge() -> Iterator[Gauge]:
         judged.extend(flow.completeness(day) for day in days)
-        never = flow.days_never_landed(now) if days else []
+        never = flow.days_never_landed(now)
         yield from day_gauges(judged, [day for day in never if of_all or day in days], now)
 
     parts: dict[str, Callable[[], Iterable[Gauge]]] = {

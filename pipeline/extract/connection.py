@@ -21,7 +21,8 @@ KEEPALIVE_SECONDS = 120.0
 
 TRUSTED_SECONDS = 1.0
 """Seconds after a response in which we do not check whether the server has closed the connection: servers keep it open
-for longer, and the check costs a fifth of a request. If the server closed it after all, the request is repeated."""
+for longer, and the check costs a fifth of a request. If the server closed it after all, the request is repeated, and we
+check each time from then on: some servers and gateways close after each response without saying so."""
 
 ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
     getattr(httpcore, name): getattr(httpx, name)
@@ -44,6 +45,9 @@ ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
 }
 """The error of httpx for each one of httpcore."""
 
+_CLOSED = (httpcore.RemoteProtocolError, httpcore.ReadError, httpcore.WriteError)
+"""What httpcore raises for a request on a connection that the server has closed."""
+
 
 class Connection(httpx.AsyncBaseTransport):
     """A connection to the host of `url`. Opens with the first request, and again after it was closed.
@@ -57,6 +61,7 @@ class Connection(httpx.AsyncBaseTransport):
         self._tls = tls
         self._connection: httpcore.AsyncHTTPConnection | None = None
         self._trusted_seconds = trusted_seconds
+        self._is_trusted = False
         self._used_at = 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -75,6 +80,8 @@ class Connection(httpx.AsyncBaseTransport):
         try:
             response = await connection.handle_async_request(sent)
         except tuple(ERRORS) as error:
+            if self._is_trusted and isinstance(error, _CLOSED):
+                self._trusted_seconds = 0.0
             raise _translated(error) from error
         return httpx.Response(response.status, headers=response.headers, stream=_Body(self, response))
 
@@ -86,9 +93,11 @@ class Connection(httpx.AsyncBaseTransport):
     async def _open(self) -> httpcore.AsyncHTTPConnection:
         connection = self._connection
         if connection is not None and not connection.is_closed():
-            if time.monotonic() < self._used_at + self._trusted_seconds or not connection.has_expired():
+            self._is_trusted = time.monotonic() < self._used_at + self._trusted_seconds
+            if self._is_trusted or not connection.has_expired():
                 return connection
             await connection.aclose()
+        self._is_trusted = False
         self._connection = httpcore.AsyncHTTPConnection(self._url.origin, self._tls, KEEPALIVE_SECONDS)
         return self._connection
 

@@ -127,8 +127,22 @@ def decode(decoder: msgspec.json.Decoder[Any], content: bytes) -> Any:
 
 
 class _ParticipantMetrics(msgspec.Struct):
-    is_publisher: bool | None = None
-    published_tracks: list[msgspec.Raw] | None = None
+    """All fields are optional, but each response of Stream has some, at least `duration`. A gateway's `{}` would be
+    taken for a window without points.
+    """
+
+    is_publisher: bool | msgspec.UnsetType | None = msgspec.UNSET
+    published_tracks: list[msgspec.Raw] | msgspec.UnsetType | None = msgspec.UNSET
+    user_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    user_session_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    is_subscriber: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    client: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    duration: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        """Refuse an object without any of these fields. Raises `ValueError`, which msgspec translates."""
+        if all(getattr(self, name) is msgspec.UNSET for name in self.__struct_fields__):
+            raise ValueError("none of its fields is there")
 
 
 class _ParticipantDetails(msgspec.Struct):

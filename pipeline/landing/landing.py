@@ -220,9 +220,10 @@ class Landing:
     def rewrite(self, endpoint: EndpointName, day: date, keep: Callable[[pa.Table], pa.Table]) -> int:
         """Replace each segment by what `keep` returns for its rows (columns of `RAW_SCHEMA`).
 
-        Segments that a compacted one replaces are deleted first. Returns how many segments changed. Each one is
-        replaced as a whole. Raises `Quarantined` and `FixStorage`.
+        Segments that a compacted one replaces, and temporary files of a killed process, are deleted first. Returns how
+        many segments changed. Each one is replaced as a whole. Raises `Quarantined` and `FixStorage`.
         """
+        self._tidy(_folder(endpoint, day))
         self.delete(endpoint, day, self.leftovers(endpoint, day))
         changed = 0
         for name in self.names(endpoint, day):
@@ -259,7 +260,13 @@ class Landing:
         for endpoint in ENDPOINT_NAMES:
             folder = _folder(endpoint, day)
             self.delete(endpoint, day, [name for name in self.store.names(folder) if _is_segment(name)])
+            self._tidy(folder)
+
+    def _tidy(self, folder: str) -> None:
+        try:
             self.store.tidy(folder)
+        except OSError as error:
+            raise unwritable(self.store.path(folder), error) from None
 
     @asynccontextmanager
     async def writer(self, endpoint: EndpointName, day: date) -> AsyncIterator[LandingWriter]:

@@ -106,7 +106,8 @@ class LocalStore:
             self.path(key).unlink(missing_ok=True)
 
     def tidy(self, folder: str) -> None:
-        """Remove a folder if it is there and empty."""
+        """Delete the temporary files of a killed process in a folder, and the folder if nothing else is in it."""
+        files.remove_leftovers(self.path(folder))
         with contextlib.suppress(OSError):  # something is in it: a quarantined file
             self.path(folder).rmdir()
 

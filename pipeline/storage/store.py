@@ -81,7 +81,10 @@ class Store(Protocol):
         """Delete files, if they are there."""
 
     def tidy(self, folder: str) -> None:
-        """Remove a folder in which there is nothing any more."""
+        """Delete the temporary files that a killed process left in a folder, and the folder if nothing else is in it.
+
+        Call it only in the turn of whoever writes there. Raises `OSError`.
+        """
 
     def quarantine(self, key: str, why: str, then: str) -> str:
         """Rename a file so that we no longer read it, see `files.quarantine`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -44,6 +45,17 @@ def test_erased_user_leaves_no_trace_and_does_not_come_back(flow_for: Callable[.
         of_others = {table: [row for row in expected[table] if row.get("user_id") != "user-1"] for table in expected}
         assert_published(flow, of_others)
         assert flow.forget("nobody-we-know") == []
+
+
+def test_temporary_file_of_a_killed_process_is_no_trace(flow_for: Callable[..., Flow]) -> None:
+    """A process that was killed while it compacted a day left all responses of the day in such a file."""
+    with Emulator(World((call("a", minutes=5, people=2),)), clock=ManualClock(AFTERWARDS)) as emulator:
+        flow = flow_for(emulator)
+        flow.run(DAY)
+        for segment in [*flow.settings.raw.glob("participant_*/*/*.parquet")]:
+            shutil.copyfile(segment, segment.with_name(f".{segment.name}.0123abcd.tmp"))
+        flow.forget("user-1")
+        assert not [*flow.settings.data.rglob("*.tmp")]
 
 
 def test_users_who_are_erased_at_once_are_all_erased(flow_for: Callable[..., Flow]) -> None:

@@ -16,6 +16,7 @@ from pipeline.alerts.facts import days_at_risk
 from pipeline.cli.due import without_pruned
 from pipeline.emulator import Emulator, Fault, ManualClock, uniform_world
 from pipeline.errors import FixSettings
+from pipeline.files import day_folder
 from pipeline.flow import Flow
 from pipeline.landing.segment import RAW_SCHEMA
 from pipeline.planning.completeness import day_ends
@@ -169,6 +170,20 @@ def test_a_removal_that_is_killed_is_finished_by_the_next_one(
     assert tables(flow) == ({} if kept == ALL else before)
     assert everything(flow) == ({table: Counter() for table in TABLES} if kept == ALL else rows)
     assert prune(flow, LATER).pruned == []
+
+
+def test_what_a_killed_process_left_of_a_day_is_removed_with_it(
+    flow_for: Callable[..., Flow], emulator: Emulator
+) -> None:
+    """Temporary files of raw responses and tables are data of people like the files that they would have become."""
+    flow = flow_for(emulator, **ALL)
+    flow.run(DAY)
+    for name in ("raw/participant_metrics", "tables/tracks"):
+        folder = day_folder(flow.settings.data / name, DAY)
+        (folder / ".tracks.parquet.0123abcd.tmp").write_bytes(b"killed while it was written")
+    prune(flow, LATER)
+    assert raw_files(flow) == []
+    assert list(flow.settings.tables.rglob("session_date=*/*")) == []
 
 
 def _kill(monkeypatch: pytest.MonkeyPatch, flow: Flow, name: str, *, after: bool) -> None:

@@ -129,7 +129,7 @@ def test_any_text_arrives_unchanged_as_an_id(ids: list[tuple[str, ...]]) -> None
 
 def test_lone_dots_in_ids_are_sent_encoded() -> None:
     """A proxy on the way may resolve a lone `.` or `..` in a path."""
-    server = ScriptedServer(http_response({}))
+    server = ScriptedServer(http_response({"duration": "1ms"}))
     server.use(lambda api: api.fetch(replace(METRICS, stay=Stay(Call("..", ".", "a.b"), "...", ".."))))
     path = "/call/%2E%2E/%2E/session/a.b/participant/.../%2E%2E/details/track?"
     assert server.heads[0].startswith(f"GET /api/v2/video{path}")
@@ -137,7 +137,7 @@ def test_lone_dots_in_ids_are_sent_encoded() -> None:
 
 def test_path_of_the_base_url_is_kept() -> None:
     """A gateway may serve the API under a path of its own."""
-    server = ScriptedServer(http_response({}))
+    server = ScriptedServer(http_response({"duration": "1ms"}))
 
     async def send(_: StreamApi) -> None:
         async with StreamApi(f"{server.url}/stream/", CREDENTIALS, concurrency=1) as api:

@@ -41,7 +41,7 @@ from tests.support.api import (
 
 def test_request_has_the_key_and_a_signed_token() -> None:
     """The key is in the query, and a server token signed with the secret is in the header."""
-    server = ScriptedServer(http_response({}))
+    server = ScriptedServer(http_response({"duration": "1ms"}))
     server.use(lambda api: api.fetch(METRICS))
     request, *lines = server.heads[0].split("\r\n")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines if line)}
@@ -61,7 +61,7 @@ def test_request_has_the_key_and_a_signed_token() -> None:
 
 def test_client_reuses_connections() -> None:
     """There are no more connections than requests in flight, and one if requests come one by one."""
-    server = ScriptedServer(http_response({}))
+    server = ScriptedServer(http_response({"duration": "1ms"}))
 
     async def one_by_one(api: StreamApi) -> None:
         for _ in range(20):
@@ -72,7 +72,7 @@ def test_client_reuses_connections() -> None:
 
     server.use(one_by_one, concurrency=3)
     assert (len(server.heads), server.connections) == (20, 1)
-    server = ScriptedServer(http_response({}))
+    server = ScriptedServer(http_response({"duration": "1ms"}))
     server.use(three_at_a_time, concurrency=3)
     assert len(server.heads) == 30
     assert server.connections <= 3
@@ -271,7 +271,8 @@ def test_fetch_names_the_address_if_the_connection_fails() -> None:
 
 def test_fetch_retries_a_response_that_cannot_be_decompressed() -> None:
     """Broken compression is a passing fault."""
-    server = ScriptedServer(http_response(b"no gzip at all", 200, "Content-Encoding: gzip"), http_response({}))
+    broken = http_response(b"no gzip at all", 200, "Content-Encoding: gzip")
+    server = ScriptedServer(broken, http_response({"duration": "1ms"}))
     assert server.use(lambda api: api.fetch(METRICS)).attempts == 2
 
 
@@ -311,7 +312,7 @@ def test_fetch_reports_an_error_of_any_shape_by_its_status(body: bytes) -> None:
 
 def test_fetch_does_not_follow_redirects() -> None:
     """A redirect would take the token elsewhere."""
-    elsewhere = ScriptedServer(http_response({}))
+    elsewhere = ScriptedServer(http_response({"duration": "1ms"}))
     here = ScriptedServer()
 
     async def main() -> Response:

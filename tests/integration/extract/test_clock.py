@@ -34,7 +34,7 @@ def test_date_header_without_meaning_is_ignored(date: str) -> None:
     async def send(api: StreamApi) -> tuple[Response, timedelta]:
         return await api.fetch(METRICS), api.skew
 
-    response, skew = ScriptedServer(http_response({}, 200, date)).use(send)
+    response, skew = ScriptedServer(http_response({"duration": "1ms"}, 200, date)).use(send)
     assert response.error is None
     assert skew == timedelta(0)
     assert abs(response.fetched_at - datetime.now(UTC)) < timedelta(seconds=5)

@@ -52,3 +52,26 @@ def test_connection_is_replaced_if_the_server_says_that_it_closes_it() -> None:
             assert server.connections == 3
 
     asyncio.run(main())
+
+
+def test_server_that_closes_after_each_response_costs_one_failed_request() -> None:
+    """It does not say that it closes the connection. After one failure, we look before each request."""
+    server = ScriptedServer(http_response("one"))
+
+    async def main() -> None:
+        connection = Connection(httpx.URL(server.url), tls_context(), trusted_seconds=60.0)
+        async with connection:
+            failed = 0
+            for _ in range(6):
+                try:
+                    assert await get(connection, server.url) == b"one"
+                except httpx.TransportError:
+                    failed += 1
+                await server.hang_up()
+            assert failed == 1
+
+    async def listen() -> None:
+        async with server.listening():
+            await main()
+
+    asyncio.run(listen())

@@ -108,7 +108,7 @@ def test_quota_headers_without_meaning_hold_nothing_back(headers: list[str]) -> 
             for _ in range(3):
                 assert (await api.fetch(METRICS)).error is None
 
-    ScriptedServer(http_response({}, 200, *headers)).use(send)
+    ScriptedServer(http_response({"duration": "1ms"}, 200, *headers)).use(send)
 
 
 PAST = "Sun, 06 Nov 1994 08:49:37"
@@ -117,7 +117,8 @@ PAST = "Sun, 06 Nov 1994 08:49:37"
 @pytest.mark.parametrize("value", ["nan", "inf", "-5", "soon", "Sun, 99 Nov 2026 00:00:00 GMT", PAST, f"{PAST} GMT"])
 def test_retry_after_without_meaning_is_a_short_wait(value: str) -> None:
     """A 429 with a Retry-After that cannot be used is followed by a short wait."""
-    server = ScriptedServer(http_response({"code": 9}, 429, f"Retry-After: {value}"), http_response({}))
+    refusal = http_response({"code": 9}, 429, f"Retry-After: {value}")
+    server = ScriptedServer(refusal, http_response({"duration": "1ms"}))
     skipping = SkippingClock()
 
     async def send(api: StreamApi) -> Response:

@@ -49,12 +49,19 @@ def response_to(request: Request, body: object) -> Response:
         ({"is_publisher": False, "published_tracks": [{"track_id": "t"}]}, True),
         ({"is_publisher": True, "published_tracks": []}, True),
         ({"is_publisher": None}, True),
-        ({}, True),
+        ({"duration": "1.00ms"}, True),
     ],
 )
 def test_only_an_explicit_false_says_that_a_user_published_nothing(body: object, publishes: bool) -> None:
     """A user published nothing only if `is_publisher` is false and there is no track."""
     assert response_to(METRICS, body).publishes is publishes
+
+
+@pytest.mark.parametrize("body", [{}, {"status": "ok"}, {"error": {"code": 1}}])
+def test_object_without_a_documented_field_is_no_window_without_points(body: object) -> None:
+    """A gateway may answer 200 with an object of its own. It is requested again, and never counts as empty."""
+    with pytest.raises(AskAgain, match="does not have the documented shape"):
+        response_to(METRICS, body)
 
 
 def test_page_has_the_cursor_of_the_next_one() -> None:
