@@ -75,7 +75,8 @@ def test_metrics_say_what_could_not_be_read(command: Callable[..., Any]) -> None
     found = metrics(out)
     assert [part for part in PARTS if found[f"part_readable {part} support"] == 0] == ["database", "ledger"]
     assert "the metrics of database are left out: " in err
-    assert not any(name.startswith(("published", "requests_due", "missing", "newest")) for name in found)
+    assert not any(name.startswith(("published", "requests_due", "newest")) for name in found)
+    assert found["days_never_fetched support"] > 0
 
 
 def test_formats_that_do_not_go_together_are_refused(command: Callable[..., Any]) -> None:

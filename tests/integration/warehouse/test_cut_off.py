@@ -32,7 +32,7 @@ import sys
 from pipeline.extract import heartbeat
 from pipeline.landing import writer
 heartbeat.BEAT_SECONDS = writer.SEGMENT_SECONDS = 0.1
-from pipeline.cli.main import main
+from pipeline.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
