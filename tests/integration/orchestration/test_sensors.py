@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from pipeline.emulator import Emulator, Fault, ManualClock, World, odd_world
 from pipeline.flow import Flow
@@ -91,6 +92,7 @@ class HurryingClock(ManualClock):
         return self.now
 
 
+@pytest.mark.slow
 def test_sensor_catches_up_by_at_most_a_day_per_tick(
     flow_for: Callable[..., Flow], instance: dg.DagsterInstance
 ) -> None:

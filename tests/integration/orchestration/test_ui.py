@@ -51,6 +51,7 @@ def assets_of(server: DagsterServer) -> list[list[str]]:
     return [node["assetKey"]["path"] for node in server.query(ASSETS)["assetNodes"]]
 
 
+@pytest.mark.slow
 def test_dg_checks_and_lists_the_definitions_of_a_checkout(environment: dict[str, str]) -> None:
     """`dg check toml`, `dg check defs` and `dg list defs` need no arguments."""
     assert "All TOML configuration files are valid." in dg("check", "toml", environment=environment)
@@ -75,6 +76,7 @@ def test_dev_serves_the_same_code_location_from_a_checkout(
     assert ("superseded" in server.output) == (command == "dagster")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_ui_command_without_dg_prints_no_warning(environment: dict[str, str], tmp_path: Path) -> None:
     """A plain install has no `dg`: `dagster dev` serves the same location from any folder, and is not superseded."""

@@ -166,6 +166,7 @@ def test_lake_in_a_container_is_like_any_other(
         assert flow.store.old_versions() is OldVersions.UNKNOWN
 
 
+@pytest.mark.slow
 def test_queries_reach_nothing_but_the_lake(
     data: Cloud, database: Database, flow_for: Callable[..., Flow], tmp_path: Path
 ) -> None:

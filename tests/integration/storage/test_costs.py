@@ -6,6 +6,8 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.bench.lake import Counted, opened
 from tests.integration.storage.conftest import S3
 from tests.support.lakes import ManyDays, days_from
@@ -15,6 +17,7 @@ DAYS = days_from(date(2026, 11, 1), 9)
 EARLY, LATE = 2, 8
 
 
+@pytest.mark.slow
 def test_one_more_day_costs_the_same_requests_and_statements(
     s3: S3, postgres: Postgres, database: Database, tmp_path: Path
 ) -> None:

@@ -104,6 +104,7 @@ def test_run_survives_a_bad_minute_of_both_servers(machine: Callable[..., Flow],
         assert_published(other, source.expected_rows())
 
 
+@pytest.mark.slow
 def test_commands_work_from_an_empty_disk(start: Start, s3: S3) -> None:
     """Status, sql, report, rebuild, forget and doctor, by the writer or a role that only reads."""
     with Emulator(BOTH) as source:

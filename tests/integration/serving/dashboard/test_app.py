@@ -114,6 +114,7 @@ def test_call_without_a_certificate_is_not_called_complete(published: Path, monk
     ]
 
 
+@pytest.mark.slow
 def test_overview_lists_few_incomplete_days(flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch) -> None:
     """Of seven days without any metrics, five are listed, and the number of the others."""
     days = days_from(DAY, 7)
