@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import sys
 
 from pipeline.errors import FixSettings
 
@@ -18,8 +18,13 @@ WANTED = 65_536
 def allow_open_files() -> None:
     """Raise the limit of open files as far as the system permits, to `WANTED` at most.
 
-    DuckDB aborts a process that runs out of them. Raises `FixSettings` if the system permits too few.
+    DuckDB aborts a process that runs out of them. Windows has no such limit. Raises `FixSettings` if the system permits
+    too few.
     """
+    if sys.platform == "win32":
+        return
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = WANTED if hard == resource.RLIM_INFINITY else min(hard, WANTED)
     if allowed < NEEDED:

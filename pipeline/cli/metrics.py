@@ -24,7 +24,7 @@ from pipeline.model import RETENTION
 from pipeline.planning.completeness import DayCompleteness, day_ends
 from pipeline.schema import WINDOW_STATES
 from pipeline.settings import Settings
-from pipeline.storage import open_shared_store
+from pipeline.storage.disk_use import lake_bytes
 from pipeline.warehouse.published import check, open_published, published_at, read_errors
 
 __all__ = ["collect", "day_gauges", "print_metrics"]
@@ -134,20 +134,21 @@ def _expiries(days: Sequence[DayCompleteness], never: Sequence[date], now: datet
 def _files(flow: Flow) -> Iterator[Gauge]:
     """Yield when the newest response landed, and the bytes of raw responses, of tables, and of the lake's files."""
     raw = flow.store.below("raw").sizes()
-    written = []
-    for key in raw:
-        with suppress(ValueError):  # a file that is no segment
-            stamp = key.rpartition("/")[2].partition("-")[0]
-            written.append(datetime.strptime(stamp, STAMP).replace(tzinfo=UTC))
-    if written:
-        yield Gauge.of("newest_response_timestamp_seconds", "When the newest response was stored", max(written))
+    if (newest := _newest(raw)) is not None:
+        yield Gauge.of("newest_response_timestamp_seconds", "When the newest response was stored", newest)
     yield Gauge("raw_bytes", "Bytes of raw responses", _by_folder(raw), "endpoint")
     yield Gauge("table_bytes", "Bytes of tables in Parquet", _by_folder(flow.store.below("tables").sizes()), "table")
     warehouse = flow.settings.warehouse
     if isinstance(warehouse, LakeCatalog):
-        lake = _by_folder(open_shared_store(flow.settings).below("lake").sizes())
-        own = (warehouse.schemas.public, warehouse.schemas.internal)
-        yield Gauge.of("lake_bytes", "Bytes of the files of the DuckLake", sum(lake.get(schema, 0) for schema in own))
+        yield Gauge.of("lake_bytes", "Bytes of the files of the DuckLake", lake_bytes(flow.settings, warehouse))
+
+
+def _newest(raw: Iterable[str]) -> datetime | None:
+    """Return when the newest segment was written, by its name: names sort by time. None if there is none."""
+    for stamp in sorted({key.rpartition("/")[2].partition("-")[0] for key in raw}, reverse=True):
+        with suppress(ValueError):  # a file that is no segment
+            return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
+    return None
 
 
 def _by_folder(sizes: Mapping[str, int]) -> dict[str, int]:
@@ -175,7 +176,9 @@ def _ledger(flow: Flow) -> Iterator[Gauge]:
     with read_errors(published), open_published(published) as database:
         (row,) = database.execute(LEDGER, {"start": flow.settings.start}).to_arrow_table().to_pylist()
     yield Gauge.of("requests_due", "Requests that a backfill of all that is missing takes", int(row["requests"] or 0))
-    yield Gauge.of("stays_lost", "Stays for which a backfill now comes too late", int(row["stays_lost_now"] or 0))
+    yield Gauge.of(
+        "stays_lost", "Stays, at most, for which a backfill now comes too late", int(row["stays_lost_now"] or 0)
+    )
     if row["start_by"] is not None:
         yield Gauge.of(
             "backfill_start_by_timestamp_seconds", "When a backfill must start to lose nothing", row["start_by"]

@@ -73,10 +73,10 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 def recorded_instance(settings: Settings) -> Iterator[tuple[dg.DagsterInstance | None, Path]]:
     """Open the Dagster instance to read its records, and yield it with its folder. It is None if there is none yet.
 
-    Raises `FixSettings` if dagster.yaml cannot be used.
+    Raises `FixSettings` if DAGSTER_HOME or dagster.yaml cannot be used, and `FixStorage` if the records cannot.
     """
     logging.getLogger("dagster").setLevel(logging.ERROR)
-    folder = Path(os.environ.get("DAGSTER_HOME") or settings.root / "dagster")
+    folder = _place(settings)
     if not (folder / "dagster.yaml").exists():
         yield None, folder
         return
@@ -101,12 +101,19 @@ def unusable_records(folder: Path, error: Exception) -> FixStorage:
     )
 
 
-def _folder(settings: Settings) -> Path:
-    """Return DAGSTER_HOME if it is set, else a folder under the data root, with our dagster.yaml, for all apps."""
+def _place(settings: Settings) -> Path:
+    """Return where the folder of the instance is: DAGSTER_HOME if it is set, else a folder under the data root."""
     given = os.environ.get("DAGSTER_HOME")
     folder = Path(given) if given else settings.root / "dagster"
     if given and not folder.is_absolute():
         raise FixSettings(f"DAGSTER_HOME is {given!r}; write an absolute path, such as {folder.absolute()}")
+    return folder
+
+
+def _folder(settings: Settings) -> Path:
+    """Prepare the folder of the instance, with our dagster.yaml if it is under the data root, and return it."""
+    given = os.environ.get("DAGSTER_HOME")
+    folder = _place(settings)
     if given and folder.exists() and not folder.is_dir():
         raise FixSettings(f"DAGSTER_HOME is {given!r}, which is not a folder; set it to a folder")
     try:

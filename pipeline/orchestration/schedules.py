@@ -55,32 +55,23 @@ def build_nightly_schedule(
 
 def build_cleaning_schedule(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """Return the schedule `clean_lake`, for the time before the night's runs."""
-    return dg.ScheduleDefinition(
-        name="clean_lake",
-        job=job,
-        cron_schedule="45 1 * * *",
-        execution_timezone="UTC",
-        description="Every night at 01:45 UTC, removes old snapshots and unused files of a DuckLake",
-    )
+    return _daily(job, "45 1", "Every night at 01:45 UTC, removes old snapshots and unused files of a DuckLake")
 
 
 def build_pruning_schedule(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """Return the schedule `prune`, before a DuckLake is cleaned."""
-    return dg.ScheduleDefinition(
-        name="prune",
-        job=job,
-        cron_schedule="30 1 * * *",
-        execution_timezone="UTC",
-        description="Every night at 01:30 UTC, removes raw responses and days that are complete and old enough",
+    return _daily(
+        job, "30 1", "Every night at 01:30 UTC, removes raw responses and days that are complete and old enough"
     )
 
 
 def build_morning_schedule(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     """Return the schedule `morning_check`, for the time when the night's runs have ended."""
+    return _daily(job, "15 6", "Every morning at 06:15 UTC, checks that yesterday is in the database")
+
+
+def _daily(job: UnresolvedAssetJobDefinition, at: str, description: str) -> dg.ScheduleDefinition:
+    """Return a schedule with the name of its job, every day `at` a minute and an hour (UTC), as cron writes them."""
     return dg.ScheduleDefinition(
-        name="morning_check",
-        job=job,
-        cron_schedule="15 6 * * *",
-        execution_timezone="UTC",
-        description="Every morning at 06:15 UTC, checks that yesterday is in the database",
+        name=job.name, job=job, cron_schedule=f"{at} * * *", execution_timezone="UTC", description=description
     )

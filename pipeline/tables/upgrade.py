@@ -35,7 +35,7 @@ class Upgrade:
         self._locks = locks
         self._begun = StoredFile(store, ".work/upgrading")
         self._rules = StoredFile(store, "tables/rules")
-        self._is_all = False
+        self._is_complete = False
         self.is_done = False
         """Whether this process knows that all tables follow our rules, and are loaded."""
 
@@ -44,8 +44,8 @@ class Upgrade:
 
         These are all days if an earlier upgrade was interrupted between its tables and its database.
         """
-        self._is_all = self._is_known()
-        if self._is_all:
+        self._is_complete = self._is_known()
+        if self._is_complete:
             return []
         pruned = self._pruned.days()
         landed = {*self._landing.days()} - {*pruned}
@@ -60,13 +60,13 @@ class Upgrade:
             if (known := self._pruned.get(day)) is not None and known.rules != rules():
                 self._begun.create(b"")
                 self._locks.run(day, partial(adapt_day, self._lake, self._pruned, day))
-        self._is_all = free == outdated
+        self._is_complete = free == outdated
         return self._lake.days() if self._begun.exists() else []
 
     def finish(self) -> None:
         """Note that what `run` returned is loaded."""
         self._begun.delete()
-        self.is_done = self._is_all
+        self.is_done = self._is_complete
         if self.is_done and self._store.is_remote and not self._is_known():
             self._rules.replace(rules().encode())
 

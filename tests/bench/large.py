@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -135,8 +135,7 @@ def _stream(viewers: int) -> CallSpec:
     return CallSpec("livestream", "stream", "stream-1", started_at=start, ended_at=end, participants=(*hosts, *guests))
 
 
-def _by_size(folder: Path, unit: str, sizes: Sequence[int], world_of: object) -> int:
-    assert callable(world_of)
+def _by_size(folder: Path, unit: str, sizes: Sequence[int], world_of: Callable[[int], World]) -> int:
     runs, wrong = [], 0
     for size in sizes:
         data = folder / f"{size}" / "data"
@@ -169,7 +168,7 @@ def _sizes(data: Path) -> dict[str, int]:
         return sum(file.stat().st_size for file in files if file.is_file())
 
     parts = {"raw": "raw", "tables": "tables", "database": "warehouse.duckdb"}
-    return {name: size(data / part) for name, part in parts.items()} | {"Dagster": size(data / ".work" / "dagster")}
+    return {name: size(data / part) for name, part in parts.items()} | {"Dagster": size(data / "dagster")}
 
 
 def _print_ratios(small: Run, large: Run, unit: str, folder: Path) -> None:

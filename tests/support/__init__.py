@@ -1,4 +1,4 @@
-"""Helpers of all tests: a day and its ids, hypothesis settings, simulated time, resource limits, comparing tables.
+"""Helpers of all tests: a day and its ids, a judged day, hypothesis settings, simulated time, resource limits, comparing tables.
 
 Responses made by hand are in `responses`, whole runs on the emulator in `flows`, servers for the client in `api`, and
 a plain client of the emulator in `emulator_reader`.
@@ -22,6 +22,7 @@ import hypothesis
 from pipeline.catalog import LakeCatalog
 from pipeline.landing.landing import Landing
 from pipeline.model import Call, Stay
+from pipeline.planning.completeness import DayCompleteness
 from pipeline.schema import TABLES
 from pipeline.warehouse.published import open_published
 
@@ -85,6 +86,23 @@ def simulate(main: Coroutine[Any, Any, T]) -> T:
     """Return the result of a coroutine, run in simulated time."""
     with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
         return runner.run(main)
+
+
+def judged_day(**given: Any) -> DayCompleteness:
+    """Return a complete day of one call and one stay, with the given values in the place of others."""
+    values: dict[str, Any] = {
+        "day": DAY,
+        "calls": 1,
+        "live_calls": 0,
+        "promised": 1,
+        "held": 1,
+        "windows": {"landed": 1},
+        "due": 0,
+        "problems": [],
+        "first_expiry": at(24 * 90 + 11),
+        "is_over": True,
+    }
+    return DayCompleteness(**values | given)
 
 
 @contextlib.contextmanager

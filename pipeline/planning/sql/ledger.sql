@@ -14,7 +14,8 @@
 -- lost_until: When it has dropped all of it
 -- start_by: Latest start of a backfill that saves everything of the day: it does the older days first, at the quotas that
 --     the latest run saw; NULL if no quota is known yet
--- stays_lost_now: User sessions that a backfill which starts now comes too late for
+-- stays_lost_now: User sessions that a backfill which starts now may come too late for: at most so many, since it goes
+--     through lost calls faster, and can then save later ones
 -- is_estimate: Whether the day was never listed, so that it counts as an average day
 WITH lists AS (
     SELECT session_date, greatest(1, ceil(count(calls.session_date) / 100)) AS pages

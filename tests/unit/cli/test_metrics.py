@@ -19,19 +19,10 @@ from pipeline.cli.openmetrics import Gauge, render
 from pipeline.planning.completeness import DayCompleteness
 from pipeline.planning.problems import no_final_response, suspect_timestamps
 from pipeline.schema import WINDOW_STATES
-from tests.support import DAY, at
+from tests.support import DAY, at, judged_day
 
-DUE = DayCompleteness(
-    day=DAY,
-    calls=2,
-    live_calls=0,
-    promised=3,
-    held=2,
-    windows={"landed": 4, "missing": 1},
-    due=1,
-    problems=[no_final_response(1, 1)],
-    first_expiry=at(24 * 90 + 11),
-    is_over=True,
+DUE = judged_day(
+    calls=2, promised=3, held=2, windows={"landed": 4, "missing": 1}, due=1, problems=[no_final_response(1, 1)]
 )
 WHOLE = replace(DUE, day=DAY + timedelta(days=1), held=3, windows={"landed": 5}, due=0, problems=[], first_expiry=None)
 

@@ -7,23 +7,11 @@ from datetime import date, timedelta
 
 from pipeline.cli.sizes import size_columns, size_lines
 from pipeline.cli.status import days_before_the_first, days_table, next_to_expire, problem_lines
-from pipeline.planning.completeness import DayCompleteness
 from pipeline.planning.problems import no_final_response
 from pipeline.storage.disk_use import DiskUse
-from tests.support import DAY, at
+from tests.support import DAY, at, judged_day
 
-DUE = DayCompleteness(
-    day=DAY,
-    calls=1,
-    live_calls=0,
-    promised=1,
-    held=1,
-    windows={"missing": 1},
-    due=1,
-    problems=[no_final_response(1, 1)],
-    first_expiry=at(24 * 90 + 11),
-    is_over=True,
-)
+DUE = judged_day(windows={"missing": 1}, due=1, problems=[no_final_response(1, 1)])
 
 
 def test_next_to_expire_names_days_with_what_is_missing() -> None:

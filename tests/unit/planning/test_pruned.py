@@ -11,20 +11,9 @@ from pipeline.errors import FixStorage
 from pipeline.planning.completeness import DayCompleteness
 from pipeline.planning.pruned import PrunedDay, PrunedDays, Removed
 from pipeline.storage import LocalStore
-from tests.support import DAY, at
+from tests.support import DAY, at, judged_day
 
-COMPLETE = DayCompleteness(
-    day=DAY,
-    calls=3,
-    live_calls=0,
-    promised=5,
-    held=6,
-    windows={"empty": 1, "landed": 9},
-    due=0,
-    problems=[],
-    first_expiry=at(24 * 90),
-    is_over=True,
-)
+COMPLETE = judged_day(calls=3, promised=5, held=6, windows={"empty": 1, "landed": 9}, first_expiry=at(24 * 90))
 
 
 @pytest.mark.parametrize("removed", ["raw", "all"])
