@@ -1,4 +1,5 @@
-"""Helpers of all tests: a day and its ids, a judged day, hypothesis settings, simulated time, resource limits, comparing tables.
+"""Helpers of all tests: a day, its ids and what is missing of it, hypothesis settings, simulated time, resource limits,
+comparing tables.
 
 Responses made by hand are in `responses`, whole runs on the emulator in `flows`, servers for the client in `api`, and
 a plain client of the emulator in `emulator_reader`.
