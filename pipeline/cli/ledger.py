@@ -73,7 +73,7 @@ def _sentences(rows: Sequence[dict[str, Any]], now: datetime) -> Iterator[str]:
     requests = sum(row["requests"] for row in rows)
     lost = sum(row["stays_lost_now"] for row in rows)
     if lost:
-        yield f"a backfill that starts now comes too late for up to {counted(lost, 'stay')}; start it all the same"
+        yield f"a backfill that starts now comes too late for {counted(lost, 'stay')}; start it all the same"
     starts = [row["start_by"] for row in rows if row["start_by"] is not None and row["start_by"] >= now]
     if starts:
         more = "more " if lost else ""

@@ -177,7 +177,7 @@ def _ledger(flow: Flow) -> Iterator[Gauge]:
         (row,) = database.execute(LEDGER, {"start": flow.settings.start}).to_arrow_table().to_pylist()
     yield Gauge.of("requests_due", "Requests that a backfill of all that is missing takes", int(row["requests"] or 0))
     yield Gauge.of(
-        "stays_lost", "Stays, at most, for which a backfill now comes too late", int(row["stays_lost_now"] or 0)
+        "stays_lost", "Stays for which a backfill that starts now comes too late", int(row["stays_lost_now"] or 0)
     )
     if row["start_by"] is not None:
         yield Gauge.of(

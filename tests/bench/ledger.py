@@ -26,6 +26,7 @@ from pipeline.settings import Secret, Settings
 DAYS = 4
 STAYS = 12
 RETENTION = timedelta(days=90)
+LEDGER = "FROM ledger_calls WHERE session_date < current_date - 80 AND NOT is_estimate"
 LATE = (-0.05, 0.1, 0.2)
 """When a backfill starts: after the latest start that the ledger names, in shares of the time that it takes."""
 
@@ -57,21 +58,22 @@ def try_start(calls: int, limit: int, share: float) -> None:
                 flow.extract.call_stats(day)
                 flow.build_tables(day)
             flow.load(days)
-            ledger = rows(settings, "FROM ledger_calls WHERE session_date < current_date - 80 AND NOT is_estimate")
+            ledger = rows(settings, LEDGER)
             before = dict(flow.requests_sent)
             late = share * max(row["seconds_before"] for row in ledger)
             start = min(row["start_by"] for row in ledger if row["stays_missing"]) + timedelta(seconds=late)
-            said = sum(row["stays_missing"] for row in ledger if row["start_by"] < start)
             wait = (start - datetime.now(UTC)).total_seconds()
             assert wait > 0, f"the machine is too slow for this world by {-wait:.1f} s"
             time.sleep(wait)
+            ledger = rows(settings, LEDGER)
             for day in days:
                 flow.run(day)
             took = (datetime.now(UTC) - start).total_seconds()
             asked = flow.requests_sent["participant_metrics"] - before["participant_metrics"]
             held = rows(settings, "FROM participant_sessions WHERE NOT starts_with(user_id, 'known')")
     lost = DAYS * calls * STAYS - len(held)
-    expected = sum(row["metrics_requests"] for row in ledger if row["start_by"] >= start)
+    said = sum(row["stays_lost_now"] for row in ledger)
+    expected = sum(row["metrics_requests"] for row in ledger if not row["stays_lost_now"])
     print(
         f"started {late:+.0f} s from the latest start: {said} stays said to be lost, {lost} lost "
         f"(of {DAYS * calls * STAYS}); {expected} metrics requests said, {asked} sent; {took:.0f} s"

@@ -14,8 +14,7 @@
 -- lost_until: When it has dropped all of it
 -- start_by: Latest start of a backfill that saves everything of the day: it does the older days first, at the quotas that
 --     the latest run saw; NULL if no quota is known yet
--- stays_lost_now: User sessions that a backfill which starts now may come too late for: at most so many, since it goes
---     through lost calls faster, and can then save later ones
+-- stays_lost_now: User sessions that a backfill which starts now lists too late
 -- is_estimate: Whether the day was never listed, so that it counts as an average day
 WITH lists AS (
     SELECT session_date, greatest(1, ceil(count(calls.session_date) / 100)) AS pages
@@ -47,7 +46,7 @@ SELECT
     min(lost_at) FILTER (stays_missing > 0) AS lost_from,
     max(lost_at) FILTER (stays_missing > 0) AS lost_until,
     min(start_by) FILTER (stays_missing > 0) AS start_by,
-    coalesce(sum(stays_missing) FILTER (start_by < now()), 0)::BIGINT AS stays_lost_now,
+    sum(stays_lost_now)::BIGINT AS stays_lost_now,
     bool_or(is_estimate) AS is_estimate
 FROM ledger_calls
 LEFT JOIN lists USING (session_date)

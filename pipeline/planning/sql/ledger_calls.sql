@@ -18,9 +18,11 @@
 -- seconds_before: Seconds that a backfill spends on quotas before it has listed the participants; NULL if no quota is
 --     known yet
 -- start_by: Latest start of a backfill that lists the participants in time: lost_at less seconds_before
+-- stays_lost_now: User sessions that a backfill which starts now lists too late. What earlier calls lose takes no requests,
+--     so that this can be 0 after start_by
 -- is_estimate: Whether this is a day that was never listed: it counts as an average day, and is lost 90 days after it
 --     began, at the earliest
-WITH quotas AS (
+WITH RECURSIVE quotas AS (
     SELECT
         max(try_cast(value AS DOUBLE)) FILTER (name = 'quota participant_sessions') AS listing,
         max(try_cast(value AS DOUBLE)) FILTER (name = 'quota participant_stats') AS statistics,
@@ -169,6 +171,9 @@ incomplete AS (
         feedback_due AS feedback_requests,
         chosen * (hours_due + CASE WHEN stays_missing > 0 THEN hours_unknown ELSE 0 END) AS details_requests,
         chosen * (timelines_due + stays_missing) AS timeline_requests,
+        windows_due AS metrics_held,
+        chosen * hours_due AS details_held,
+        chosen * timelines_due AS timelines_held,
         forgotten_at AS lost_at,
         false AS is_estimate
     FROM sizes
@@ -230,46 +235,63 @@ demands AS (
         ceil(average.feedback) AS feedback_requests,
         ceil(average.details) AS details_requests,
         ceil(average.timelines) AS timeline_requests,
+        0 AS metrics_held,
+        0 AS details_held,
+        0 AS timelines_held,
         session_date::TIMESTAMP AT TIME ZONE 'UTC' + INTERVAL 90 DAY AS lost_at,
         true AS is_estimate
     FROM never_listed
     CROSS JOIN average
 ),
 
-days AS (
-    SELECT
-        session_date,
-        -- A minute's quota of lists is there at once, since it was not used meanwhile; what exceeds it waits.
-        greatest(0, sum(listing_requests) / max(quotas.listing) - 1)
-        + greatest(0, sum(statistics_requests) / max(quotas.statistics) - 1) AS listing_minutes,
-        sum(metrics_requests) AS metrics,
-        greatest(0, sum(feedback_requests) / max(quotas.feedback) - 1)
-        + sum(details_requests) / max(quotas.details)
-        + sum(timeline_requests) / max(quotas.timeline) AS extra_minutes
-    FROM demands
-    CROSS JOIN quotas
-    GROUP BY session_date
-),
-
-before AS (
-    SELECT
-        session_date,
-        coalesce(sum(listing_minutes) OVER earlier, 0) AS listing_minutes,
-        coalesce(sum(metrics) OVER earlier, 0) AS metrics,
-        coalesce(sum(extra_minutes) OVER earlier, 0) AS extra_minutes
-    FROM days
-    WINDOW earlier AS (ORDER BY session_date ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-),
-
 listed AS (
     SELECT
         *,
-        sum(listing_requests) OVER (
-            PARTITION BY session_date
-            ORDER BY lost_at, call_type, call_id, call_session_id
-            ROWS UNBOUNDED PRECEDING
-        ) AS listed_so_far
+        sum(listing_requests) OVER earlier_calls AS listed_so_far,
+        -- What is requested even if the participants can no longer be listed, and what else is if they can.
+        metrics_held / quotas.metrics + details_held / quotas.details + timelines_held / quotas.timeline AS held,
+        metrics_requests / quotas.metrics + details_requests / quotas.details + timeline_requests / quotas.timeline
+        - held AS unlisted,
+        greatest(0, listed_so_far / quotas.listing - 1) AS minutes_until_listed,
+        (epoch(lost_at) - epoch(now())) / 60 - minutes_until_listed AS minutes_left
     FROM demands
+    CROSS JOIN quotas
+    WINDOW earlier_calls AS (
+        PARTITION BY session_date
+        ORDER BY lost_at, call_type, call_id, call_session_id
+        ROWS UNBOUNDED PRECEDING
+    )
+),
+
+days AS (
+    SELECT
+        session_date,
+        row_number() OVER (ORDER BY session_date) AS number,
+        -- A minute's quota of lists is there at once, since it was not used meanwhile; what exceeds it waits.
+        greatest(0, sum(listing_requests) / any_value(listing) - 1)
+        + greatest(0, sum(statistics_requests) / any_value(statistics) - 1)
+        + greatest(0, sum(feedback_requests) / any_value(feedback) - 1)
+        + sum(held) AS minutes_held,
+        list({'left': minutes_left, 'unlisted': unlisted}) AS calls,
+        CASE WHEN any_value(metrics) > 0 THEN coalesce(sum(minutes_held + sum(unlisted)) OVER earlier_days, 0) END
+            AS minutes_before
+    FROM listed
+    GROUP BY session_date
+    WINDOW earlier_days AS (ORDER BY session_date ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+),
+
+-- Of each day: the minutes that a backfill which starts now spends on the days before, day by day: what one day loses
+-- decides when the next one begins.
+started_now AS (
+    SELECT 1::BIGINT AS number, 0::DOUBLE AS minutes
+    UNION ALL
+    SELECT
+        days.number + 1,
+        started_now.minutes
+        + days.minutes_held
+        + coalesce(list_sum([call.unlisted FOR call IN days.calls IF call.left >= started_now.minutes]), 0)
+    FROM started_now
+    INNER JOIN days USING (number)
 )
 
 SELECT
@@ -282,14 +304,10 @@ SELECT
     details_requests::DOUBLE AS details_requests,
     timeline_requests::DOUBLE AS timeline_requests,
     lost_at,
-    60 * (
-        before.listing_minutes
-        + greatest(0, listed.listed_so_far / quotas.listing - 1)
-        + before.metrics / quotas.metrics
-        + before.extra_minutes
-    ) AS seconds_before,
+    60 * (days.minutes_before + listed.minutes_until_listed) AS seconds_before,
     lost_at - to_microseconds((seconds_before * 1e6)::BIGINT) AS start_by,
+    CASE WHEN listed.minutes_left < started_now.minutes THEN stays_missing ELSE 0 END::BIGINT AS stays_lost_now,
     is_estimate
 FROM listed
-INNER JOIN before USING (session_date)
-CROSS JOIN quotas
+INNER JOIN days USING (session_date)
+INNER JOIN started_now USING (number)

@@ -31,9 +31,10 @@ def database(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def add_call(database: duckdb.DuckDBPyConnection, days_ago: int, name: str = "a", **given: Any) -> datetime:
     """Add a call of an hour that ended `days_ago`, with 10 stays of which none is known. Returns when it expires."""
-    ended = datetime.now(UTC) - timedelta(days=days_ago)
+    day = (datetime.now(UTC) - timedelta(days=days_ago)).date()
+    ended = given.get("ended", datetime.now(UTC) - timedelta(days=days_ago))
     row = {
-        "day": ended.date(), "name": name, "started": ended - timedelta(hours=1), "ended": ended, "live": False,
+        "day": day, "name": name, "started": ended - timedelta(hours=1), "ended": ended, "live": False,
         "promised": 10, "held": 0, "expected": 0, "due": 0, "complete": False, "sessions": 10, "participants": 10,
         "publishers": 10, "seconds": 36_000,
     } | given  # fmt: skip
@@ -159,6 +160,28 @@ def test_a_call_that_is_too_late_is_counted(database: duckdb.DuckDBPyConnection)
     assert [day["stays_lost_now"] for day in days] == [0, 10]
 
 
+def test_a_lost_day_leaves_its_time_to_the_next(database: duckdb.DuckDBPyConnection) -> None:
+    """An hour's metrics of the first day lose the second, and the third comes in time: the second takes nothing."""
+    for days_ago, minutes in ((92, 10), (91, 30), (90, 100)):
+        ended = datetime.now(UTC) - timedelta(days=90) + timedelta(minutes=minutes)
+        add_call(database, days_ago, ended=ended, promised=3000)
+    days = rows_of(database, "FROM ledger ORDER BY session_date")
+    assert [day["metrics_requests"] for day in days] == [6000, 6000, 6000]
+    assert [day["stays_lost_now"] for day in days] == [0, 3000, 0]
+    assert days[2]["start_by"] < datetime.now(UTC)  # if nothing was lost before
+
+
+def test_windows_that_are_known_are_requested_of_lost_calls(database: duckdb.DuckDBPyConnection) -> None:
+    """Metrics are not forgotten, so that those of listed participants take their time also if others are lost."""
+    ended = datetime.now(UTC) - timedelta(days=90) + timedelta(seconds=1)
+    add_call(database, 92, ended=ended + timedelta(minutes=10), promised=3000)
+    add_call(database, 91, ended=ended, promised=3000, held=2000, due=2000, expected=4000)
+    for number, minutes in enumerate((79, 81)):  # the first hour, and the 20 minutes of the second day
+        add_call(database, 90 - number, ended=ended + timedelta(minutes=minutes))
+    days = rows_of(database, "FROM ledger ORDER BY session_date")
+    assert [day["stays_lost_now"] for day in days] == [0, 1000, 10, 0]
+
+
 def test_the_ledger_agrees_with_the_limiter(database: duckdb.DuckDBPyConnection) -> None:
     """The instant at which each call is listed in a simulation of the limiter is the one in the ledger, within 5 %."""
     chance = random.Random(3)
@@ -186,6 +209,32 @@ def test_the_ledger_agrees_with_the_limiter(database: duckdb.DuckDBPyConnection)
     assert listed[-1][1] > 3600
     for said, took in listed:
         assert said == pytest.approx(took, rel=0.05, abs=60)  # a window of the quota
+
+
+def test_what_is_lost_agrees_with_the_limiter(database: duckdb.DuckDBPyConnection) -> None:
+    """A simulated backfill that starts late loses what the ledger says, within 2 %."""
+    chance = random.Random(6)
+    for number in range(96):
+        ended = datetime.now(UTC) - timedelta(days=90) + timedelta(minutes=number * chance.uniform(1, 8) + 1)
+        add_call(database, 100 - number // 8, f"call-{number}", ended=ended, promised=chance.randrange(20, 400))
+    calls = rows_of(database, "FROM ledger_calls ORDER BY session_date, lost_at, call_type, call_id")
+    now = datetime.now(UTC)
+    source = SimulatedSource()
+    lost = 0
+    for day in sorted({call["session_date"] for call in calls}):
+        listed = []
+        for call in (call for call in calls if call["session_date"] == day):
+            source.send("participant_sessions", call["listing_requests"])
+            if now + timedelta(seconds=source.seconds) < call["lost_at"]:
+                listed.append(call)
+            else:
+                lost += call["stays_missing"]
+        for call in listed:
+            source.send("participant_stats", call["statistics_requests"])
+        for call in listed:
+            source.send("participant_metrics", call["metrics_requests"])
+    assert 0.2 < lost / sum(call["stays_missing"] for call in calls) < 0.8
+    assert sum(call["stays_lost_now"] for call in calls) == pytest.approx(lost, rel=0.02)
 
 
 class SimulatedSource:
