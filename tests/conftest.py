@@ -13,7 +13,11 @@ from pipeline.emulator import KEY, SECRET, Emulator
 from pipeline.extract.client import StreamApi
 from pipeline.flow import Flow
 from pipeline.settings import Secret, Settings
+from tests.support.databases import copy_new_databases
 from tests.support.postgres import PASSWORD, Database, Postgres, missing_programs
+
+LONG = ("test_documents.py", "integration/cli/", "integration/orchestration/", "integration/storage/")
+"""Where the longest tests are."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,6 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Start three workers for two processors: tests wait a third of the time for processes and servers of their own."""
     return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the tests of whole programs, which are long, so that no process is left alone with them at the end."""
+    items.sort(key=lambda item: not any(part in item.nodeid for part in LONG))
 
 
 @pytest.fixture(autouse=True)
@@ -51,8 +60,9 @@ def settings_for(tmp_path: Path) -> Callable[..., Settings]:
 
 
 @pytest.fixture
-def flow_for(settings_for: Callable[..., Settings]) -> Iterator[Callable[..., Flow]]:
+def flow_for(settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Flow]]:
     """Return a function that makes flows on an emulator, without waits between attempts; closed after the test."""
+    copy_new_databases(monkeypatch)
     flows: list[Flow] = []
 
     def make(emulator: Emulator, **given: Any) -> Flow:
@@ -92,7 +102,9 @@ def lake_setting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return setting
 
 
-@pytest.fixture(params=["file", "lake", pytest.param("lake in PostgreSQL", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=["file", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lake", "lake in PostgreSQL"))]
+)
 def warehouse_setting(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return a value of CALL_METRICS_WAREHOUSE: a database, or a DuckLake with its catalog in a file or PostgreSQL."""
     if request.param == "file":

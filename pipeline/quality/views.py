@@ -105,11 +105,10 @@ def create_views(database: duckdb.DuckDBPyConnection, *, comment_columns: bool =
     Needs the tables of `warehouse/sql/store.sql` and `quality/sql/store.sql`.
     """
     for view in VIEWS:
-        docs = read_docs(view)
         database.execute(adapted(database, f"CREATE OR REPLACE VIEW {view} AS {_statement(view)}"))
-        database.execute(f"COMMENT ON VIEW {view} IS {literal(docs.comment)}")
-        if comment_columns:
-            _comment_columns(database, view, docs)
+        database.execute(f"COMMENT ON VIEW {view} IS {literal(read_docs(view).comment)}")
+    if comment_columns:
+        _comment_columns(database)
     for macro in MACROS:
         create_macro(database, macro)
         if comment_columns:
@@ -136,9 +135,11 @@ def _statement(name: str) -> str:
     return read_statement((VIEWS | MACROS)[name], name)
 
 
-def _comment_columns(database: duckdb.DuckDBPyConnection, view: str, docs: ViewDocs) -> None:
-    for (column,) in database.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE schema_name = current_schema() AND table_name = $view",
-        {"view": view},
+def _comment_columns(database: duckdb.DuckDBPyConnection) -> None:
+    """Comment on the columns of all views, which are looked up at once: DuckDB binds every view for each look."""
+    for view, column in database.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() "
+        "WHERE database_name = current_database() AND schema_name = current_schema() AND table_name IN "
+        f"({', '.join(map(literal, VIEWS))})"
     ).fetchall():
-        database.execute(f"COMMENT ON COLUMN {view}.{column} IS {literal(docs.columns[column])}")
+        database.execute(f"COMMENT ON COLUMN {view}.{column} IS {literal(read_docs(view).columns[column])}")

@@ -74,6 +74,7 @@ def test_a_copy_taken_during_a_backfill_is_made_whole_by_the_next_one(
         assert_published(restored, emulator.expected_rows())
 
 
+@pytest.mark.slow
 def test_a_torn_copy_is_repaired(flow_for: Callable[..., Flow], tmp_path: Path) -> None:
     """Files that were copied by half are quarantined, and their content is fetched or built again."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:
@@ -91,6 +92,7 @@ def test_a_torn_copy_is_repaired(flow_for: Callable[..., Flow], tmp_path: Path) 
         assert {path.name.partition(".set-aside")[0] for path in restored.quarantined()} == {path.name for path in torn}
 
 
+@pytest.mark.slow
 def test_a_lake_is_restored_from_its_catalog_and_files_copied_after_it(
     flow_for: Callable[..., Flow], tmp_path: Path
 ) -> None:

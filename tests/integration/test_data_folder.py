@@ -25,6 +25,7 @@ def test_data_folder_does_not_publish_over_another_ones_database(flow_for: Calla
         assert_published(flow_for(emulator, warehouse_file=shared), emulator.expected_rows())
 
 
+@pytest.mark.slow
 def test_data_folder_can_be_moved(flow_for: Callable[..., Flow], tmp_path: Path) -> None:
     """Nothing in it contains its own path."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:
@@ -56,6 +57,7 @@ def test_ids_that_look_like_paths_or_sql_stay_ids(flow_for: Callable[..., Flow],
         assert {path.name for path in tmp_path.iterdir()} == {"data"}
 
 
+@pytest.mark.slow
 def test_data_folder_of_the_demo_refuses_a_real_source(flow_for: Callable[..., Flow]) -> None:
     """The demo's emulator may continue, and a source that is not on this machine is refused."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:

@@ -23,6 +23,15 @@ PATHS = sorted(
 )
 """All documents except the reference pages, which are made from the code."""
 
+LONG = {"README.md", "CONTRIBUTING.md", "docs/backup.md", "docs/bi.md", "docs/dagster.md", "docs/ducklake.md"}
+"""Those that install the project, start servers or run many backfills."""
+
+
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.slow] if name in LONG else [])
+    for name in (f"{path.relative_to(ROOT)}" for path in PATHS)
+]
+
 
 @pytest.fixture(scope="module")
 def source() -> Iterator[Emulator]:
@@ -53,11 +62,12 @@ def test_documents_never_reach_the_data_of_a_user(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "pipeline"]
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("name", NAMES)
 def test_document_runs_and_shows_real_output(
-    path: Path, source: Emulator, data: Path, tmp_path: Path, request: pytest.FixtureRequest
+    name: str, source: Emulator, data: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Run a document from top to bottom in a checkout with the demo's data."""
+    path = ROOT / name
     if missing := requirements_of(path):
         pytest.skip(f"needs {', '.join(missing)}")
     folder = checkout(tmp_path / "checkout")

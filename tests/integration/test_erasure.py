@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import duckdb
+import pytest
 
 from pipeline.emulator import Emulator, ManualClock, World
 from pipeline.flow import Flow
@@ -58,6 +59,7 @@ def test_temporary_file_of_a_killed_process_is_no_trace(flow_for: Callable[..., 
         assert not [*flow.settings.data.rglob("*.tmp")]
 
 
+@pytest.mark.slow
 def test_users_who_are_erased_at_once_are_all_erased(flow_for: Callable[..., Flow]) -> None:
     """No erasure overwrites another."""
     with Emulator(World((call("a", minutes=5, people=6),)), clock=ManualClock(AFTERWARDS)) as emulator:

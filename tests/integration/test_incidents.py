@@ -26,6 +26,7 @@ def rows(flow: Flow, table: str) -> list[dict[str, Any]]:
         return database.execute(f"SELECT * FROM {table} ORDER BY ALL").to_arrow_table().to_pylist()
 
 
+@pytest.mark.slow
 def test_incident_is_in_both_warehouses(settings_for: Callable[..., Settings], lake_setting: str) -> None:
     """Ten of the twenty people of one media server get worse for ten minutes: one row, with its ten calls."""
     with Emulator(incident_world(), clock=ManualClock(AFTERWARDS)) as emulator:
@@ -90,6 +91,7 @@ def test_incident_is_shown_with_its_calls(flow_for: Callable[..., Flow], monkeyp
     assert [header.value for header in shown.subheader] == [f"default:{listed[0]['call_id']}"]
 
 
+@pytest.mark.slow
 def test_rebuild_and_an_erasure_find_it_again(flow_for: Callable[..., Flow]) -> None:
     """The rows are a function of what landed: the same after a rebuild, and without a person after their erasure."""
     with Emulator(incident_world(), clock=ManualClock(AFTERWARDS)) as emulator:

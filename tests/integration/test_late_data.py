@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from pipeline.emulator import Emulator, ManualClock, World
 from pipeline.flow import Flow
@@ -16,6 +17,7 @@ from pipeline.orchestration.runner import Runner
 from tests.support.flows import AFTERWARDS, DAY, START, assert_published, call, published
 
 
+@pytest.mark.slow
 def test_sensor_fetches_live_and_late_calls_until_they_are_complete(
     flow_for: Callable[..., Flow], tmp_path: Path
 ) -> None:
@@ -49,6 +51,7 @@ def test_sensor_fetches_live_and_late_calls_until_they_are_complete(
         assert flow.completeness(DAY).is_complete
 
 
+@pytest.mark.slow
 def test_newer_report_makes_only_its_own_call_due_again(flow_for: Callable[..., Flow]) -> None:
     """Of two calls, the one with a second report is fetched again."""
     late = call("late", minutes=50, reports=(timedelta(minutes=2), timedelta(days=1)))

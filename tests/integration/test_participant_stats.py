@@ -59,6 +59,7 @@ def metrics_requested(emulator: Emulator) -> list[tuple[str, str]]:
     return sorted((one["call_id"], one["user_id"]) for one in ids)
 
 
+@pytest.mark.slow
 def test_livestream_of_5000_viewers_costs_little_more_than_its_listings(flow_for: Callable[..., Flow]) -> None:
     """Two hosts for three hours cost twelve windows and the pages that list everyone, and viewers cost nothing."""
     world = World((call("stream", hosts=2, viewers=5_000, minutes=180),))

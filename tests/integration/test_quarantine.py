@@ -23,7 +23,12 @@ def overwrite_middle(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [overwrite_middle, lambda path: path.write_bytes(b"PAR1 no more"), lambda path: path.write_bytes(b"")]
+    "damage",
+    [
+        overwrite_middle,
+        pytest.param(lambda path: path.write_bytes(b"PAR1 no more"), marks=pytest.mark.slow, id="text"),
+        pytest.param(lambda path: path.write_bytes(b""), marks=pytest.mark.slow, id="empty"),
+    ],
 )
 def test_broken_segment_is_quarantined_and_fetched_again(
     damage: Callable[[Path], None], flow_for: Callable[..., Flow], caplog: pytest.LogCaptureFixture
@@ -60,8 +65,15 @@ def test_broken_table_is_quarantined_and_rebuilt(flow_for: Callable[..., Flow]) 
         assert_published(flow, emulator.expected_rows())
 
 
-@pytest.mark.parametrize("which", ["published", "writer"])
-@pytest.mark.parametrize("kind", ["nonsense", "foreign"])
+@pytest.mark.parametrize(
+    ("which", "kind"),
+    [
+        ("published", "nonsense"),
+        ("published", "foreign"),
+        pytest.param("writer", "nonsense", marks=pytest.mark.slow),
+        pytest.param("writer", "foreign", marks=pytest.mark.slow),
+    ],
+)
 def test_database_that_is_broken_or_foreign_is_quarantined(
     which: str, kind: str, flow_for: Callable[..., Flow]
 ) -> None:

@@ -71,9 +71,9 @@ def published(kind: str, folder: Path, setting: str) -> tuple[Path | LakeCatalog
     [
         ("file", "file"),
         ("lake", "file"),
-        ("app of a lake", "file"),
         ("lake", "postgres"),
-        ("app of a lake", "postgres"),
+        pytest.param("app of a lake", "file", marks=pytest.mark.slow),
+        pytest.param("app of a lake", "postgres", marks=pytest.mark.slow),
     ],
     indirect=["lake_setting"],
 )

@@ -142,7 +142,7 @@ KILLS = [
 """Calls of the flow that a removal makes, in order, and whether it is killed before them or after them."""
 
 
-@pytest.mark.parametrize("kept", [RAW, ALL], ids=["raw", "all"])
+@pytest.mark.parametrize("kept", [RAW, pytest.param(ALL, marks=pytest.mark.slow)], ids=["raw", "all"])
 def test_a_removal_that_is_killed_is_finished_by_the_next_one(
     flow_for: Callable[..., Flow], emulator: Emulator, monkeypatch: pytest.MonkeyPatch, kept: dict[str, int]
 ) -> None:

@@ -47,6 +47,7 @@ def rows(flow: Flow) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for row in flow.lake.read("user_ratings", DAY).to_pylist()]
 
 
+@pytest.mark.slow
 def test_ratings_are_the_same_in_a_lake(flow_for: Callable[..., Flow], lake_setting: str) -> None:
     """A lake has every column of every rating, and forgets them with the person."""
     world = World((call("a", person("ann", rating(2, "no sound", role="patient")), person("bob", rating(5))),))

@@ -108,7 +108,7 @@ class SmallWorld:
         """Load the world, and return the published database, open for reading and writing."""
         writer = folder / "writer.duckdb"
         if not writer.exists():
-            writer.write_bytes(_empty_database())
+            writer.write_bytes(empty_database())
         Warehouse(folder / "published.duckdb", writer, thresholds=thresholds).load(self, self.days())
         database = duckdb.connect(str(folder / "published.duckdb"), config={"threads": 2})
         database.execute("SET TimeZone = 'UTC'")
@@ -141,7 +141,7 @@ class SmallWorld:
 
 
 @cache
-def _empty_database() -> bytes:
+def empty_database() -> bytes:
     """Return a writer's database without a day. Creating its views for each test would take most of the time."""
     with TemporaryDirectory() as folder:
         published = Path(folder) / "published.duckdb"

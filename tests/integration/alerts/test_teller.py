@@ -81,6 +81,7 @@ def test_yesterday_need_not_be_there_before_the_morning(told_flow: Callable[...,
         assert webhook.titles == ["Yesterday has not arrived"]
 
 
+@pytest.mark.slow
 def test_what_soon_expires_is_told_and_its_end_says_what_became_of_it(
     told_flow: Callable[..., Flow], webhook: Webhook
 ) -> None:
@@ -285,6 +286,7 @@ def _tell_from_another_process(settings: Settings) -> None:
         tell(flow, NEXT_MORNING, ["yesterday"])
 
 
+@pytest.mark.slow
 def test_killed_between_sending_and_noting_it_tells_at_most_twice(
     settings_for: Callable[..., Settings], webhook: Webhook
 ) -> None:
@@ -309,6 +311,7 @@ def test_killed_between_sending_and_noting_it_tells_at_most_twice(
         assert webhook.titles == ["Yesterday has not arrived"] * 2
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_tell_once(settings_for: Callable[..., Settings], webhook: Webhook) -> None:
     """One sends while the other waits, and then finds nothing left to tell."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:

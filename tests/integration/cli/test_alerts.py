@@ -21,6 +21,7 @@ def webhook() -> Iterator[Webhook]:
         yield server
 
 
+@pytest.mark.slow
 def test_backfill_that_fails_is_told_once_and_its_end_once(command: Command, webhook: Webhook, tmp_path: Path) -> None:
     """Night after night; also without credentials, where nothing can start. Its output and exit codes stay."""
     refusing = Fault("unauthorized")

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.emulator import Emulator
 from tests.support.command_line import DAYS, LARGE, SMALL, finish
 
 
+@pytest.mark.slow
 def test_commands_are_about_the_app_that_is_named(command: Callable[..., Any], tmp_path: Path) -> None:
     """Backfill, status, sql, report, rebuild, forget and doctor; and one query about both apps."""
     lake = {"CALL_METRICS_WAREHOUSE": "ducklake:calls.ducklake"}

@@ -82,6 +82,7 @@ def test_backfill_publishes_finished_days_when_stopped(command: Callable[..., An
     assert {row[0] for row in published(flow_on(tmp_path), "windows")} == set(days)
 
 
+@pytest.mark.slow
 def test_backfills_at_the_same_time_share_the_work(command: Callable[..., Any], tmp_path: Path) -> None:
     """The second waits for the first, then finds nothing due; no window is fetched twice."""
     with Emulator(LARGE) as emulator:

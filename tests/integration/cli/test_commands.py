@@ -86,6 +86,7 @@ def test_forget_refuses_a_folder_without_data(command: Callable[..., Any], tmp_p
     assert not (tmp_path / "typo").exists()
 
 
+@pytest.mark.slow
 def test_forget_says_if_it_is_not_finished(command: Callable[..., Any], tmp_path: Path) -> None:
     """Whatever stops it, the sentence says that the user is not erased yet."""
     with Emulator(SMALL) as emulator:

@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from pipeline.emulator import Emulator
 from tests.support.command_line import SMALL, finish
 from tests.support.postgres import PASSWORD, Database
 
 
+@pytest.mark.slow
 def test_commands_work_on_a_lake(command: Callable[..., Any], database: Database) -> None:
     """Backfill, status, sql, report, rebuild, forget and doctor, with the catalog in PostgreSQL."""
     lake = {"CALL_METRICS_WAREHOUSE": database.setting(), "PGPASSWORD": PASSWORD}

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.emulator import KEY, SECRET, Emulator, Fault
 from pipeline.orchestration.instance import open_instance
 from tests.support.command_line import DAYS, SMALL, YESTERDAY, finish, flow_on
 
 
+@pytest.mark.slow
 def test_backfill_logs_its_requests_as_json(command: Callable[..., Any], tmp_path: Path) -> None:
     """Every line is an object; requests have no key and nobody's id; details fill no record of Dagster's.
 

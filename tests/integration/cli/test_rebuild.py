@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from pipeline.emulator import Emulator, Quota
 from tests.support.command_line import DAYS, LARGE, SMALL, YESTERDAY, finish, flow_on
@@ -45,6 +46,7 @@ def test_range_without_a_landed_day_names_the_landed_days(command: Callable[...,
         assert err == "call-metrics: --to 2020-01-01 is before --from 2020-01-02; swap them\n"
 
 
+@pytest.mark.slow
 def test_rebuild_waits_for_a_backfill(command: Callable[..., Any], tmp_path: Path) -> None:
     """Both succeed, nothing is fetched twice, and the database holds everything."""
     with Emulator(LARGE, quotas={"participant_metrics": Quota(60, 1.0)}) as emulator:
@@ -60,6 +62,7 @@ def test_rebuild_waits_for_a_backfill(command: Callable[..., Any], tmp_path: Pat
         assert_published(flow_on(tmp_path), emulator.expected_rows())
 
 
+@pytest.mark.slow
 def test_rebuild_does_not_wait_for_a_reader(command: Callable[..., Any], tmp_path: Path) -> None:
     """A reader keeps the database it opened, while the next one takes its place."""
     with Emulator(SMALL) as emulator:

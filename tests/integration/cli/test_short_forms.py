@@ -64,6 +64,7 @@ def test_last_days_end_today_and_begin_at_the_start(settings_for: Callable[..., 
         days_to_run(f"{days_ago(-1)}", None, settings)
 
 
+@pytest.mark.slow
 def test_dry_run_says_what_a_backfill_then_requests(
     flow_for: Callable[..., Flow], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 
 from pipeline.emulator import Emulator, Fault, Quota
@@ -46,6 +47,7 @@ def test_status_lists_what_is_missing(command: Callable[..., Any]) -> None:
         assert finish(command("status"))[0] == 0
 
 
+@pytest.mark.slow
 def test_status_names_days_that_were_never_fetched(command: Callable[..., Any]) -> None:
     """Every day from --from to --to counts; without them, a line names earlier days that the source still lists."""
     with Emulator(SMALL) as emulator:

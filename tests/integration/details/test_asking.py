@@ -65,7 +65,7 @@ def test_live_call_is_not_requested(endpoint: str, flow_for: Callable[..., Flow]
         assert emulator.count(endpoint) == 3
 
 
-@pytest.mark.parametrize("kind", ["forbidden", "not_found"])
+@pytest.mark.parametrize("kind", ["forbidden", pytest.param("not_found", marks=pytest.mark.slow)])
 def test_app_without_them_is_remembered(endpoint: str, kind: str, flow_for: Callable[..., Flow]) -> None:
     """After a few refusals no other stay is requested, not by the next run either; the other endpoint goes on."""
     calls = [call(f"call-{number}") for number in range(PROBES + 1)]

@@ -19,6 +19,7 @@ TABLE, EVENTS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lake", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_job_brings_details_to_the_database(lake: bool, flow_for: Callable[..., Flow]) -> None:
     """The day's tables are loaded first, then details of its poor calls; in a file and in a DuckLake."""

@@ -15,7 +15,14 @@ from pipeline.serving.report.sides import DOWNLINK, SERVER, UPLINK
 TODAY = date(2026, 11, 23)
 
 
-@pytest.mark.parametrize(("where", "place"), [("uplink", UPLINK), ("server", SERVER), ("downlink", DOWNLINK)])
+@pytest.mark.parametrize(
+    ("where", "place"),
+    [
+        pytest.param("uplink", UPLINK, marks=pytest.mark.slow),
+        pytest.param("server", SERVER, marks=pytest.mark.slow),
+        ("downlink", DOWNLINK),
+    ],
+)
 def test_report_names_the_place_of_a_loss_in_the_demo(where: str, place: str, flow_for: Callable[..., Flow]) -> None:
     """In the smallest call in which somebody loses media there, while others are in it."""
     world = demo_world(TODAY, days=2)

@@ -53,6 +53,7 @@ def test_poor_fetches_only_calls_that_went_badly(flow_for: Callable[..., Flow]) 
         assert len(published(flow, "detail_points")) == len(rows(flow)) > 0
 
 
+@pytest.mark.slow
 def test_wider_setting_asks_only_for_what_is_missing(flow_for: Callable[..., Flow]) -> None:
     """From off to poor to all, each day's run requests the rest; then nothing is left to request."""
     with Emulator(world(POOR, GOOD), clock=ManualClock(AFTERWARDS)) as emulator:
@@ -66,6 +67,7 @@ def test_wider_setting_asks_only_for_what_is_missing(flow_for: Callable[..., Flo
         assert counts == [0, 6, 3, 0]
 
 
+@pytest.mark.slow
 def test_narrower_setting_keeps_what_has_landed(flow_for: Callable[..., Flow]) -> None:
     """Details that are off again stay in the table, also if the day is built again."""
     with Emulator(world(POOR), clock=ManualClock(AFTERWARDS)) as emulator:
@@ -131,6 +133,7 @@ def test_erased_publisher_does_not_land_later(flow_for: Callable[..., Flow]) -> 
         assert traces(flow.settings.data, "host") == []
 
 
+@pytest.mark.slow
 def test_folder_without_the_table_is_upgraded(flow_for: Callable[..., Flow]) -> None:
     """Files and a database from before the table existed get it with the next load, without a request to the source."""
     with Emulator(world(GOOD), clock=ManualClock(AFTERWARDS)) as emulator:

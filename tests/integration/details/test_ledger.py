@@ -52,8 +52,17 @@ def predicted(flow: Flow, day: date) -> dict[str, Any]:
     return row
 
 
-@pytest.mark.parametrize("is_listed", [False, True])
-@pytest.mark.parametrize(("details", "chosen"), [("all", 9), ("poor", 3), ("off", 0)])
+@pytest.mark.parametrize(
+    ("details", "chosen", "is_listed"),
+    [
+        ("all", 9, True),
+        ("poor", 3, False),
+        pytest.param("all", 9, False, marks=pytest.mark.slow),
+        pytest.param("poor", 3, True, marks=pytest.mark.slow),
+        pytest.param("off", 0, False, marks=pytest.mark.slow),
+        pytest.param("off", 0, True, marks=pytest.mark.slow),
+    ],
+)
 def test_ledger_predicts_the_requests_of_an_unfetched_day(
     details: str, chosen: int, is_listed: bool, flow_for: Callable[..., Flow]
 ) -> None:

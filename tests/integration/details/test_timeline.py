@@ -45,6 +45,7 @@ def test_timelines_cost_nothing_while_details_are_off(flow_for: Callable[..., Fl
         assert rows(flow) == []
 
 
+@pytest.mark.slow
 def test_wider_setting_asks_once_for_each_stay(flow_for: Callable[..., Flow]) -> None:
     """One request a stay, however long it lasted: of poor calls, then of all, then no other."""
     with Emulator(world(POOR, GOOD), clock=ManualClock(AFTERWARDS)) as emulator:
@@ -60,7 +61,7 @@ def test_wider_setting_asks_once_for_each_stay(flow_for: Callable[..., Flow]) ->
         assert {row["call_id"] for row in rows(flow)} == {"good", "poor"}
 
 
-@pytest.mark.parametrize("form", ["ns", "rfc3339"])
+@pytest.mark.parametrize("form", [pytest.param("ns", marks=pytest.mark.slow), "rfc3339"])
 def test_events_are_those_of_the_source(form: str, warehouse_setting: str, flow_for: Callable[..., Flow]) -> None:
     """Instants, types, severities and data are the source's, in a file and in a DuckLake."""
     events = (
@@ -100,6 +101,7 @@ def test_events_are_those_of_the_source(form: str, warehouse_setting: str, flow_
     assert stored == Counter(tuple(row.values()) for row in every)
 
 
+@pytest.mark.slow
 def test_event_that_the_source_forgets_stays(flow_for: Callable[..., Flow]) -> None:
     """Of a stay that got longer, the timeline is requested again: earlier events stay, and none is there twice."""
     clock = ManualClock(AFTERWARDS)
@@ -179,6 +181,7 @@ def test_erased_person_is_gone_from_all_timelines(flow_for: Callable[..., Flow])
         assert traces(flow.settings.data, "host") == []
 
 
+@pytest.mark.slow
 def test_erased_person_does_not_land_later(flow_for: Callable[..., Flow]) -> None:
     """Timelines that are fetched after the erasure land without the person."""
     spec = call("a", events={"viewer-0": (event(4, "subscribed", publishers=[{"id": "host"}]),)})
@@ -203,6 +206,7 @@ def test_addresses_in_events_do_not_land(flow_for: Callable[..., Flow]) -> None:
         assert traces(flow.settings.data, "203.0.113") == []
 
 
+@pytest.mark.slow
 def test_folder_without_the_table_is_upgraded(flow_for: Callable[..., Flow]) -> None:
     """Files and a database from before the table existed get it with the next load, without a request to the source."""
     with Emulator(world(GOOD), clock=ManualClock(AFTERWARDS)) as emulator:

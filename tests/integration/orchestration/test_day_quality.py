@@ -62,6 +62,7 @@ def test_day_quality_agrees_with_the_views(
     assert f"{shown['publishers_poor']} poor" in [shape.text for shape in shapes]
 
 
+@pytest.mark.slow
 def test_day_quality_includes_days_that_are_not_published_yet(flow_for: Callable[..., Flow]) -> None:
     """In a backfill of many days, which publishes seldom, every day has its own numbers."""
     days = [DAY, DAY + timedelta(days=1)]

@@ -81,6 +81,7 @@ def test_open_instance_names_broken_records_to_move_away(
         assert not instance.get_runs()
 
 
+@pytest.mark.slow
 def test_backfill_on_broken_records_prints_one_sentence(records: Path, tmp_path: Path) -> None:
     """It says what is lost with the file and what is not; without the file, the next backfill publishes everything."""
     (records / "history/runs.db").write_bytes(b"garbage " * 2000)

@@ -55,6 +55,7 @@ def test_lineage_stays_within_the_app() -> None:
         assert {dep.asset_key.path[0] for deps in sources for dep in deps} <= {"support"}
 
 
+@pytest.mark.slow
 def test_command_line_records_days_of_two_apps_in_one_instance(flow_for: Callable[..., Flow], tmp_path: Path) -> None:
     """Beside each other, in the folder that they share."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:

@@ -30,7 +30,7 @@ def test_nothing_is_pruned_unless_a_setting_says_so() -> None:
         assert dg.AssetKey(key) not in definitions.resolve_job_def("ingest").asset_layer.executable_asset_keys
 
 
-@pytest.mark.parametrize("removed", ["raw", "all"])
+@pytest.mark.parametrize("removed", ["raw", pytest.param("all", marks=pytest.mark.slow)])
 def test_a_run_of_a_pruned_day_changes_nothing(
     configured: Callable[[Emulator], Settings], instance: dg.DagsterInstance, removed: str
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pyarrow.parquet as pq
+import pytest
 
 from pipeline.emulator import Emulator, Fault, ManualClock, World
 from pipeline.flow import Flow
@@ -41,6 +42,7 @@ def test_schedule_requests_the_last_days(tmp_path: Path) -> None:
         assert [request.partition_key for request in night(flow, date(2026, 1, 2))] == ["2026-01-01"]
 
 
+@pytest.mark.slow
 def test_schedule_requests_older_days_that_are_incomplete(flow_for: Callable[..., Flow]) -> None:
     """Every night with a new key, first those that expire first, until they are complete or have expired."""
     days = [DAY + timedelta(days=offset) for offset in range(4)]
@@ -104,6 +106,7 @@ def test_schedule_limits_the_number_of_older_days(flow_for: Callable[..., Flow])
         assert [request.partition_key for request in requests[3:]] == [f"{day}" for day in days[:MAX_OLDER_DAYS]]
 
 
+@pytest.mark.slow
 def test_lake_is_cleaned_every_night(flow_for: Callable[..., Flow], tmp_path: Path) -> None:
     """A job without a day removes old snapshots. There is none if the warehouse is a file."""
     world = World((a_call(datetime(2026, 3, DAY.day, 20, tzinfo=UTC), minutes=5),))

@@ -125,6 +125,7 @@ def test_sensor_catches_up_by_at_most_a_day_per_tick(
         assert all(flow.completeness(start.date()).is_complete for start in starts)
 
 
+@pytest.mark.slow
 def test_sensor_resumes_where_an_error_stopped_it(flow_for: Callable[..., Flow], instance: dg.DagsterInstance) -> None:
     """An interrupted tick keeps what it saw, and the next one resumes from there, also after a restart."""
     early, late = datetime(2026, 3, 1, 10, tzinfo=UTC), datetime(2026, 3, 2, 20, tzinfo=UTC)

@@ -103,6 +103,7 @@ def test_ui_command_prefers_dg() -> None:
     assert ui_command(3000) == ui_command(3000, with_dg=True)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_ui_shows_the_runs_of_the_command_line(tmp_path: Path) -> None:
     """`call-metrics ui` opens Dagster on the instance of the command line, which can run at the same time.

@@ -13,7 +13,7 @@ from tests.support.responses import JUNK, Day, attendance_page, call_stats_page,
 
 
 @given(junk=st.lists(st.tuples(st.sampled_from(["user_id", "roles", "joined_at", "duration_in_seconds", ""]), JUNK)))
-@examples(40)
+@examples(15)
 def test_listing_of_any_shape_does_not_affect_the_others(junk: list[tuple[str, Any]], tmp_path: Path) -> None:
     """Rows that cannot be read are left out or have NULLs, and the others are complete."""
     ann = {"user_id": "ann", "user_session_id": "ann-1", "joined_at": nanoseconds(at(10)), "roles": ["r"]}

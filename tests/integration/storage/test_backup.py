@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from pipeline.emulator import Emulator, ManualClock
 from pipeline.emulator import Fault as BadResponse
 from pipeline.flow import Flow
@@ -17,6 +19,7 @@ from tests.support.flows import AFTERWARDS, DAY, WORLD, assert_published
 LATER = day_ends(DAY) + timedelta(days=30)
 
 
+@pytest.mark.slow
 def test_a_bucket_is_restored_as_it_was_at_one_instant(flow_for: Callable[..., Flow], s3: S3, tmp_path: Path) -> None:
     """Whatever was replaced or pruned since is there again, and only what had not landed is requested."""
     s3.bucket.keep_versions()

@@ -70,6 +70,7 @@ def test_day_in_a_store_is_continued_on_another_machine(machine: Callable[..., F
     assert not any(path.suffix == ".parquet" for path in first.settings.data.rglob("*"))
 
 
+@pytest.mark.slow
 def test_machine_without_its_scratch_folder_rebuilds_from_the_store(machine: Callable[..., Flow]) -> None:
     """Tables and database are made of what has landed, without the API."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as source:
@@ -79,6 +80,7 @@ def test_machine_without_its_scratch_folder_rebuilds_from_the_store(machine: Cal
     assert_published(other, source.expected_rows())
 
 
+@pytest.mark.slow
 def test_person_is_forgotten_in_a_store(machine: Callable[..., Flow], s3: S3) -> None:
     """No object names them, and every machine leaves them out from then on."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as source:
@@ -94,6 +96,7 @@ def test_person_is_forgotten_in_a_store(machine: Callable[..., Flow], s3: S3) ->
     assert f"{s3.url.split('/', 3)[3]}/raw/forgotten.json" in s3.bucket.list_keys()
 
 
+@pytest.mark.slow
 def test_day_survives_a_bad_day_of_the_store(machine: Callable[..., Flow], s3: S3) -> None:
     """Refusals, lost acknowledgements and cut connections cost time, and nothing else."""
     faults = [
@@ -114,6 +117,7 @@ def test_day_survives_a_bad_day_of_the_store(machine: Callable[..., Flow], s3: S
         assert again.requests_sent == {"call_stats": 1}
 
 
+@pytest.mark.slow
 def test_listing_that_lags_costs_at_most_what_it_hides(machine: Callable[..., Flow], s3: S3) -> None:
     """Windows whose segment is not listed are requested once more, and once it is, nothing is there twice."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as source:
@@ -130,6 +134,7 @@ def test_listing_that_lags_costs_at_most_what_it_hides(machine: Callable[..., Fl
         assert_published(third, source.expected_rows(), but=("windows", "ingest_completeness_by_call"))
 
 
+@pytest.mark.slow
 def test_complete_day_is_compacted(machine: Callable[..., Flow], s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few objects are left, tables are not built again because of it, and nothing is requested again."""
     monkeypatch.setattr("pipeline.landing.writer.SEGMENT_BYTES", 1)

@@ -45,6 +45,7 @@ def on_days(*days: object) -> tuple[str, ...]:
     return ("backfill", "--from", f"{days[0]}", "--to", f"{days[-1]}")
 
 
+@pytest.mark.slow
 def test_killed_backfill_is_finished_by_a_machine_with_an_empty_disk(
     start: Start, s3: S3, database: Database, tmp_path: Path
 ) -> None:
@@ -70,6 +71,7 @@ def test_killed_backfill_is_finished_by_a_machine_with_an_empty_disk(
             assert not list(differences(flow.settings.warehouse, flow.landing, source.expected_rows()))
 
 
+@pytest.mark.slow
 def test_second_worker_on_a_day_waits_and_finds_nothing_to_do(start: Start, s3: S3) -> None:
     """No window is requested twice."""
     with Emulator(BOTH) as source:
@@ -133,6 +135,7 @@ def test_commands_work_from_an_empty_disk(start: Start, s3: S3) -> None:
         assert err.endswith("ListBucketVersions on the bucket; the user is not erased yet: then run `forget` again\n")
 
 
+@pytest.mark.slow
 def test_person_is_in_no_object_once_forgotten(machine: Callable[..., Flow], s3: S3) -> None:
     """Raw responses, tables and files of the lake, of old snapshots too, and those never registered."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as source:
@@ -148,6 +151,7 @@ def test_person_is_in_no_object_once_forgotten(machine: Callable[..., Flow], s3:
         assert not any("user-1" in row for row in published(first, "participant_sessions"))
 
 
+@pytest.mark.slow
 def test_old_files_are_cleaned_from_the_bucket(machine: Callable[..., Flow], s3: S3) -> None:
     """Replaced files go with their snapshots, and the day stays."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as source:
@@ -164,6 +168,7 @@ def test_old_files_are_cleaned_from_the_bucket(machine: Callable[..., Flow], s3:
         assert_published(flow, source.expected_rows())
 
 
+@pytest.mark.slow
 def test_queries_reach_nothing_but_the_lake(machine: Callable[..., Flow], s3: S3, database: Database) -> None:
     """No other object, bucket or file, and no credential."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as source:

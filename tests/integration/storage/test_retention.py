@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+import pytest
+
 from pipeline.emulator import Emulator, ManualClock
 from pipeline.flow import Flow
 from pipeline.planning.completeness import day_ends
@@ -16,6 +18,7 @@ from tests.support.flows import AFTERWARDS, DAY, WORLD
 LATER = day_ends(DAY) + timedelta(days=30)
 
 
+@pytest.mark.slow
 def test_old_data_goes_from_a_bucket(machine: Callable[..., Flow], s3: S3) -> None:
     """First the raw responses, on one machine, then the whole day, on another; its files in the lake go by cleaning.
 

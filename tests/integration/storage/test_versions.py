@@ -63,6 +63,7 @@ def run_day(flow: Flow) -> None:
     flow.rebuild([DAY])
 
 
+@pytest.mark.slow
 def test_person_is_in_no_version_once_forgotten(
     machine: Callable[..., Flow], versioned: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,7 +59,7 @@ WHOLE = {
 @given(
     junk=st.lists(st.lists(st.tuples(st.sampled_from(PLACES), JUNK), min_size=1, max_size=3), min_size=1, max_size=4)
 )
-@examples(40)
+@examples(15)
 def test_response_of_any_shape_does_not_affect_the_others(
     junk: list[list[tuple[list[str | int], Any]]], tmp_path: Path
 ) -> None:

@@ -113,7 +113,7 @@ def histories(draw: st.DrawFn) -> list[ResponseTracks]:
 
 
 @given(histories())
-@examples(250)
+@examples(100)
 def test_points_are_those_of_the_reference(responses: list[ResponseTracks]) -> None:
     """They agree for any units, nulls, repetitions, disorder, changes of codec and suspect responses."""
     assert explode(responses) == reference(responses)

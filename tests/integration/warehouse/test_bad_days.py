@@ -159,6 +159,7 @@ def test_threads_of_one_process_take_turns_too(turns: PostgresTurns) -> None:
     assert inside == []
 
 
+@pytest.mark.slow
 def test_worker_that_is_cut_off_publishes_nothing(database: Database, tmp_path: Path) -> None:
     """It says so in one sentence, nothing is half published, and the same worker goes on afterwards."""
     lake = lake_in(tmp_path, database.setting())

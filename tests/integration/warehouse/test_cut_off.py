@@ -96,6 +96,7 @@ def test_worker_whose_connection_is_ended_stops_long_before_its_windows_are_thro
     assert_finished_by(flow_for(source, warehouse_file=database.setting()), source)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_worker_that_is_cut_off_in_silence_stops_too(
     source: Emulator, database: Database, flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch

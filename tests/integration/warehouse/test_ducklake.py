@@ -126,6 +126,7 @@ def test_second_load_changes_nothing(lake: DuckLake, settings: Settings) -> None
     assert rows_of_day(settings) == dict.fromkeys(DAYS, 2)
 
 
+@pytest.mark.slow
 def test_files_are_never_used_twice(lake: DuckLake, settings: Settings) -> None:
     """A day that becomes what it was before gets new files, so that removing old ones never removes one in use."""
     for mark, people in (("a", 2), ("b", 3), ("a", 2)):
@@ -137,6 +138,7 @@ def test_files_are_never_used_twice(lake: DuckLake, settings: Settings) -> None:
     assert rows_of_day(settings) == dict.fromkeys(DAYS, 2)
 
 
+@pytest.mark.slow
 def test_cleaning_keeps_what_is_new_and_what_is_in_use(lake: DuckLake, settings: Settings) -> None:
     """Snapshots go after the days that are set, and their files a day later, for queries that still read them."""
     lake.load(ManyDays(DAYS), DAYS)
@@ -154,6 +156,7 @@ def test_cleaning_keeps_what_is_new_and_what_is_in_use(lake: DuckLake, settings:
     lake.clean(timedelta(0), grace=timedelta(0))
 
 
+@pytest.mark.slow
 def test_reader_sees_one_state_while_others_publish(lake: DuckLake, settings: Settings) -> None:
     """A transaction that has begun reads what was there, and the next one what is there now."""
     lake.load(ManyDays(DAYS), DAYS)
@@ -168,6 +171,7 @@ def test_reader_sees_one_state_while_others_publish(lake: DuckLake, settings: Se
         assert database.execute(counted).fetchone() == (9,)
 
 
+@pytest.mark.slow
 def test_different_days_are_replaced_at_once_without_conflict(
     new_lake: Callable[[], DuckLake], settings: Settings
 ) -> None:
@@ -250,6 +254,7 @@ def test_lake_is_read_under_another_name(lake: DuckLake, settings: Settings) -> 
             assert database.execute(f"SELECT count(*) > 0 FROM calls.{view}").fetchone() == (True,)
 
 
+@pytest.mark.slow
 def test_filter_on_a_date_reads_only_the_files_of_that_day(lake: DuckLake, settings: Settings) -> None:
     """In every view of points, and in those of quality."""
     lake.load(ManyDays(DAYS), DAYS)
@@ -279,6 +284,7 @@ def test_erased_person_is_gone_from_files_snapshots_and_catalog(
         assert files(lake_of(flow.settings)) == before
 
 
+@pytest.mark.slow
 def test_rebuild_gives_the_same_rows(flow_for: Callable[..., Flow], lake_setting: str) -> None:
     """Without the source."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:
@@ -289,6 +295,7 @@ def test_rebuild_gives_the_same_rows(flow_for: Callable[..., Flow], lake_setting
     assert query(lake_of(flow.settings), "FROM metric_points ORDER BY ALL") == before
 
 
+@pytest.mark.slow
 def test_reports_and_dashboard_read_the_lake(flow_for: Callable[..., Flow], lake_setting: str) -> None:
     """They read it as they read a file, and so do the metrics."""
     with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:
@@ -308,6 +315,7 @@ def test_reports_and_dashboard_read_the_lake(flow_for: Callable[..., Flow], lake
     assert "database_bytes" not in found
 
 
+@pytest.mark.slow
 def test_queries_reach_nothing_but_the_lake(
     lake: DuckLake, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -345,6 +353,7 @@ def test_lake_of_another_folder_or_program_is_left_alone(lake: DuckLake, setting
         lake.load(ManyDays(DAYS, mark="b"), DAYS)
 
 
+@pytest.mark.slow
 def test_lake_of_an_earlier_version_is_rebuilt(
     lake: DuckLake, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -357,6 +366,7 @@ def test_lake_of_an_earlier_version_is_rebuilt(
     assert rows_of_day(settings) == dict.fromkeys(DAYS, 2)
 
 
+@pytest.mark.slow
 def test_lake_of_a_later_version_is_refused(lake: DuckLake, settings: Settings) -> None:
     """One sentence says to upgrade."""
     lake.load(ManyDays(DAYS), DAYS)
@@ -366,6 +376,7 @@ def test_lake_of_a_later_version_is_refused(lake: DuckLake, settings: Settings) 
         lake.load(ManyDays(DAYS, mark="b"), DAYS)
 
 
+@pytest.mark.slow
 def test_catalog_of_a_later_ducklake_is_refused(lake: DuckLake, settings: Settings) -> None:
     """Nobody migrates it behind the back of its other users."""
     lake.load(ManyDays(DAYS), DAYS)

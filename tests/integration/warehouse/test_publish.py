@@ -205,6 +205,7 @@ def test_foreign_database_that_is_open_for_writing_is_not_replaced(flow: Flow, s
     assert days_published(flow) == 2
 
 
+@pytest.mark.slow
 def test_changes_by_another_program_are_quarantined_and_not_lost(flow: Flow, shell: Callable[[Path], Shell]) -> None:
     """While the other program writes, publishing waits for the next run, and what it wrote is kept with its log."""
     path = flow.settings.warehouse
@@ -232,7 +233,7 @@ def test_write_ahead_log_without_its_database_is_quarantined(flow: Flow) -> None
     assert len(quarantined_files(flow)) == 1
 
 
-@pytest.mark.parametrize("has_writer", [True, False])
+@pytest.mark.parametrize("has_writer", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_database_of_an_earlier_version_is_rebuilt(
     has_writer: bool, flow: Flow, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -256,6 +257,7 @@ def test_database_of_an_earlier_version_is_rebuilt(
     assert not writer_of(flow).exists()
 
 
+@pytest.mark.slow
 def test_days_are_published_at_most_once_per_interval(flow: Flow) -> None:
     """What is loaded and not published is due, and the next load that does not wait publishes it."""
     with flow.warehouse.publishing_seldom(3600):

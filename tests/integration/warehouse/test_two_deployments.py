@@ -19,6 +19,7 @@ from tests.support.postgres import Database, Postgres
 FOREIGN_FILES = "belong to another lake than .*; set CALL_METRICS_WAREHOUSE to that one, or CALL_METRICS_DATA to"
 
 
+@pytest.mark.slow
 def test_second_lake_on_a_data_root_is_refused(
     flow_for: Callable[..., Flow], postgres: Postgres, database: Database
 ) -> None:
@@ -46,6 +47,7 @@ def test_second_lake_on_a_data_root_is_refused(
         assert_published(again, source.expected_rows())
 
 
+@pytest.mark.slow
 def test_new_lake_takes_the_place_of_one_that_is_gone(
     flow_for: Callable[..., Flow], postgres: Postgres, database: Database
 ) -> None:

@@ -162,6 +162,7 @@ def test_lake_writes_a_file_for_a_table_without_rows(lake: Lake) -> None:
     assert list(lake.chunks("tracks", DAY)) == []
 
 
+@pytest.mark.slow
 @given(
     points=st.lists(
         st.tuples(

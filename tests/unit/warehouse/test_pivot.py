@@ -126,7 +126,7 @@ def test_example_of_the_module() -> None:
 
 
 @given(days(), st.lists(st.integers(0, 60), max_size=6))
-@examples(300)
+@examples(100)
 def test_points_survive_the_pivot(points: list[Point], places: list[int]) -> None:
     """Cut anywhere, joined to whole tracks, turned into samples and back: no point is lost, changed or added."""
     given_points = table(points)
@@ -141,7 +141,7 @@ def test_points_survive_the_pivot(points: list[Point], places: list[int]) -> Non
 
 
 @given(days(), st.lists(st.integers(0, 60), max_size=6))
-@examples(200)
+@examples(100)
 def test_chunks_contain_whole_tracks_in_order(points: list[Point], places: list[int]) -> None:
     """Every row once, in order, and no track in two chunks."""
     given_points = table(points)
@@ -153,7 +153,7 @@ def test_chunks_contain_whole_tracks_in_order(points: list[Point], places: list[
 
 
 @given(days(), st.lists(st.integers(0, 60), max_size=6))
-@examples(200)
+@examples(100)
 def test_samples_are_sorted_and_unique_per_instant(points: list[Point], places: list[int]) -> None:
     """Series are numbered without gaps and are all different. A series has no instant twice."""
     series, samples = sampled(list(chunk_by_track(cut(table(points), places))))

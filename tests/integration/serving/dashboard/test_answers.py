@@ -16,6 +16,7 @@ TODAY = datetime(2026, 11, 4, 12, tzinfo=UTC)
 NEWEST = TODAY.date() - timedelta(days=1)
 
 
+@pytest.mark.slow
 def test_pages_lead_from_what_stands_out_to_a_call(
     flow_for: Callable[..., Flow], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ from tests.support.dashboard import DAY, WORLD, page
 from tests.support.flows import days_from, run
 
 
+@pytest.mark.slow
 def test_pages_show_what_is_published(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All pages open without an error, with the figures of the day, and the reader can look into a call."""
     monkeypatch.setenv("CALL_METRICS_WAREHOUSE", str(published))

@@ -36,7 +36,7 @@ def files(folder: Path) -> dict[str, int]:
     return {f"{path}": path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-@pytest.mark.parametrize("lake", [False, True], ids=["file", "lake"])
+@pytest.mark.parametrize("lake", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["file", "lake"])
 def test_assistant_reads_everything(lake: bool, tmp_path: Path) -> None:
     """Tables with comments, rows, a call's report; the data folder stays as it is."""
     data = tmp_path / "data"

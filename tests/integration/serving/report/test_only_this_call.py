@@ -116,7 +116,10 @@ def test_page_and_assistants_say_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lake_setting", "app"), [("file", None), ("postgres", "support")], indirect=["lake_setting"], ids=str
+    ("lake_setting", "app"),
+    [("file", None), pytest.param("postgres", "support", marks=pytest.mark.slow)],
+    indirect=["lake_setting"],
+    ids=str,
 )
 def test_lake_says_the_same(lake_setting: str, app: str | None, tmp_path: Path) -> None:
     """A DuckLake, with and without the name of an app, has the same answers."""
