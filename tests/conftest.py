@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.cli.startup import GC_THRESHOLD
 from pipeline.emulator import KEY, SECRET, Emulator
 from pipeline.extract.client import StreamApi
 from pipeline.flow import Flow
@@ -28,6 +30,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Start three workers for two processors: tests wait a third of the time for processes and servers of their own."""
     return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
+def pytest_configure() -> None:
+    """Run the garbage collector as seldom as the command line does: it would look at all of Dagster again and again."""
+    gc.set_threshold(GC_THRESHOLD)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
