@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -10,6 +11,8 @@ from pipeline.errors import FixSettings
 from pipeline.settings import Settings, parse_date
 
 __all__ = ["days_asked", "days_to_run", "days_to_show", "landed_between", "last_days", "none_between", "yesterday"]
+
+log = logging.getLogger(__name__)
 
 _SPAN = re.compile(r"([1-9][0-9]{0,3})([dw])", re.ASCII)
 
@@ -50,7 +53,10 @@ def last_days(span: str, settings: Settings) -> list[date]:
         raise FixSettings(f"--last {span[:40]!r} is not a number of days or weeks; write it like 7d or 2w")
     back = int(parts[1]) * (7 if parts[2] == "w" else 1)
     today = datetime.now(UTC).date()
-    return _range(max(today - timedelta(days=back), settings.start), today)
+    first = today - timedelta(days=back)
+    if first < settings.start:
+        log.warning("--last %s begins on %s, which is CALL_METRICS_START", span, settings.start)
+    return _range(max(first, settings.start), today)
 
 
 def yesterday() -> date:

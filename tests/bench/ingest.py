@@ -1,10 +1,10 @@
 """CPU and memory of a whole backfill, against a script on the official SDK with pandas.
 
-    python -m tests.bench.ingest
+    python -m tests.bench.ingest [ROUNDS]
 
 A day of 80 calls of 10 people and 55 minutes at 5 seconds (2.64 million points), with the start of Dagster. Then a day
 four times as large, and then the same day again, with nothing to do. The script fetches a twentieth of the day in the
-same run, and needs pandas (`pip install -e '.[bench]'`).
+same run, and needs pandas (`pip install -e '.[bench]'`). All of it is done in three rounds; the median counts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from __future__ import annotations
 import sys
 import tempfile
 from compileall import compile_dir
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import duckdb
 
@@ -65,30 +67,54 @@ print(len(points))
 """
 
 
-def main() -> None:
+@dataclass(frozen=True)
+class Round:
+    """What each run of a round cost: a day, a day four times as large, the day again, and the script."""
+
+    one: Cost
+    four: Cost
+    again: Cost
+    script: Cost
+
+
+def main(rounds: int = 3) -> None:
     compile_dir(pipeline.__path__[0], quiet=2)  # as pip does; the first process would, at the cost of two CPU seconds
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        with uniform_source() as url:
-            one = _backfill(folder, url, "one")
-            again = cost_of(BACKFILL, environment(url, folder / "one"), folder)
-        with uniform_source(calls=320) as url:
-            four = _backfill(folder, url, "four")
-        with uniform_source(calls=4) as url:
-            script = cost_of([sys.executable, "-c", SCRIPT, url], environment(url, folder / "script"), folder)
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        uniform_source() as day,
+        uniform_source(calls=320) as large_day,
+        uniform_source(calls=4) as part_of_day,
+    ):
+        done = []
+        for number in range(rounds):
+            folder = Path(temporary) / f"{number}"
+            folder.mkdir()
+            done.append(
+                Round(
+                    one=_backfill(folder, day, "one"),
+                    again=_backfill(folder, day, "one"),
+                    script=cost_of([sys.executable, "-c", SCRIPT, part_of_day], environment(day, folder / "x"), folder),
+                    four=_backfill(folder, large_day, "four"),
+                )
+            )
         points, points_of_four = (_points(folder / name) for name in ("one", "four"))
-        _print_cost("backfill", one, points)
-        _print_cost("backfill, day four times as large", four, points_of_four)
-        _print_cost("the same day again", again, None)
+        script = done[0].script
         if script.code:
             print(f"the script on the SDK did not run: {script.output[-300:]}")
             return
         points_of_script = int(script.output.split()[-1])
-        _print_cost("script on the SDK with pandas", script, points_of_script)
-        ratio = (script.cpu / points_of_script) / (one.cpu / points)
-        print(f"CPU per point beyond start-up: {(one.cpu - again.cpu) / points * 1e6:.2f} µs")
-        print(f"CPU per point: {ratio:.1f} times less than the script")
-        print(f"memory: {four.megabytes / one.megabytes:.2f} times as much for a day four times as large")
+    _print_costs("backfill", [costs.one for costs in done], points)
+    _print_costs("backfill, day four times as large", [costs.four for costs in done], points_of_four)
+    _print_costs("the same day again", [costs.again for costs in done], None)
+    _print_costs("script on the SDK with pandas", [costs.script for costs in done], points_of_script)
+    script_each = [costs.script.cpu / points_of_script for costs in done]
+    beyond = [(costs.one.cpu - costs.again.cpu) / points for costs in done]
+    less = median(each / (costs.one.cpu / points) for each, costs in zip(script_each, done, strict=True))
+    less_beyond = median(each / ours for each, ours in zip(script_each, beyond, strict=True))
+    more_memory = median(costs.four.megabytes / costs.one.megabytes for costs in done)
+    print(f"CPU per point: {less:.1f} times less than the script")
+    print(f"CPU per point beyond start-up: {median(beyond) * 1e6:.2f} µs, {less_beyond:.1f} times less than the script")
+    print(f"memory: {more_memory:.2f} times as much for a day four times as large")
 
 
 def _backfill(folder: Path, url: str, name: str) -> Cost:
@@ -104,10 +130,16 @@ def _points(data: Path) -> int:
         return int(row[0])
 
 
-def _print_cost(name: str, cost: Cost, points: int | None) -> None:
-    each = f", {cost.cpu / points * 1e6:.2f} µs a point of {points}" if points else ""
-    print(f"{name}: CPU {cost.cpu:.2f} s, wall {cost.wall:.2f} s, memory {cost.megabytes:.0f} MB{each}", flush=True)
+def _print_costs(name: str, costs: list[Cost], points: int | None) -> None:
+    """Print the median of some runs of the same, and the least and most CPU."""
+    cpu = sorted(cost.cpu for cost in costs)
+    each = f", {median(cpu) / points * 1e6:.2f} µs a point of {points}" if points else ""
+    print(
+        f"{name}: CPU {median(cpu):.2f} s ({cpu[0]:.2f} to {cpu[-1]:.2f}), "
+        f"wall {median(cost.wall for cost in costs):.2f} s, "
+        f"memory {median(cost.megabytes for cost in costs):.0f} MB{each}"
+    )
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

@@ -48,14 +48,18 @@ def test_due_are_the_last_days_and_what_older_ones_lack(flow_for: Callable[..., 
     assert days_ago(89) in due_days(old)
 
 
-def test_last_days_end_today_and_begin_at_the_start(settings_for: Callable[..., Settings]) -> None:
+def test_last_days_end_today_and_begin_at_the_start(
+    settings_for: Callable[..., Settings], caplog: pytest.LogCaptureFixture
+) -> None:
     """`--last 7d` is seven days before today, and today. Other spans are refused."""
     with Emulator(SMALL) as emulator:
         settings = settings_for(emulator, start=days_ago(400))
     assert last_days("7d", settings) == [days_ago(back) for back in range(7, -1, -1)]
     assert last_days("2w", settings)[0] == days_ago(14)
+    assert not caplog.messages
     late = settings.model_copy(update={"start": days_ago(3)})
     assert last_days("7d", late)[0] == days_ago(3)
+    assert caplog.messages == [f"--last 7d begins on {days_ago(3)}, which is CALL_METRICS_START"]
     assert days_to_run(f"{days_ago(2)}", None, settings) == [days_ago(2), days_ago(1), TODAY]
     for wrong in ("7", "d", "0d", "7 d", "-1d", "٧d", "7h"):
         with pytest.raises(FixSettings, match="write it like 7d or 2w"):
