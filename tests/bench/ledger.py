@@ -2,8 +2,8 @@
 
     python -m tests.bench.ledger [CALLS [LIMIT]]
 
-Four days, of CALLS calls each (24), are about to be dropped by an emulator that accepts LIMIT metrics requests per
-second (40). Nothing but the calls themselves is known of them. The ledger says when a backfill must start; one starts a
+Four days, of CALLS calls each (12), are about to be dropped by an emulator that accepts LIMIT metrics requests per
+second (10). Nothing but the calls themselves is known of them. The ledger says when a backfill must start; one starts a
 little before, others some time after. Printed is how many stays each loses, and how many the ledger said.
 """
 
@@ -27,11 +27,14 @@ DAYS = 4
 STAYS = 12
 RETENTION = timedelta(days=90)
 LEDGER = "FROM ledger_calls WHERE session_date < current_date - 80 AND NOT is_estimate"
-LATE = (-0.05, 0.1, 0.2)
+PREPARATION = 40
+"""Seconds until the first call expires: enough to list the calls and ask the ledger."""
+
+LATE = (-0.1, 0.1, 0.25)
 """When a backfill starts: after the latest start that the ledger names, in shares of the time that it takes."""
 
 
-def main(calls: int = 24, limit: int = 40) -> None:
+def main(calls: int = 12, limit: int = 10) -> None:
     for share in LATE:
         try_start(calls, limit, share)
 
@@ -65,14 +68,16 @@ def try_start(calls: int, limit: int, share: float) -> None:
             wait = (start - datetime.now(UTC)).total_seconds()
             assert wait > 0, f"the machine is too slow for this world by {-wait:.1f} s"
             time.sleep(wait)
+            missing = sum(row["stays_missing"] for row in ledger)
             ledger = rows(settings, LEDGER)
+            gone = missing - sum(row["stays_missing"] for row in ledger)  # while we waited
             for day in days:
                 flow.run(day)
             took = (datetime.now(UTC) - start).total_seconds()
             asked = flow.requests_sent["participant_metrics"] - before["participant_metrics"]
             held = rows(settings, "FROM participant_sessions WHERE NOT starts_with(user_id, 'known')")
     lost = DAYS * calls * STAYS - len(held)
-    said = sum(row["stays_lost_now"] for row in ledger)
+    said = gone + sum(row["stays_lost_now"] for row in ledger)
     expected = sum(row["metrics_requests"] for row in ledger if not row["stays_lost_now"])
     print(
         f"started {late:+.0f} s from the latest start: {said} stays said to be lost, {lost} lost "
@@ -88,7 +93,7 @@ def dying_world(now: datetime, calls: int, limit: int, chance: random.Random) ->
     for day in days:
         for number in range(calls):
             slack = chance.uniform(0, 0.2) * DAYS * calls * STAYS * 2.33 / limit
-            until = now + timedelta(seconds=20 + requests / limit + slack) - RETENTION
+            until = now + timedelta(seconds=PREPARATION + requests / limit + slack) - RETENTION
             started = datetime(day.year, day.month, day.day, 20, tzinfo=UTC)
             stays = tuple(stay(f"{day}-{number}-{person}", until, chance) for person in range(STAYS))
             made.append(CallSpec("default", f"call-{number}", f"{day}-{number}", started, until, stays))
