@@ -99,6 +99,7 @@ def soak(folder: Path, requests: int, kills: int) -> int:
                 total["requests"] += emulator.count()
                 emulator.clear_requests()
             total["compared"] += 1
+            print(f"so far {total['requests']} requests, {total['kills']} kills", file=sys.stderr, flush=True)
             found += _differences(folder / "soak", emulator)
             shutil.rmtree(folder / "soak")
         met = sum(emulator.faults_met().values())
