@@ -36,6 +36,8 @@ DAY = date(2026, 11, 1)
 COMMAND = [sys.executable, "-m", "pipeline"]
 PARTS = 5
 DAYS = 365 // PARTS
+SERIES = 5
+"""Series of a person of `uniform_world`: four of a camera, the bitrate of a microphone."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def year(folder: Path) -> int:
     for part in range(PARTS):
         days = [first + timedelta(days=part * DAYS + number) for number in range(DAYS)]
         world = World(tuple(call for day in days for call in uniform_world(day, 10, 5, 30, 5).calls))
-        expected += DAYS * 10 * 5 * 4 * 30 * 12
+        expected += DAYS * 10 * 5 * SERIES * 30 * 12
         runs.append(_backfill(f"days {part * DAYS + 1} to {(part + 1) * DAYS}", DAYS, world, days, data))
         print(runs[-1], flush=True)
     _print_ratios(runs[0], runs[-1], "day", folder)
