@@ -122,6 +122,7 @@ class Flow:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._session.close()
+        self._inventories.close()
         if isinstance(self.warehouse, DuckLake):
             self.warehouse.close()
 

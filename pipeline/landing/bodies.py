@@ -47,6 +47,10 @@ class BodySql:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
         self._database.close()
 
     def query(self, statement: str, parameters: dict[str, Any] | None = None, **tables: pa.Table) -> pa.Table:

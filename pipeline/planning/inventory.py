@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.endpoints import LISTINGS, EndpointName
+from pipeline.landing.bodies import BodySql
 from pipeline.landing.landing import Landing
 from pipeline.model import Call, Stay, Window
 from pipeline.planning.due import listings_since_report
@@ -40,20 +41,28 @@ class DayInventory:
 class Inventories:
     """Takes the inventory of a day, and keeps the latest one until something lands or is rewritten.
 
-    `temporary` is where DuckDB may store what does not fit in memory.
+    `temporary` is where DuckDB may store what does not fit in memory. Not for use by several threads.
     """
 
     def __init__(self, landing: Landing, temporary: Path) -> None:
         self._landing = landing
         self._temporary = temporary
+        self._sql: BodySql | None = None  # one for all days: to open it takes as long as to read a small day
         self._kept: tuple[object, DayInventory] | None = None
+
+    def close(self) -> None:
+        """Free what DuckDB holds. The next inventory opens it again."""
+        if self._sql is not None:
+            self._sql.close()
+            self._sql = None
 
     def of(self, day: date) -> DayInventory:
         """Return the inventory of a day. Raises `Quarantined` for a broken segment, and `FixStorage`."""
         # with versions, because erasing rewrites segments in place
         state = day, [[*self._landing.versions(name, day).items()] for name in LISTINGS]
         if self._kept is None or self._kept[0] != state:
-            self._kept = state, take_inventory(read_listings(self._landing, day, self._temporary))
+            self._sql = self._sql or BodySql(self._temporary)
+            self._kept = state, take_inventory(read_listings(self._landing, day, self._sql))
         return self._kept[1]
 
     def listings_of_calls(self, day: date) -> Sequence[Listing]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -55,31 +54,30 @@ class ListingRows:
     ratings_index: pa.Table
 
 
-def read_listings(landing: Landing, day: date, temporary: Path) -> ListingRows:
+def read_listings(landing: Landing, day: date, sql: BodySql) -> ListingRows:
     """Read all listings of a day. Raises `Quarantined` for a broken segment, and `FixStorage`."""
-    with BodySql(temporary) as sql:
-        calls = read_pages(landing, "call_stats", day, landing.index("call_stats", day))
-        listed = sql.query(_statement("call_sessions"), {"day": day}, pages=calls)
-        rows = listed.filter(listed.column("belongs"))
-        participants_index = landing.index("participant_sessions", day)
-        people = read_pages(landing, "participant_sessions", day, participants_index)
-        stats_index = landing.index("participant_stats", day)
-        stats = read_pages(landing, "participant_stats", day, stats_index)
-        ratings_index = landing.index("user_feedback", day)
-        ratings = read_pages(landing, "user_feedback", day, ratings_index)
-        return ListingRows(
-            call_sessions=as_table("call_sessions", rows)
-            .append_column("most_publishers", rows.column("most_publishers"))
-            .append_column("rated_at", rows.column("rated_at")),
-            of_other_days=listed.num_rows - rows.num_rows,
-            participants=sql.query(_statement("participant_sessions"), pages=people),
-            totals=sql.query(_statement("participant_totals"), pages=people),
-            stats=sql.query(_statement("participant_stats"), pages=stats),
-            participants_index=participants_index,
-            stats_index=stats_index,
-            ratings=sql.query(_statement("user_feedback"), pages=ratings),
-            ratings_index=ratings_index,
-        )
+    calls = read_pages(landing, "call_stats", day, landing.index("call_stats", day))
+    listed = sql.query(_statement("call_sessions"), {"day": day}, pages=calls)
+    rows = listed.filter(listed.column("belongs"))
+    participants_index = landing.index("participant_sessions", day)
+    people = read_pages(landing, "participant_sessions", day, participants_index)
+    stats_index = landing.index("participant_stats", day)
+    stats = read_pages(landing, "participant_stats", day, stats_index)
+    ratings_index = landing.index("user_feedback", day)
+    ratings = read_pages(landing, "user_feedback", day, ratings_index)
+    return ListingRows(
+        call_sessions=as_table("call_sessions", rows)
+        .append_column("most_publishers", rows.column("most_publishers"))
+        .append_column("rated_at", rows.column("rated_at")),
+        of_other_days=listed.num_rows - rows.num_rows,
+        participants=sql.query(_statement("participant_sessions"), pages=people),
+        totals=sql.query(_statement("participant_totals"), pages=people),
+        stats=sql.query(_statement("participant_stats"), pages=stats),
+        participants_index=participants_index,
+        stats_index=stats_index,
+        ratings=sql.query(_statement("user_feedback"), pages=ratings),
+        ratings_index=ratings_index,
+    )
 
 
 def updated_sessions(bodies: Sequence[str]) -> pa.Table:

@@ -153,7 +153,8 @@ class Day:
         for endpoint in ENDPOINT_NAMES:
             land(landing, [one for one in responses if one.request.endpoint == endpoint], endpoint=endpoint)
         self.provenance = Provenance()
-        listings = read_listings(landing, DAY, folder)
+        with BodySql() as sql:
+            listings = read_listings(landing, DAY, sql)
         self.of_other_days = listings.of_other_days
         self.call_sessions = listings.call_sessions.drop_columns(["most_publishers", "rated_at"])
         self.participants, self.totals = listings.participants, listings.totals

@@ -10,8 +10,12 @@
 -- A start as float seconds is exact to a quarter of a microsecond, and rounding may move it over midnight. The source
 -- compared the exact one when it listed the session for the day, so that it is moved back into the day.
 WITH listed AS (
-    SELECT n, fetched_at, unnest(call_stats_body(body).call_stats) AS stats
-    FROM pages
+    SELECT
+        n, fetched_at, stats,
+        instant(stats.call_started_at) AS started_at,  -- here, since each use of the macro is planned anew
+        instant(stats.call_ended_at) AS ended_at,
+        instant(stats.generated_at) AS generated_at
+    FROM (SELECT n, fetched_at, unnest(call_stats_body(body).call_stats) AS stats FROM pages) AS calls
 ),
 
 rated AS (
@@ -44,27 +48,27 @@ latest AS (
             CASE
                 WHEN
                     stats.call_started_at SIMILAR TO '\d+\.\d+'
-                    AND instant(stats.call_started_at) BETWEEN $day::DATE - INTERVAL 1 MICROSECOND
+                    AND listed.started_at BETWEEN $day::DATE - INTERVAL 1 MICROSECOND
                     AND $day::DATE + INTERVAL 1 DAY
                     THEN least(
-                        greatest(instant(stats.call_started_at), $day::DATE),
+                        greatest(listed.started_at, $day::DATE),
                         $day::DATE + INTERVAL '1 day' - INTERVAL 1 MICROSECOND
                     )
-                ELSE instant(stats.call_started_at)
+                ELSE listed.started_at
             END,
             n
         ) AS started_at,
-        arg_max(instant(stats.call_ended_at), n) AS last_ended_at,
-        max(instant(stats.generated_at)) FILTER (WHERE instant(stats.call_ended_at) IS NOT NULL) AS end_reported_at,
+        arg_max(listed.ended_at, n) AS last_ended_at,
+        max(listed.generated_at) FILTER (WHERE listed.ended_at IS NOT NULL) AS end_reported_at,
         arg_max(
             CASE
-                WHEN instant(stats.call_ended_at) IS NULL AND stats.counts.live_sessions > 0
-                    THEN instant(stats.generated_at)
+                WHEN listed.ended_at IS NULL AND stats.counts.live_sessions > 0
+                    THEN listed.generated_at
                 ELSE '-infinity'::TIMESTAMPTZ
             END,
             n
         ) FILTER (WHERE stats.counts.live_sessions IS NOT NULL) AS live_reported_at,
-        arg_max(instant(stats.generated_at), n) AS generated_at,
+        arg_max(listed.generated_at, n) AS generated_at,
         arg_max(stats.counts.participants, n) AS participants,
         arg_max(stats.counts.sessions, n) AS sessions,
         arg_max(stats.counts.publishers, n) AS publishers,
