@@ -44,7 +44,8 @@ def days_to_run(since: str, until: str | None, settings: Settings) -> list[date]
 
 
 def last_days(span: str, settings: Settings) -> list[date]:
-    """Return so many days before today, and today; none before CALL_METRICS_START. `span` is such as 7d or 2w.
+    """Return so many days before today, and today. `span` is such as 7d or 2w. It is cut at CALL_METRICS_START, and a
+    warning says so.
 
     Raises `FixSettings` if it is not.
     """

@@ -26,7 +26,6 @@ PATHS = sorted(
 LONG = {"README.md", "CONTRIBUTING.md", "docs/backup.md", "docs/bi.md", "docs/dagster.md", "docs/ducklake.md"}
 """Those that install the project, start servers or run many backfills."""
 
-
 NAMES = [
     pytest.param(name, marks=[pytest.mark.slow] if name in LONG else [])
     for name in (f"{path.relative_to(ROOT)}" for path in PATHS)

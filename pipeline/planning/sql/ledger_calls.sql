@@ -18,8 +18,8 @@
 -- seconds_before: Seconds that a backfill spends on quotas before it has listed the participants; NULL if no quota is
 --     known yet
 -- start_by: Latest start of a backfill that lists the participants in time: lost_at less seconds_before
--- stays_lost_now: User sessions that a backfill which starts now lists too late. What earlier calls lose takes no requests,
---     so that this can be 0 after start_by
+-- stays_lost_now: User sessions that a backfill which starts now lists too late. What earlier days lose takes no
+--     requests for metrics, so that this can be 0 after start_by
 -- is_estimate: Whether this is a day that was never listed: it counts as an average day, and is lost 90 days after it
 --     began, at the earliest
 WITH RECURSIVE quotas AS (
@@ -171,9 +171,9 @@ incomplete AS (
         feedback_due AS feedback_requests,
         chosen * (hours_due + CASE WHEN stays_missing > 0 THEN hours_unknown ELSE 0 END) AS details_requests,
         chosen * (timelines_due + stays_missing) AS timeline_requests,
-        windows_due AS metrics_held,
-        chosen * hours_due AS details_held,
-        chosen * timelines_due AS timelines_held,
+        windows_due AS metrics_known,
+        chosen * hours_due AS details_known,
+        chosen * timelines_due AS timelines_known,
         forgotten_at AS lost_at,
         false AS is_estimate
     FROM sizes
@@ -235,9 +235,9 @@ demands AS (
         ceil(average.feedback) AS feedback_requests,
         ceil(average.details) AS details_requests,
         ceil(average.timelines) AS timeline_requests,
-        0 AS metrics_held,
-        0 AS details_held,
-        0 AS timelines_held,
+        0 AS metrics_known,
+        0 AS details_known,
+        0 AS timelines_known,
         session_date::TIMESTAMP AT TIME ZONE 'UTC' + INTERVAL 90 DAY AS lost_at,
         true AS is_estimate
     FROM never_listed
@@ -248,10 +248,11 @@ listed AS (
     SELECT
         *,
         sum(listing_requests) OVER earlier_calls AS listed_so_far,
-        -- What is requested even if the participants can no longer be listed, and what else is if they can.
-        metrics_held / quotas.metrics + details_held / quotas.details + timelines_held / quotas.timeline AS held,
+        -- Minutes for participants who are stored already, and for the others, which are spent only if they are listed.
+        metrics_known / quotas.metrics + details_known / quotas.details + timelines_known / quotas.timeline
+            AS minutes_known,
         metrics_requests / quotas.metrics + details_requests / quotas.details + timeline_requests / quotas.timeline
-        - held AS unlisted,
+        - minutes_known AS minutes_unknown,
         greatest(0, listed_so_far / quotas.listing - 1) AS minutes_until_listed,
         (epoch(lost_at) - epoch(now())) / 60 - minutes_until_listed AS minutes_left
     FROM demands
@@ -271,10 +272,12 @@ days AS (
         greatest(0, sum(listing_requests) / any_value(listing) - 1)
         + greatest(0, sum(statistics_requests) / any_value(statistics) - 1)
         + greatest(0, sum(feedback_requests) / any_value(feedback) - 1)
-        + sum(held) AS minutes_held,
-        list({'left': minutes_left, 'unlisted': unlisted}) AS calls,
-        CASE WHEN any_value(metrics) > 0 THEN coalesce(sum(minutes_held + sum(unlisted)) OVER earlier_days, 0) END
-            AS minutes_before
+        + sum(minutes_known) AS minutes_always,
+        list({'left': minutes_left, 'unknown': minutes_unknown}) AS calls,
+        CASE
+            WHEN any_value(metrics) > 0
+                THEN coalesce(sum(minutes_always + sum(minutes_unknown)) OVER earlier_days, 0)
+        END AS minutes_before
     FROM listed
     GROUP BY session_date
     WINDOW earlier_days AS (ORDER BY session_date ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
@@ -288,8 +291,8 @@ started_now AS (
     SELECT
         days.number + 1,
         started_now.minutes
-        + days.minutes_held
-        + coalesce(list_sum([call.unlisted FOR call IN days.calls IF call.left >= started_now.minutes]), 0)
+        + days.minutes_always
+        + coalesce(list_sum([call.unknown FOR call IN days.calls IF call.left >= started_now.minutes]), 0)
     FROM started_now
     INNER JOIN days USING (number)
 )

@@ -73,5 +73,7 @@ def test_inventory_is_kept_until_something_lands(tmp_path: Path) -> None:
     land(landing, [call_stats_page(call_row())], endpoint="call_stats")
     first = inventories.of(DAY)
     assert inventories.of(DAY) is first
+    inventories.close()
     land(landing, [attendance_page(ANN)], endpoint="participant_sessions")
     assert list(inventories.of(DAY).stays) == [STAY]
+    inventories.close()

@@ -173,11 +173,11 @@ def test_a_lost_day_leaves_its_time_to_the_next(database: duckdb.DuckDBPyConnect
 
 def test_windows_that_are_known_are_requested_of_lost_calls(database: duckdb.DuckDBPyConnection) -> None:
     """Metrics are not forgotten, so that those of listed participants take their time also if others are lost."""
-    ended = datetime.now(UTC) - timedelta(days=90) + timedelta(seconds=1)
-    add_call(database, 92, ended=ended + timedelta(minutes=10), promised=3000)
-    add_call(database, 91, ended=ended, promised=3000, held=2000, due=2000, expected=4000)
-    for number, minutes in enumerate((79, 81)):  # the first hour, and the 20 minutes of the second day
-        add_call(database, 90 - number, ended=ended + timedelta(minutes=minutes))
+    now = datetime.now(UTC) - timedelta(days=90)
+    add_call(database, 92, ended=now + timedelta(minutes=10), promised=3000)
+    add_call(database, 91, ended=now + timedelta(minutes=30), promised=3000, held=2000, due=2000, expected=4000)
+    for number, minutes in enumerate((75, 85)):  # around the first day's hour and 20 minutes of the second
+        add_call(database, 90 - number, ended=now + timedelta(minutes=minutes))
     days = rows_of(database, "FROM ledger ORDER BY session_date")
     assert [day["stays_lost_now"] for day in days] == [0, 1000, 10, 0]
 
