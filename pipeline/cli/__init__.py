@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from pipeline.cli.outcome import ExitCode, end_with
 from pipeline.cli.signals import interrupt_on_sigterm
-from pipeline.cli.startup import start_quickly
+from pipeline.cli.startup import tune_process
 
 __all__ = ["main"]
 
@@ -31,5 +31,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return end_with(ExitCode.INCOMPLETE, "stopped")
     if arguments is None:
-        start_quickly()
+        tune_process()
     return run(sys.argv[1:] if arguments is None else arguments)
