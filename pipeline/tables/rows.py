@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.landing.order import microseconds
 from pipeline.schema import STAY_KEY, TABLES
@@ -69,9 +70,10 @@ def with_day(name: str, day: date, rows: pa.Table) -> pa.Table:
 
 
 def take_as_dictionary(column: pa.ChunkedArray, rows: pa.Array) -> pa.Array:
-    """Return the values of a column at `rows`, as a dictionary of the few that there are."""
+    """Return the values of a column at `rows`, as a dictionary of the few that there are. `rows` are not checked."""
     encoded = column.combine_chunks().dictionary_encode()
-    return pa.DictionaryArray.from_arrays(encoded.indices.take(rows), encoded.dictionary)
+    indices = pc.take(encoded.indices, rows, boundscheck=False)
+    return pa.DictionaryArray.from_arrays(indices, encoded.dictionary, safe=False)
 
 
 def optional_text(numbers: npt.NDArray[Any], texts: tuple[str, ...]) -> pa.Array:

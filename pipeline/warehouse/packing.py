@@ -27,6 +27,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.schema import METRICS
 
@@ -51,7 +52,7 @@ def pack_samples(samples: pa.Table) -> pa.Table:
     order = np.argsort(_metrics_of_series(samples, starts), kind="stable")
     if (np.diff(order) != 1).any():
         rows = np.repeat(starts[order] - _starts(lengths[order]), lengths[order]) + np.arange(samples.num_rows)
-        samples, lengths = samples.take(pa.array(rows)), lengths[order]
+        samples, lengths = pc.take(samples, pa.array(rows), boundscheck=False), lengths[order]
         starts = _starts(lengths)
     instant = np.asarray(samples.column("timestamp").cast(pa.int64()))
     to_previous = np.diff(instant, prepend=instant[:1])

@@ -51,17 +51,23 @@ def chunk_by_track(chunks: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
     Text columns are dictionaries, in what is given and in what is yielded.
     """
-    rest: pa.Table | None = None
+    waiting: pa.Table | None = None
     for chunk in chunks:
-        joined = chunk if rest is None else pa.concat_tables([rest, chunk])
-        joined = joined.unify_dictionaries().combine_chunks()
-        track_starts = np.flatnonzero(_differs(joined, TRACK_KEY))
-        cut = int(track_starts[-1]) if len(track_starts) else 0
-        if cut:
-            yield joined.slice(0, cut)
-        rest = joined.slice(cut)
-    if rest is not None and rest.num_rows:
-        yield rest
+        if not chunk.num_rows:
+            continue
+        rows = chunk.combine_chunks()
+        if waiting is not None:
+            if _last_track(waiting) != _first_track(rows):
+                yield waiting
+            else:
+                track_starts = np.flatnonzero(_differs(waiting, TRACK_KEY))
+                cut = int(track_starts[-1]) if len(track_starts) else 0
+                if cut:
+                    yield waiting.slice(0, cut)
+                rows = pa.concat_tables([waiting.slice(cut), rows]).unify_dictionaries().combine_chunks()
+        waiting = rows
+    if waiting is not None:
+        yield waiting
 
 
 def pivot_to_samples(chunk: pa.Table, first: int) -> tuple[pa.Table, pa.Table]:
@@ -73,7 +79,7 @@ def pivot_to_samples(chunk: pa.Table, first: int) -> tuple[pa.Table, pa.Table]:
     starts = np.flatnonzero(_differs(chunk, (*SERIES_KEY, "metric"), first=True))
     runs = chunk.select(["session_date", *SERIES_KEY, "metric"]).take(pa.array(starts))
     numbers: dict[tuple[Any, ...], int] = {}
-    keys = zip(*(runs.column(name).to_pylist() for name in SERIES_KEY), strict=True)
+    keys = zip(*(_codes(runs.column(name)).tolist() for name in SERIES_KEY), strict=True)
     series_of = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
     metric_of = np.array([METRICS.index(name) for name in runs.column("metric").to_pylist()], dtype=np.int64)
     ids = np.arange(len(numbers)) + first
@@ -136,7 +142,20 @@ def _differs(rows: pa.Table, columns: Sequence[str], *, first: bool = False) -> 
     differs = np.zeros(rows.num_rows, dtype=bool)
     differs[:1] = first
     for name in columns:
-        indices = rows.column(name).combine_chunks().indices
-        codes = np.asarray(indices.fill_null(-1) if indices.null_count else indices)
+        codes = _codes(rows.column(name))
         differs[1:] |= codes[1:] != codes[:-1]
     return differs
+
+
+def _first_track(rows: pa.Table) -> list[dict[str, str | None]]:
+    return rows.select(TRACK_KEY).slice(0, 1).to_pylist()
+
+
+def _last_track(rows: pa.Table) -> list[dict[str, str | None]]:
+    return rows.select(TRACK_KEY).slice(rows.num_rows - 1).to_pylist()
+
+
+def _codes(column: pa.ChunkedArray) -> npt.NDArray[np.int32]:
+    """Return the number of each value in the dictionary of a column, -1 for null."""
+    indices = column.combine_chunks().indices
+    return np.asarray(indices.fill_null(-1) if indices.null_count else indices)
