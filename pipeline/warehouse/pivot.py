@@ -57,7 +57,7 @@ def chunk_by_track(chunks: Iterable[pa.Table]) -> Iterator[pa.Table]:
             continue
         rows = chunk.combine_chunks()
         if waiting is not None:
-            if _last_track(waiting) != _first_track(rows):
+            if _track_at(waiting, waiting.num_rows - 1) != _track_at(rows, 0):
                 yield waiting
             else:
                 track_starts = np.flatnonzero(_differs(waiting, TRACK_KEY))
@@ -147,12 +147,8 @@ def _differs(rows: pa.Table, columns: Sequence[str], *, first: bool = False) -> 
     return differs
 
 
-def _first_track(rows: pa.Table) -> list[dict[str, str | None]]:
-    return rows.select(TRACK_KEY).slice(0, 1).to_pylist()
-
-
-def _last_track(rows: pa.Table) -> list[dict[str, str | None]]:
-    return rows.select(TRACK_KEY).slice(rows.num_rows - 1).to_pylist()
+def _track_at(rows: pa.Table, row: int) -> tuple[str | None, ...]:
+    return tuple(rows.column(name)[row].as_py() for name in TRACK_KEY)
 
 
 def _codes(column: pa.ChunkedArray) -> npt.NDArray[np.int32]:
