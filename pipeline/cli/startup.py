@@ -14,13 +14,13 @@ GC_THRESHOLD = 50_000
 """New objects after which the garbage collector runs. Importing Dagster makes half a million objects, and all of them
 stay. At Python's own threshold of 700, looking at them again and again takes a tenth of a command's time."""
 
-MMAP_THRESHOLD = 1 << 20
-"""Bytes from which glibc asks the system for memory, and gives it back when it is free. Its own threshold begins lower
-and grows to 32 MB, so that large arrays go where small objects are and leave holes: most of the memory of a large day
-was free and could not be given back."""
+KEPT_BYTES = 4 << 20
+"""Bytes from which glibc gives free memory back to the system. Its own limits begin lower and grow to 64 MB, so that
+large arrays go where small objects are and leave holes: half of the memory of a large day was free and could not be
+given back. With lower limits, the same memory would be requested again and again."""
 
-_M_MMAP_THRESHOLD = -3
-"""The name of that parameter in malloc.h."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""The numbers of these parameters in malloc.h: bytes at the end of the heap, and bytes of one object."""
 
 
 def tune_process() -> None:
@@ -31,7 +31,8 @@ def tune_process() -> None:
     """
     gc.set_threshold(GC_THRESHOLD)
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):  # musl has none
-        mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD)
+        mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)
     sys.meta_path.insert(0, _WithoutPandas())
 
 

@@ -35,8 +35,8 @@ def megabytes():
 
 del (large := [np.ones(2 << 20)])[:]  # glibc now takes arrays of up to 16 MB from where small objects are
 arrays, small, before = [], [], megabytes()
-for _ in range(40):
-    arrays.append(np.ones(256 << 10))
+for _ in range(10):
+    arrays.append(np.ones(1 << 20))
     small.append(np.ones(10_000))
 held = megabytes() - before
 del arrays
@@ -46,7 +46,7 @@ print(held, megabytes() - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the parameter")
 def test_memory_of_large_arrays_is_given_back() -> None:
-    """Forty arrays of 2 MB between small ones are freed. Without our setting, glibc keeps their memory."""
+    """Ten arrays of 8 MB between small ones are freed. Without our setting, glibc keeps their memory."""
     left = {}
     for how in ("tuned", "as is"):
         run = subprocess.run([sys.executable, "-c", FREED, how], capture_output=True, text=True, check=True)
