@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 __all__ = ["Clock", "SourceClock"]
 
@@ -38,11 +39,16 @@ class SourceClock:
     def read(self, headers: Mapping[str, str]) -> None:
         """Take in the `Date` header of a response that came just now, if it has one that can be read."""
         try:
-            theirs = email.utils.parsedate_to_datetime(headers["Date"])
+            theirs = _parsed(headers["Date"])
         except (KeyError, ValueError, TypeError):
             return
-        skew = theirs.replace(tzinfo=UTC) - datetime.fromtimestamp(self._clock.now(), UTC)
+        skew = theirs - datetime.fromtimestamp(self._clock.now(), UTC)
         if abs(skew) <= SKEW_TOLERANCE:
             self.skew = timedelta()
         elif abs(skew - self.skew) > SKEW_TOLERANCE:
             self.skew = skew
+
+
+@lru_cache(maxsize=8)  # the responses of one second have the same date
+def _parsed(date: str) -> datetime:
+    return email.utils.parsedate_to_datetime(date).replace(tzinfo=UTC)

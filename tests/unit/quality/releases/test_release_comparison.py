@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.quality.releases.compared import compared_releases
 from tests.support.release_worlds import Columns, add, opened, people_of, rows_of
 from tests.support.releases_by_numpy import Stay, comparison
 from tests.support.small_world import only
@@ -99,6 +100,20 @@ def test_verdicts() -> None:
     elsewhere = only(compared(old, group("1.1", 700, 300, network="cellular")))
     assert (elsewhere["verdict"], elsewhere["difference"], elsewhere["people"]) == ("too few", None, 0)
     assert (elsewhere["poor_share"], elsewhere["strata"], elsewhere["covered_share"]) == (0.3, 0, 0)
+
+
+@pytest.mark.parametrize("people", [199, 200])
+def test_compared_releases_have_enough_people(people: int) -> None:
+    """The view is asked from 200 people of each version, which is when it has a verdict. Stays of a person count once."""
+    with opened() as database:
+        add(database, group("1.0", 190, 10))
+        add(database, group("1.1", people - 100, 100))
+        add(database, group("1.1", 99, 0, user=[f"1.1 {number}" for number in range(99)]))
+        add(database, group("1.0", 300, 0, client="other"))
+        rows = compared_releases(database)
+        verdicts = rows_of(database, "SELECT verdict FROM release_comparison")
+    assert [row["verdict"] for row in rows] == ["worse"] * (people >= 200)
+    assert [row["verdict"] for row in verdicts] == ["worse" if people >= 200 else "too few"]
 
 
 def test_too_few_have_no_interval() -> None:
