@@ -104,7 +104,7 @@ def test_verdicts() -> None:
 
 @pytest.mark.parametrize("people", [199, 200])
 def test_compared_releases_have_enough_people(people: int) -> None:
-    """The view is asked from 200 people of each version, which is when it has a verdict. Stays of a person count once."""
+    """The view is asked from 200 people of each version, when it has a verdict. Stays of a person count once."""
     with opened() as database:
         add(database, group("1.0", 190, 10))
         add(database, group("1.1", people - 100, 100))
