@@ -55,7 +55,7 @@ def chunk_by_track(chunks: Iterable[pa.Table]) -> Iterator[pa.Table]:
     for chunk in chunks:
         if not chunk.num_rows:
             continue
-        rows = chunk.combine_chunks()
+        rows = chunk.unify_dictionaries().combine_chunks()
         if waiting is not None:
             if _track_at(waiting, waiting.num_rows - 1) != _track_at(rows, 0):
                 yield waiting
