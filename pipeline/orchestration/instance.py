@@ -171,6 +171,9 @@ def _move_away(path: Path, reason: str) -> FixStorage:
 
 
 def _reason(error: Exception) -> str:
-    """Return the message of an error of other software on one line, without the SQL, cut to `MAX_REASON`."""
-    text = " ".join(str(error).split("\n[SQL")[0].split())
+    """Return the message of an error of other software on one line, cut to `MAX_REASON`.
+
+    SQLAlchemy adds the SQL, and an address with the background. Neither helps the reader.
+    """
+    text = " ".join(str(error).split("\n[SQL")[0].split("\n(Background")[0].split())
     return f"{text[:MAX_REASON]}…" if len(text) > MAX_REASON else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from pipeline.emulator import KEY, SECRET, Emulator, uniform_world
 from pipeline.errors import FixSettings, FixStorage
 from pipeline.flow import Flow
-from pipeline.orchestration.instance import home, open_instance
+from pipeline.orchestration.instance import home, open_instance, unusable_records
 from pipeline.settings import Settings
 from tests.support.flows import assert_published
 
@@ -125,6 +127,17 @@ def test_open_instance_names_a_file_in_the_place_of_a_folder(name: str, records:
     sentence = rf"^{records / name} cannot be used \(it is not a folder\); move it away"
     with pytest.raises(FixStorage, match=sentence), open_instance(Settings(data=records.parent)):
         pass
+
+
+@pytest.mark.parametrize("statement", [None, "INSERT INTO event_logs VALUES (1)"])
+def test_full_disk_is_one_sentence(statement: str | None, tmp_path: Path) -> None:
+    """Neither the SQL nor SQLAlchemy's address is in it."""
+    error = OperationalError(statement, None, sqlite3.OperationalError("database or disk is full"))
+    assert "sqlalche.me" in str(error)
+    assert str(unusable_records(tmp_path, error)) == (
+        f"Dagster's records in {tmp_path} cannot be used ((sqlite3.OperationalError) database or disk is full); check "
+        "that it is writable and that the disk is not full"
+    )
 
 
 def test_ui_does_not_start_on_broken_records(records: Path) -> None:
