@@ -33,6 +33,7 @@ from pipeline.limits import allow_open_files
 from pipeline.model import RETENTION, Call
 from pipeline.planning.completeness import DayCompleteness, day_ends, is_certified, judge_day
 from pipeline.planning.inventory import Inventories
+from pipeline.planning.judged import JudgedDays
 from pipeline.planning.pruned import PrunedDay, PrunedDays, Removed
 from pipeline.quality.day import DayQuality, day_quality, poor_calls
 from pipeline.quality.ratings.train import FACT, train
@@ -43,7 +44,7 @@ from pipeline.settings import Settings
 from pipeline.storage import StoredFile, open_shared_store, open_store
 from pipeline.tables.build import UNKNOWN_FIELDS_IN, TablesBuilt, build_tables
 from pipeline.tables.lake import Lake
-from pipeline.tables.provenance import rules
+from pipeline.tables.provenance import fingerprint, rules
 from pipeline.tables.pruned import lost_tables, strike_day
 from pipeline.tables.upgrade import Upgrade
 from pipeline.turns import StillMine
@@ -93,6 +94,7 @@ class Flow:
         self._inventories = Inventories(self.landing, self._temporary)
         self.lake = Lake(self.store.below("tables"))
         self.pruned = PrunedDays(self.store.below("tables"))
+        self._judged = JudgedDays(settings.work / "judged")
         self._upgrade = Upgrade(self.store, self.landing, self.lake, self.pruned, self._locks)
         self.extract = Extract(
             self.landing,
@@ -295,6 +297,22 @@ class Flow:
             requests = self._inventories.window_requests(day)
         windows = self.lake.read("windows", day, [*CALL_KEY, "state"]) if self.lake.has("windows", day) else None
         return judge_day(day, inventory, listings, requests, windows, self._session.now())
+
+    def known_completeness(self, day: date) -> DayCompleteness:
+        """Return what `completeness` does, without judging a day again that was complete and has not changed since.
+
+        For looking at many days. It does not read their raw responses, and so does not notice a broken disk.
+        """
+        if self.pruned.has(day):
+            return self.completeness(day)
+        with self.landing.listing_once():
+            segments = [[*self.landing.versions(name, day).items()] for name in DAILY_ENDPOINTS]
+            made_from = fingerprint(segments, self.lake.version("windows", day))
+            if (known := self._judged.get(day, made_from)) is not None:
+                return known
+            judged = self.completeness(day)
+        self._judged.put(judged, made_from)
+        return judged
 
     def known_days(self) -> list[date]:
         """Return the days of which something has landed, and those that were pruned, oldest first."""

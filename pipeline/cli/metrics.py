@@ -59,7 +59,7 @@ def collect(flow: Flow, days: Sequence[date], now: datetime, *, of_all: bool = T
     judged: list[DayCompleteness] = []
 
     def judge() -> Iterator[Gauge]:
-        judged.extend(flow.completeness(day) for day in days)
+        judged.extend(flow.known_completeness(day) for day in days)
         never = flow.days_never_landed(now)
         yield from day_gauges(judged, [day for day in never if of_all or day in days], now)
 

@@ -39,7 +39,7 @@ def print_status(settings: Settings, since: str | None, until: str | None, *, as
     """Print the status of each day from `since` to `until`, including days of which nothing has landed."""
     with Flow(settings) as flow:
         landed = flow.known_days()
-        days = [flow.completeness(day) for day in days_to_show(landed, since, until)]
+        days = [flow.known_completeness(day) for day in days_to_show(landed, since, until)]
         calls = {day.day: flow.certificates(day.day) for day in days} if as_json else {}
         use = disk_use(flow.store)
         database = None if as_json else database_bytes(settings)

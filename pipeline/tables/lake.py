@@ -60,6 +60,11 @@ class Lake:
         with reading(self.path(table, day), REBUILD):
             return self._store.exists(_key(table, day))
 
+    def version(self, table: str, day: date) -> object:
+        """Return a value that is another one once the file is replaced; None without one. Raises `FixStorage`."""
+        with reading(self.path(table, day), REBUILD):
+            return self._store.versions(_folder(table, day)).get(f"{table}.parquet")
+
     def fingerprint(self, table: str, day: date) -> str | None:
         """Return what the file was made from; None if there is none of this version, or if it is broken.
 

@@ -31,7 +31,7 @@ def day_status(settings: Settings, first: str, last: str | None, with_calls: boo
     with Flow(settings) as flow:
         for day in days:
             calls = flow.certificates(day) if with_calls else []
-            values = day_values(flow.completeness(day), now, calls)
+            values = day_values(flow.known_completeness(day), now, calls)
             shown = sorted(values["call_sessions"], key=lambda call: bool(call["is_complete"]))[:MAX_CALLS]
             values["call_sessions"] = [json_row(call) for call in shown]
             found.append(DayStatus(**values, call_sessions_left_out=len(calls) - len(shown)))
