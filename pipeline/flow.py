@@ -301,7 +301,7 @@ class Flow:
     def known_completeness(self, day: date) -> DayCompleteness:
         """Return what `completeness` does, without judging a day again that was complete and has not changed since.
 
-        For looking at many days. It does not read their raw responses, and so does not notice a broken disk.
+        For looking at many days. It does not read what has not changed, and so does not notice a broken disk.
         """
         if self.pruned.has(day):
             return self.completeness(day)

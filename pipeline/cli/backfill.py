@@ -54,7 +54,7 @@ def run_days(settings: Settings, days: Sequence[date]) -> ExitCode:
         run_ended(flow, finished)
         if stopped is not None and not isinstance(stopped, Interrupted):
             run_failed(flow, f"{days[len(finished)]}", str(stopped))
-        results = [flow.completeness(day) for day in finished]
+        results = [flow.known_completeness(day) for day in finished]
         requests = flow.requests_sent
     _print_results(settings, results, requests)
     if stopped is None:

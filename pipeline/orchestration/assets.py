@@ -155,7 +155,7 @@ def _lake_assets(partitions: dg.PartitionsDefinition, names: AppNames) -> dg.Ass
         day = _day(context)
         with _failing_with_our_sentence():
             built = flow.build_tables(day)
-            completeness = flow.completeness(day)
+            completeness = flow.known_completeness(day)
             incidents, calls = flow.incidents(day)
         for table in (table.name for table in DAY_TABLES):
             metadata = {**PRUNED} if completeness.pruned else _lake_metadata(table, built, completeness)
