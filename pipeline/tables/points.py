@@ -127,7 +127,7 @@ def explode_points(tracks: pa.Table, responses: ResponseWindows, unreadable: Fla
     suspect |= unreadable
 
     # Series in the order of the table, and the points of each as they came: sorted already, as a rule. What is the same
-    # for all points of a series is repeated rather than looked up for each of them, which is several times quicker.
+    # for all points of a series is repeated, which is quicker than to look it up for each of them.
     group, order = _ranks(tracks, series, responses)
     pairs, response_of_series = series.pairs[order], series.response[order]
     pair = np.repeat(series.starts[order] - _starts(pairs), pairs)

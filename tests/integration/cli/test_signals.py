@@ -9,7 +9,9 @@ import sys
 import pytest
 
 STOPPED_WHILE_LOADING = """
-import os, sys
+import os, signal, sys
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background
 
 class Stops:
     def find_spec(self, name, *_):

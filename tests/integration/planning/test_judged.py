@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,14 @@ MARK = 99
 """A number of calls that no day of ours has: what is returned with it was kept."""
 
 
+def ran(flow_for: Callable[..., Flow], *faults: Fault) -> Flow:
+    """Run a day that is complete, unless there are faults."""
+    with Emulator(WORLD, clock=ManualClock(AFTERWARDS), faults=faults) as emulator:
+        flow = flow_for(emulator)
+        flow.run(DAY)
+    return flow
+
+
 def kept(flow: Flow) -> Path:
     return flow.settings.work / "judged" / f"{DAY}.json"
 
@@ -29,9 +36,7 @@ def mark(flow: Flow) -> None:
 
 def test_complete_day_is_judged_once(flow_for: Callable[..., Flow]) -> None:
     """The second look is equal to the first, field by field, and comes from what was kept."""
-    with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:
-        flow = flow_for(emulator)
-        flow.run(DAY)
+    flow = ran(flow_for)
     judged = flow.completeness(DAY)
     assert (judged.calls, judged.is_complete) == (2, True)
     assert not kept(flow).exists()
@@ -69,9 +74,7 @@ def change_by_overwriting_a_segment(flow: Flow) -> None:
 )
 def test_day_that_changed_is_judged_again(change: Callable[[Flow], None], flow_for: Callable[..., Flow]) -> None:
     """Whatever changes, the next look sees it."""
-    with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:
-        flow = flow_for(emulator)
-        flow.run(DAY)
+    flow = ran(flow_for)
     before = flow.known_completeness(DAY)
     mark(flow)
     change(flow)
@@ -79,7 +82,7 @@ def test_day_that_changed_is_judged_again(change: Callable[[Flow], None], flow_f
 
 
 def test_late_report_is_seen(flow_for: Callable[..., Flow]) -> None:
-    """A call session that is reported again, with another person, makes the day incomplete until it is fetched."""
+    """A call session that is reported again is judged again."""
     late = call("late", minutes=50, reports=(timedelta(minutes=2), timedelta(days=1)))
     clock = ManualClock(START + timedelta(hours=3))
     with Emulator(World((late,)), clock=clock) as emulator:
@@ -94,10 +97,7 @@ def test_late_report_is_seen(flow_for: Callable[..., Flow]) -> None:
 
 def test_incomplete_day_is_not_kept(flow_for: Callable[..., Flow]) -> None:
     """It is judged each time."""
-    broken = Fault("unrecoverable", "participant_metrics", times=1)
-    with Emulator(WORLD, clock=ManualClock(AFTERWARDS), faults=(broken,)) as emulator:
-        flow = flow_for(emulator)
-        flow.run(DAY)
+    flow = ran(flow_for, Fault("unrecoverable", "participant_metrics", times=1))
     assert flow.known_completeness(DAY).problems
     assert not kept(flow).exists()
 
@@ -105,9 +105,7 @@ def test_incomplete_day_is_not_kept(flow_for: Callable[..., Flow]) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"made_from": 1}', "\x00"])
 def test_garbage_is_judged_again(content: str, flow_for: Callable[..., Flow]) -> None:
     """And replaced."""
-    with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:
-        flow = flow_for(emulator)
-        flow.run(DAY)
+    flow = ran(flow_for)
     judged = flow.known_completeness(DAY)
     good = kept(flow).read_text()
     kept(flow).write_text(content)
@@ -119,9 +117,6 @@ def test_garbage_is_judged_again(content: str, flow_for: Callable[..., Flow]) ->
 
 def test_folder_that_cannot_be_written_does_not_matter(flow_for: Callable[..., Flow]) -> None:
     """Days are judged each time."""
-    with Emulator(WORLD, clock=ManualClock(AFTERWARDS)) as emulator:
-        flow = flow_for(emulator)
-        flow.run(DAY)
-    shutil.rmtree(kept(flow).parent, ignore_errors=True)
+    flow = ran(flow_for)
     kept(flow).parent.write_text("a file in the place of the folder")
     assert flow.known_completeness(DAY) == flow.completeness(DAY)
